@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Owns the blocks behind an arena and the malloc family that never returns NULL. Out of memory aborts with a static
+ * message: a crash is safe here, since every run can be resumed. */
+#include "base/arena.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define BLOCK_MIN 4096
+#define BLOCK_MAX (1U << 20)
+#define ALIGN 16U
+
+struct arena_block {
+	struct arena_block *next;
+	size_t size;
+	_Alignas(ALIGN) char data[];
+};
+
+static _Noreturn void
+out_of_memory(void)
+{
+	static const char msg[] = "wherry: out of memory; the run can be resumed\n";
+
+	(void)!write(STDERR_FILENO, msg, sizeof(msg) - 1);
+	abort();
+}
+
+void *
+arena_alloc(struct arena *a, size_t size)
+{
+	struct arena_block *b;
+	size_t want, block;
+	void *p;
+
+	if (size > SIZE_MAX / 2)
+		out_of_memory();
+	want = (size + ALIGN - 1) & ~(size_t)(ALIGN - 1);
+	if (a->head == NULL || a->head->size - a->used < want) {
+		block = a->head == NULL ? BLOCK_MIN : a->head->size * 2;
+		if (block > BLOCK_MAX)
+			block = BLOCK_MAX;
+		if (block < want)
+			block = want;
+		b = xmalloc(sizeof(*b) + block);
+		b->size = block;
+		b->next = a->head;
+		a->head = b;
+		a->used = 0;
+		a->total += block;
+	}
+	p = a->head->data + a->used;
+	a->used += want;
+	memset(p, 0, want);
+	return p;
+}
+
+void *
+arena_array(struct arena *a, size_t n, size_t size)
+{
+	size_t total;
+
+	if (__builtin_mul_overflow(n, size, &total))
+		out_of_memory();
+	return arena_alloc(a, total);
+}
+
+char *
+arena_strndup(struct arena *a, const char *s, size_t len)
+{
+	char *p = arena_alloc(a, len + 1);
+
+	if (len > 0)
+		memcpy(p, s, len);
+	return p;
+}
+
+char *
+arena_strdup(struct arena *a, const char *s)
+{
+	return arena_strndup(a, s, strlen(s));
+}
+
+char *
+arena_printf(struct arena *a, const char *fmt, ...)
+{
+	va_list ap;
+	char *p;
+	int n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(NULL, 0, fmt, ap);
+	va_end(ap);
+	p = arena_alloc(a, (size_t)n + 1);
+	va_start(ap, fmt);
+	(void)vsnprintf(p, (size_t)n + 1, fmt, ap);
+	va_end(ap);
+	return p;
+}
+
+void
+arena_reset(struct arena *a)
+{
+	struct arena_block *b, *next;
+
+	if (a->head == NULL)
+		return;
+	for (b = a->head->next; b != NULL; b = next) {
+		next = b->next;
+		free(b);
+	}
+	a->head->next = NULL;
+	a->used = 0;
+	a->total = a->head->size;
+}
+
+void
+arena_done(struct arena *a)
+{
+	arena_reset(a);
+	free(a->head);
+	*a = ARENA_INIT;
+}
+
+void *
+xmalloc(size_t size)
+{
+	void *p = malloc(size ? size : 1);
+
+	if (p == NULL)
+		out_of_memory();
+	return p;
+}
+
+void *
+xcalloc(size_t n, size_t size)
+{
+	void *p = calloc(n ? n : 1, size ? size : 1);
+
+	if (p == NULL)
+		out_of_memory();
+	return p;
+}
+
+void *
+xrealloc(void *old, size_t size)
+{
+	void *p = realloc(old, size ? size : 1);
+
+	if (p == NULL)
+		out_of_memory();
+	return p;
+}
+
+void *
+xreallocarray(void *old, size_t n, size_t size)
+{
+	size_t total;
+
+	if (__builtin_mul_overflow(n, size, &total))
+		out_of_memory();
+	return xrealloc(old, total);
+}
+
+char *
+xstrndup(const char *s, size_t len)
+{
+	char *p = xmalloc(len + 1);
+
+	memcpy(p, s, len);
+	p[len] = '\0';
+	return p;
+}
+
+char *
+xstrdup(const char *s)
+{
+	return xstrndup(s, strlen(s));
+}
+
+char *
+xasprintf(const char *fmt, ...)
+{
+	va_list ap;
+	char *p;
+	int n;
+
+	va_start(ap, fmt);
+	n = vasprintf(&p, fmt, ap);
+	va_end(ap);
+	if (n < 0)
+		out_of_memory();
+	return p;
+}

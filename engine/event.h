@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the coordinator tells the outside while a run (or a dry-run) goes on. Renderers (report*.c) turn events into a
+ * terminal view, plain lines or JSON; nothing else writes progress. */
+#ifndef WHERRY_EVENT_H
+#define WHERRY_EVENT_H
+
+#include "history.h"
+#include "target.h"
+
+enum event_kind {
+	EVENT_OPEN,      /* run id, plan, msg: "run" or "resume" or "plan"; total steps */
+	EVENT_START,     /* step */
+	EVENT_PROGRESS,  /* step, done, total, unit */
+	EVENT_NOTE,      /* step, msg */
+	EVENT_EFFECT,    /* step, an intent that is now durable: ref, verb, says */
+	EVENT_RETRY,     /* step, attempt, kind, msg, ns until the next */
+	EVENT_END,       /* step, status, ns, msg, next; status STEP_SKIPPED carries why in msg */
+	EVENT_ACTION,    /* dry-run, in plan order: step, ref, verb, says, confidence, diff; unchanged true: already so */
+	EVENT_ASSUME,    /* dry-run: step, msg */
+	EVENT_PREDICTED, /* dry-run: step was not called, msg says what is missing */
+	EVENT_PAUSE,     /* code, kind, msg, next */
+	EVENT_CLOSE,     /* code, status text in msg, next */
+};
+
+struct event {
+	enum event_kind kind;
+	const char *run, *plan, *step, *type /* step type */, *ref, *verb, *says, *msg, *next, *unit, *diff, *err_kind;
+	enum step_status status;
+	enum confidence confidence;
+	bool unchanged, irreversible;
+	uint32_t attempt, index /* of the step in plan order */, steps /* in all */;
+	int code;
+	uint64_t done, total;
+	int64_t ns;
+	int64_t wall;
+};
+
+enum report_format { FORMAT_AUTO, FORMAT_TTY, FORMAT_PLAIN, FORMAT_JSON };
+struct report_options {
+	enum report_format format;
+	int color;       /* -1 auto (NO_COLOR, terminal), 0 never, 1 always */
+	bool quiet;
+	int verbose;
+	int out, err;    /* descriptors: results and JSON events to out, progress and messages to err */
+};
+struct report;
+struct report *report_new(const struct report_options *);
+void report_event(struct report *, const struct event *);
+/* Redraw what moves (bars, rates); returns ns until the next tick is wanted, NEVER when none. */
+int64_t report_tick(struct report *, int64_t now);
+/* SIGUSR1: print one status line now. SIGWINCH: look at the size again. */
+void report_status(struct report *);
+void report_resized(struct report *);
+/* End the live view, print the closing summary. */
+void report_finish(struct report *);
+void report_free(struct report *);
+
+#endif

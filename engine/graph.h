@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The dependency graph: users of each step, cycle with its path, selection. Linear in steps and edges. */
+#ifndef WHERRY_GRAPH_H
+#define WHERRY_GRAPH_H
+
+#include "plan.h"
+
+struct graph {
+	uint32_t *user_first; /* nsteps + 1 offsets into users */
+	uint32_t *users;      /* steps that need this one (weak edges included), ascending */
+};
+
+void graph_init(struct graph *, const struct plan *);
+void graph_done(struct graph *);
+/* Is there a cycle? Adds one problem per cycle found: "dependency cycle: a -> b -> a". */
+bool graph_check_cycles(const struct plan *, struct problems *);
+/* --only/--from/--until by step ids: selected[i] set for the chosen steps (of main). Unknown ids: ERR_USAGE with the
+ * nearest name. `only`: just these; `from`: these and all that follow from them; `until`: these and all they need. */
+struct selection {
+	const char *const *only, *const *from, *const *until; /* NULL-ended lists or NULL */
+};
+int graph_select(const struct plan *, const struct graph *, const struct selection *, bool *selected, struct err *);
+
+#endif

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The fold of a journal: what every step's state is, which effects settled and which are in doubt. Resume, status,
+ * report and runs all read this one fold. */
+#ifndef WHERRY_HISTORY_H
+#define WHERRY_HISTORY_H
+
+#include "base/map.h"
+#include "journal.h"
+
+enum step_status {
+	STEP_PENDING, STEP_RUNNING, STEP_DONE, STEP_UNCHANGED, STEP_SKIPPED, STEP_FAILED, STEP_BLOCKED, STEP_IN_DOUBT,
+	STEP_CANCELLED, STEP_STATUSES
+};
+const char *step_status_name(enum step_status s);
+enum step_status step_status_parse(const char *name); /* STEP_PENDING when unknown */
+
+enum effect_state { EFFECT_BEGUN, EFFECT_OK, EFFECT_UNCHANGED, EFFECT_FAILED, EFFECT_UNKNOWN, EFFECT_RESOLVED_DONE,
+	EFFECT_RESOLVED_NOT_DONE };
+
+struct hist_effect {
+	struct hist_effect *next;      /* of the same step, in order of number */
+	uint32_t number, occ;
+	const char *verb, *ref, *class, *says, *digest, *nonce, *msg;
+	enum effect_state state;
+	const char *value, *before, *body; /* canonical bytes, or NULL */
+	uint64_t done, total;          /* of a stream */
+	const char *unit;
+};
+
+struct hist_step {
+	const char *path;
+	enum step_status status;
+	bool torn;                      /* may have begun in a lost batch */
+	uint32_t attempts;
+	const char *outputs;            /* canonical bytes, or NULL */
+	const char *digest, *kind, *msg, *next;
+	int64_t started, ended;         /* wall ms, 0 unknown */
+	uint64_t ns;
+	struct hist_effect *effects;
+};
+
+struct hist_target {
+	struct hist_target *next;
+	const char *name, *identity;    /* canonical bytes */
+};
+
+enum run_status { RUN_RUNNING, RUN_PAUSED, RUN_DONE, RUN_FAILED, RUN_ABORTED };
+const char *run_status_name(enum run_status s);
+
+struct history {
+	struct arena arena;
+	struct map index;
+	struct hist_step *steps;
+	uint32_t nsteps, cap;
+	struct hist_target *targets;
+	enum run_status status;
+	const char *run, *plan, *user, *host, *build;
+	const char *closure, *params, *args, *outputs; /* canonical bytes */
+	const char *pause_kind, *pause_msg, *next;
+	uint32_t pause_code, epoch;     /* epoch: processes so far */
+	int64_t opened, last;           /* wall ms */
+	uint64_t records;
+};
+
+void history_init(struct history *);
+void history_done(struct history *);
+/* Apply one record: fits journal_record_fn with data = struct history *. */
+int history_apply(void *data, uint64_t seq, const struct record *r, struct err *err);
+struct hist_step *history_step(const struct history *, const char *path); /* or NULL */
+
+#endif

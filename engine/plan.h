@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A plan as data: frozen once loaded and validated. Steps are compact (a plan may hold 200,000). */
+#ifndef WHERRY_PLAN_H
+#define WHERRY_PLAN_H
+
+#include "base/map.h"
+#include "step.h"
+#include "yaml.h"
+
+#define PLAN_MAX_STEPS 200000
+
+struct retry {
+	uint32_t attempts;           /* in all, at least 1 */
+	int64_t backoff, max_backoff; /* ns; doubled each time, with jitter */
+};
+enum on_error { ON_ERROR_STOP, ON_ERROR_CONTINUE, ON_ERROR_ROLLBACK };
+struct policy {                      /* shared between steps that say the same */
+	int64_t timeout;             /* ns for all attempts of the step; default 1 h */
+	struct retry retry;
+	enum on_error on_error;
+};
+
+/* step[from] waits for step[to]. weak: only for its end, whatever it was (`x?`, .status, .ran, .items). */
+struct need {
+	uint32_t to;
+	bool weak;
+};
+
+struct step {
+	const char *id;
+	const struct step_type *type;
+	struct node with;                 /* map, or len 0 */
+	const struct node *when;          /* scalar, or NULL */
+	const struct policy *policy;
+	uint32_t need_first, need_count;  /* into plan.needs */
+	uint32_t line;
+	uint16_t col;
+	bool finally;                     /* one of `finally` */
+};
+
+struct param {
+	struct field field;               /* name, type, default, … as a field */
+	const char *env;                  /* environment variable, or NULL */
+	const struct node *dflt;          /* default node for lists and maps, or NULL */
+	struct pos where;
+};
+
+struct plan_target {
+	const char *name;
+	const struct target_type *type;
+	struct node fields;
+	struct pos where;
+};
+
+struct plan {
+	struct arena arena;
+	const char *file;          /* as named by the user; for places */
+	const char *name, *summary;
+	char *text;                /* the source bytes, for excerpts and the journal */
+	size_t text_len;
+	struct param *params;
+	size_t nparams;
+	struct plan_target *targets;
+	size_t ntargets;
+	struct step *steps;        /* plan order; `finally` last */
+	uint32_t nsteps, nmain;    /* nmain: those before `finally` */
+	struct need *needs;
+	struct node outputs;       /* map, or len 0 */
+	struct map index;          /* step id -> index */
+};
+
+/* Load, check and freeze a plan's text. NULL when there are problems (all of them collected). The text is copied. */
+struct plan *plan_load(const struct registry *, const char *file, const char *text, size_t len,
+		       struct problems *problems);
+void plan_free(struct plan *);
+uint32_t plan_find(const struct plan *, const char *id, size_t len);
+
+/* Parameter values from -p, --params, environment and defaults, in this order of strength. given: pairs name, text
+ * (from -p; a secret is refused), file: a parsed params file or NULL. use_env false on a resume: only secrets are read
+ * from outside again. ret: map name -> value (secrets as V_SECRET) in the arena. All problems at once. */
+struct param_source {
+	const char *const (*given)[2];
+	size_t ngiven;
+	const struct value *file;    /* map from --params, or NULL */
+	const char *file_name;
+	const struct value *stored;  /* map from the journal on a resume, or NULL: non-secret values come from here */
+	const char *(*env)(void *data, const char *name); /* environment look-up */
+	void *env_data;
+	/* ask the operator for a missing required secret without echo; NULL or returns NULL: not available */
+	const char *(*ask)(void *data, const char *prompt);
+};
+int params_resolve(const struct plan *, const struct param_source *, struct arena *, struct value *ret,
+		   struct problems *problems);
+
+#endif

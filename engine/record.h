@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Journal records: one line of canonical JSON each, short keys, only the members that are set. The table in record.c
+ * names every type and member once; writing, parsing, `journal dump` and the fuzz target follow from it. */
+#ifndef WHERRY_RECORD_H
+#define WHERRY_RECORD_H
+
+#include "value.h"
+
+enum record_type {
+	REC_OPEN,     /* first: run, plan name, closure {file: sha256}, params, args, user, host, build, wall, jobs, seed */
+	REC_RESUME,   /* a new process goes on: user, host, build, wall, epoch */
+	REC_TARGET,   /* target, identity (value) */
+	REC_START,    /* step, attempt: only for display, never synced by itself */
+	REC_INTENT,   /* step, effect, occ, verb, ref, class, says, digest, nonce, before (pre-image), body */
+	REC_SETTLED,  /* step, effect, status ok|unchanged|failed, value (reply / after-image), msg */
+	REC_UNKNOWN,  /* step, effect, msg: the reply was lost */
+	REC_CURSOR,   /* step, effect, done, total, unit: progress of a stream */
+	REC_NOTE,     /* step, msg */
+	REC_RETRY,    /* step, attempt (that failed), kind, msg */
+	REC_END,      /* step, status (enum step_status), outputs (value), digest, attempt, kind, msg, next, ns (duration) */
+	REC_RESOLVE,  /* step, status done|not-done, user, host, msg (reason): settles what is in doubt */
+	REC_PAUSE,    /* kind, msg, next, code: resumable stop */
+	REC_CLOSE,    /* status done|failed|aborted, msg, outputs */
+	REC_REOPEN,   /* a failed run goes on: failed, blocked and finally steps are pending again */
+	REC_TAIL,     /* a torn tail was quarantined: file, msg; the steps in doubt by it follow as REC_DOUBT */
+	REC_DOUBT,    /* step: may have begun in the lost batch */
+	REC_TYPES
+};
+
+struct record {
+	enum record_type type;
+	int64_t wall;            /* ms since 1970; display only */
+	const char *step;        /* path, or NULL */
+	uint32_t attempt, effect /* number within the step, from 1 */, occ, epoch, code;
+	const char *verb, *ref /* "target path" */, *class, *says, *digest, *nonce, *status, *kind, *msg, *next;
+	const char *user, *host, *build, *target, *file, *unit;
+	uint64_t done, total, ns;
+	const struct value *value;   /* identity, reply, outputs, params … as the type says; NULL absent */
+	const struct value *before;  /* pre-image */
+	const struct value *body;    /* effect body (secrets as tags) */
+};
+
+/* Append the record as one line with its newline. */
+void record_write(struct buf *to, const struct record *r);
+/* Parse one line (without newline); strings and values live in the arena. */
+int record_parse(struct arena *a, const char *line, size_t len, struct record *ret, struct err *err);
+const char *record_type_name(enum record_type t);
+
+#endif

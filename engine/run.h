@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A run: the coordinator over plan, graph, journal, pool, door and report. The same code is the dry-run; only the door
+ * differs. */
+#ifndef WHERRY_RUN_H
+#define WHERRY_RUN_H
+
+#include "event.h"
+#include "graph.h"
+#include "journal.h"
+#include "plan.h"
+
+enum run_mode { MODE_RUN, MODE_PLAN };
+
+struct run_options {
+	enum run_mode mode;
+	const struct registry *registry;
+	const struct plan *plan;
+	const struct value *params;      /* resolved, with secrets */
+	struct journal *journal;         /* NULL in a dry-run */
+	const struct history *history;   /* of a resume, else NULL */
+	struct report *report;
+	struct selection selection;
+	unsigned jobs;                   /* worker threads, at least 1 */
+	uint64_t seed;                   /* jitter; 0: random */
+	const char *run;                 /* id */
+	bool abort;                      /* `wherry abort`: start nothing but finally, close as aborted */
+};
+
+struct run_result {
+	int code;                        /* exit code of design §8 */
+	uint32_t changes;                /* dry-run: actions that would change something; run: effects done */
+};
+
+/* Run to its end or pause. Handles INT, TERM, HUP, USR1 and WINCH itself (they must be blocked by the caller).
+ * -1 with err only for what is wrong before anything started; everything later is in ret and in the events. */
+int run_execute(const struct run_options *, struct run_result *ret, struct err *err);
+
+#endif

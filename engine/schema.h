@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Tables of typed fields: one description of step inputs and outputs, target connections and plan parameters, that
+ * drives checking, binding into a C struct, the reference page and help. */
+#ifndef WHERRY_SCHEMA_H
+#define WHERRY_SCHEMA_H
+
+#include "expr.h"
+#include "value.h"
+#include "yaml.h"
+
+enum field_type {
+	F_STRING,   /* const char *      no NUL inside */
+	F_BYTES,    /* struct bytes      any bytes */
+	F_INT,      /* int64_t */
+	F_NUMBER,   /* double */
+	F_BOOL,     /* bool */
+	F_PATH,     /* const char *      "~/" expanded */
+	F_URL,      /* const char *      scheme://host… */
+	F_DURATION, /* int64_t           nanoseconds, from "90s" */
+	F_SIZE,     /* int64_t           bytes, from 1048576 or "1MiB" */
+	F_LIST,     /* const struct value * (V_LIST), items of type .item */
+	F_MAP,      /* const struct value * (V_MAP) */
+	F_ANY,      /* const struct value * */
+	F_SECRET,   /* const struct secret *; also accepts a plain string in a value that came from an expression */
+	F_TARGET,   /* struct target *   of kind .kind */
+	F_EXPR,     /* const struct expr *  evaluated later over `value` */
+	F_CALL,     /* const struct call *  a nested step {uses, with}, read-only */
+};
+
+struct field {
+	const char *name;
+	enum field_type type;
+	enum field_type item;       /* F_LIST: type of the items (F_ANY by default is F_STRING = 0; set it) */
+	uint16_t offset;            /* offsetof in the args struct; for outputs unused */
+	bool required, secret;      /* secret: the value may hold secrets (else one is refused) */
+	const char *dflt;           /* default as YAML scalar text, or NULL: absent (NULL, 0, false) */
+	const char *const *choices; /* NULL-ended allowed strings, or NULL */
+	const char *pattern;        /* POSIX extended regular expression, or NULL */
+	double min, max;            /* for numbers, durations (ns), sizes; both 0: no limit */
+	const char *kind;           /* F_TARGET: target kind */
+	const char *help;           /* one sentence; required by a test */
+};
+
+/* "string", "list of string", … for messages and pages. */
+const char *field_type_name(const struct field *f, char ret[32]);
+/* Static check of a with-map against fields: unknown and missing names (with nearest), types of all that is not an
+ * expression. targets: is there a target of this name and kind? (returns its kind or NULL). */
+void schema_check(const struct field *fields, const struct node *with, struct pos at, const char *file,
+		  const char *(*target_kind)(void *data, const char *name), void *data, struct problems *problems);
+
+/* What binding needs from outside: finds targets and nested calls by name. */
+struct bind_env {
+	struct expr_host *host;
+	const struct expr_env *expr;
+	const char *file;                                            /* of the nodes, for places */
+	struct target *(*target)(void *data, const char *name, struct err *err);
+	const struct call *(*call)(void *data, struct arena *a, const struct node *n, struct err *err);
+	void *data;
+};
+/* Evaluate a with-map and bind it into args (zeroed by the caller). ret_inputs, if not NULL, gets the evaluated map
+ * (targets by name, exprs as source): the step's digest and the dry-run print come from it.
+ * An UNKNOWN for a field that is not F_ANY, F_LIST, F_MAP: ERR_PREDICTED, naming the field and why. null into a
+ * required field is an error. */
+int schema_bind(const struct field *fields, const struct node *with, const struct bind_env *env, struct arena *a,
+		void *args, struct value *ret_inputs, struct err *err);
+/* Convert and check one value for a field (parameters use it too); dst points at the member. */
+int schema_convert(const struct field *f, const struct value *v, struct arena *a, void *dst, struct err *err);
+
+#endif

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The whole contract for step handlers. A handler is straight-line code on a worker thread: it gets const args, reads,
+ * and asks the door for effects. It blocks only in step_* calls; each of them observes cancel and deadline.
+ * The same handler runs for `plan`: then effects are predicted, and waits are assumed to succeed. */
+#ifndef WHERRY_STEP_H
+#define WHERRY_STEP_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "schema.h"
+#include "target.h"
+#include "value.h"
+
+struct step_ctx;
+struct step_type;
+struct stream;
+struct watch;
+
+/* What a world's object is called: a target and a path in the kind's own syntax. */
+struct ref {
+	struct target *target;
+	const char *path;
+};
+
+/* How an effect that began and did not end is settled (design §2.3). */
+enum effect_class {
+	EFFECT_IDEMPOTENT, /* do it again */
+	EFFECT_PROBE,      /* ask the world whether it was done, and by us */
+	EFFECT_OPAQUE,     /* stop and ask the operator */
+};
+
+struct effect {
+	struct ref on;
+	const char *verb;
+	struct value body;      /* all that the target kind needs; may hold secrets, which are never journalled */
+	enum effect_class class;
+	const char *says;       /* one sentence: dry-run line, journal, progress and report print it */
+	/* Is this reply a success? Asked before the effect settles; -1 with err set: a definite failure. NULL: yes. */
+	int (*accept)(const struct reply *, const struct effect *, struct err *);
+	const void *accept_data; /* for accept */
+	bool read_only;         /* declared to change nothing (a command that only looks): performed in the dry-run too */
+};
+
+/* A nested step (`wait` has one): bound inputs of a read-only step type. */
+struct call {
+	const struct step_type *type;
+	const struct node *with;
+};
+
+enum step_flags {
+	STEP_PURE = 1,      /* never blocks and has no effect: runs on the coordinator */
+	STEP_READ_ONLY = 2, /* no effects: may be a guard or be nested in wait */
+	STEP_LATER = 4,     /* known word of a later version: refused by validate */
+};
+
+struct step_type {
+	const char *name;            /* family.verb */
+	const char *summary;         /* one line */
+	const struct field *inputs;  /* ended by an empty name */
+	const struct field *outputs;
+	size_t args_size;
+	unsigned flags;
+	unsigned version;            /* semantic version: a change of meaning counts up */
+	int (*run)(struct step_ctx *, const void *args, struct err *);
+	/* Extra static checks of the bound args, pure; may be NULL. */
+	int (*check)(const void *args, struct err *);
+	/* Is a call with these args read-only although the type is not (exec with read_only)? May be NULL. */
+	bool (*is_read_only)(const void *args);
+};
+
+/* Read an object: overlay first (dry-run), then target. Absent reads as null. Lives as long as the attempt. */
+int step_read(struct step_ctx *, const struct ref *, const struct value **ret, struct err *);
+/* Read one page. Its memory is freed by the next step_list on the same ctx, unless kept by step_page_keep. */
+int step_list(struct step_ctx *, const struct query *, struct page *ret, struct err *);
+int step_watch(struct step_ctx *, const struct query *, struct watch **ret, struct err *);
+/* Changes as they come; waits at most wait_ns. ret lives until the next call. */
+int step_watch_next(struct watch *, int64_t wait_ns, struct changes *ret, struct err *);
+void step_watch_close(struct watch *);
+
+/* Ask the door for an effect. ret_after (may be NULL): the reply's value; for target kinds with images the after-image.
+ * On resume a settled effect answers from the journal. */
+int step_effect(struct step_ctx *, const struct effect *, const struct value **ret_after, struct err *);
+
+/* A bulk effect: one intent, then puts in lanes. In a dry-run puts are compared and counted instead. */
+int step_stream_open(struct step_ctx *, const struct bulk *, struct stream **ret, struct err *);
+/* The lane's last cursor (empty: none): where to go on. */
+int step_stream_cursor(struct step_ctx *, struct stream *, unsigned lane, struct bytes *ret, struct err *);
+int step_stream_put(struct step_ctx *, struct stream *, unsigned lane, const struct batch *, enum put_result *ret,
+		    int64_t *ret_revision, struct err *);
+/* Settle the stream's effect with its result (also after a failure: close with ok false leaves it open for resume). */
+int step_stream_close(struct step_ctx *, struct stream *, bool ok, const struct value *result, struct err *);
+
+/* Run fn in n parallel lanes (threads of the engine), each with a ctx of its own for step_list, step_stream_*,
+ * step_sleep and step_progress; returns when all have ended; the first error wins and cancels the others. */
+typedef int step_lane_fn(struct step_ctx *lane_cx, void *data, unsigned lane, struct err *err);
+int step_lanes(struct step_ctx *, unsigned n, step_lane_fn *fn, void *data, struct err *err);
+
+/* Sleep; in a dry-run returns at once and counts as assumed. */
+int step_sleep(struct step_ctx *, int64_t ns, struct err *err);
+/* Progress so far of total (0: not known) in unit ("keys", "bytes"); cheap, coalesced. */
+void step_progress(struct step_ctx *, uint64_t done, uint64_t total, const char *unit);
+/* Set an output; the value is copied. A secret is refused. */
+int step_output(struct step_ctx *, const char *name, struct value v, struct err *err);
+/* A line for people, shown and journalled. */
+void step_note(struct step_ctx *, const char *fmt, ...) PRINTF(2, 3);
+/* Run a nested read-only step; its outputs as a map. */
+int step_call(struct step_ctx *, const struct call *, const struct value **ret_outputs, struct err *err);
+/* Evaluate an input of type expr over value. */
+int step_expr(struct step_ctx *, const struct expr *, const struct value *value, struct value *ret, struct err *err);
+
+/* True in a dry-run: for the text of an assumption only ("assumed to succeed"), never to take another path. */
+bool step_is_plan(const struct step_ctx *);
+/* Say that this wait is assumed to succeed; only in a dry-run, printed with the step. */
+void step_assume(struct step_ctx *, const char *fmt, ...) PRINTF(2, 3);
+struct arena *step_arena(struct step_ctx *);
+const char *step_text(struct step_ctx *, const char *fmt, ...) PRINTF(2, 3);
+/* The implicit target of a local kind ("process", "file"). */
+struct target *step_local(struct step_ctx *, const char *kind);
+/* The run's id and folder (symbolic in a dry-run). */
+const char *step_run_id(const struct step_ctx *);
+int64_t step_deadline(const struct step_ctx *);
+/* A random number for jitter, from the run's seed. */
+uint64_t step_random(struct step_ctx *);
+
+/* Every step type and target kind, NULL-ended lists; steps/registry.c has the one instance, main hands it down. */
+struct registry {
+	const struct step_type *const *steps;
+	const struct target_type *const *targets;
+};
+const struct step_type *registry_step(const struct registry *, const char *name);
+const struct target_type *registry_target(const struct registry *, const char *kind);
+
+#endif

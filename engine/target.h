@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The contract for target kinds (steps/target/): the only code that reads and writes the world. A kind is one
+ * `const struct target_type`. It knows no steps, plans or journals; the door calls it from worker threads. */
+#ifndef WHERRY_TARGET_H
+#define WHERRY_TARGET_H
+
+#include "base/buf.h"
+#include "schema.h"
+#include "value.h"
+
+#include <stdatomic.h>
+
+struct effect;
+
+/* One call's surroundings. Every blocking function observes cancel and deadline. */
+struct opctx {
+	struct arena *arena;       /* results live here: as long as the step's attempt */
+	int64_t deadline;          /* CLOCK_MONOTONIC ns */
+	const atomic_int *cancel;  /* 0 go on, 1 stop at the next safe place, 2 stop now */
+	int cancel_fd;             /* becomes readable with cancel */
+	const char *run, *step;    /* ids, for markers and marks in a child's environment */
+	uint32_t epoch;            /* 1 for the first process of this run, +1 for each resume: the fence */
+	const char *scratch;       /* the run's folder, for orphan locks; NULL in a dry-run */
+	void (*note)(struct opctx *, const char *text); /* shown as progress of the step; may be NULL */
+};
+
+/* The world's answer to a write. */
+enum outcome { OUTCOME_OK, OUTCOME_DEFINITE, OUTCOME_UNKNOWN };
+struct reply {
+	enum outcome outcome;
+	struct value value;  /* what came back (after-image or {exit_code, stdout, …}); canonical, journalled */
+};
+
+enum probe { PROBE_DONE_BY_US, PROBE_NOT_DONE, PROBE_OTHER, PROBE_CANNOT_TELL };
+
+enum confidence { CONF_EXACT, CONF_SIMULATED, CONF_PREDICTED, CONF_OPAQUE };
+
+/* What an effect would do. */
+struct prediction {
+	enum confidence confidence;
+	struct value after;              /* into the overlay; UNKNOWN where it cannot be told */
+	const char *const *unknowable;   /* NULL-ended: paths on this target that this effect makes unknowable, may be NULL */
+};
+
+/* A page of items of an ordered, keyed space (etcd keys, objects). */
+struct item {
+	struct bytes key, value;
+	int64_t revision, created, version, lease; /* mod_revision, create_revision, version, lease; 0 where none */
+};
+struct query {
+	struct target *target;
+	struct bytes from, to;   /* [from, to); to empty: exactly `from`; to = "\0": no end (etcd's own convention) */
+	int64_t revision;        /* read at this revision, 0: current */
+	int64_t min_revision;    /* only items changed at or after, 0: all */
+	int64_t limit;           /* items, 0: all */
+	bool keys_only, count_only;
+};
+struct page {
+	struct item *items;
+	size_t n;
+	bool more;
+	int64_t revision;   /* of the store when it answered */
+	int64_t count;      /* of all that match, where asked */
+};
+
+/* Changes of a range from a revision on. */
+struct change {
+	bool deleted;
+	struct item item;
+};
+struct changes {
+	struct change *list; /* whole revisions only, in order; n may be 0: progress or time-out of the wait */
+	size_t n;
+	int64_t revision;    /* everything up to here has been handed over; 0: not known (progress not to be trusted) */
+	bool compacted;      /* the start is gone: read anew from compact_revision */
+	int64_t compact_revision;
+};
+
+/* A bulk effect: one intent, lanes with exactly-once cursors, a claim on the destination. */
+enum bulk_guard { GUARD_NONE, GUARD_ABSENT, GUARD_REVISION };
+struct op {
+	bool del;
+	enum bulk_guard guard;
+	int64_t revision;       /* GUARD_REVISION: the destination's mod_revision that must still hold */
+	struct bytes key, value;
+	int64_t lease_ttl;      /* > 0: grant (shared by bucket) and attach a lease of about this many seconds */
+};
+struct bulk {
+	struct target *on;
+	const char *verb;        /* "copy", "sync" */
+	const char *name;        /* identity of the marker keys: the scope that steps share, e.g. "data" */
+	const char *says;
+	struct bytes prefix;     /* destination range, for claim conflicts and for the overlay */
+	const char *marker_prefix; /* where claim and cursors live on the destination, e.g. "/wherry/" */
+	bool keep_markers;       /* a marker for every batch (merge): whose keys are ours can be told later */
+	struct value totals;     /* for the dry-run and progress: {keys, bytes} as far as known */
+};
+struct batch {
+	const struct op *ops;
+	size_t n;
+	struct bytes cursor;     /* the lane's new cursor, written in the same transaction */
+};
+/* How a batch went. */
+enum put_result { PUT_DONE, PUT_GUARD_FAILED, PUT_TOO_LARGE };
+
+struct target_type {
+	const char *kind, *summary;
+	const struct field *fields; /* connection fields, as plan targets name them */
+	size_t args_size;
+	bool local;                 /* needs no declaration in a plan: process, file */
+
+	/* Connect lazily; the conn is used by several threads at once and locks for itself. */
+	int (*open)(struct opctx *, const void *args, void **ret_conn, struct err *);
+	void (*close)(void *conn);
+	/* Who is at the other end: a short canonical value, journalled and compared on resume. NULL: no identity. */
+	int (*identity)(struct opctx *, void *conn, struct value *ret, struct err *);
+
+	/* path syntax is the kind's own and documented with its refs. An absent object reads as null, not as an error. */
+	int (*read)(struct opctx *, void *conn, const char *path, struct value *ret, struct err *);
+	int (*list)(struct opctx *, void *conn, const struct query *, struct page *ret, struct err *);
+	int (*watch_open)(struct opctx *, void *conn, const struct query *, void **ret_watch, struct err *);
+	/* Wait at most wait_ns for changes; ret lives until the next call. */
+	int (*watch_next)(struct opctx *, void *watch, int64_t wait_ns, struct changes *ret, struct err *);
+	void (*watch_close)(void *watch);
+
+	/* Perform. 0 with a reply (OK or DEFINITE with value), or -1 with err: ERR_UNKNOWN when the reply was lost after
+	 * sending, else a definite failure. nonce is unique to the effect and kept where the other side can keep it. */
+	int (*write)(struct opctx *, void *conn, const struct effect *, const char *nonce, struct reply *ret, struct err *);
+	/* Which state does the effect's pre- and after-image show? NULL: `read` of its path. */
+	int (*image)(struct opctx *, void *conn, const struct effect *, struct value *ret, struct err *);
+	/* Is it already so? true: the door settles the effect as unchanged, without writing. NULL: never. */
+	bool (*same)(const struct effect *, const struct value *before);
+	/* What would be after it. NULL: opaque. */
+	int (*predict)(struct opctx *, void *conn, const struct effect *, const struct value *before, struct prediction *ret,
+		       struct err *);
+	/* After a crash or lost reply: was it done, and by us? NULL: cannot tell. */
+	int (*probe)(struct opctx *, void *conn, const struct effect *, const char *nonce, const struct value *before,
+		     enum probe *ret, struct err *);
+	/* Before anything else about an in-doubt effect: wait until what outlived its wherry (a child process) is gone.
+	 * ERR_IN_DOUBT at the deadline, naming it. NULL: nothing can outlive. */
+	int (*outlived)(struct opctx *, void *conn, const struct effect *, const char *nonce, struct err *);
+	/* The effect that takes it back. NULL or -1: no inverse. */
+	int (*invert)(struct arena *, const struct effect *, const struct value *before, const struct value *after,
+		      struct effect *ret, struct err *);
+	/* Does an unknowable path of an earlier predicted effect cover this path? NULL: equal, or a trailing '*' prefix. */
+	bool (*covers)(const char *unknowable, const char *path);
+	/* The path of a query, for overlay look-ups. */
+	const char *(*query_path)(struct arena *, const struct query *);
+
+	/* Bulk: open takes or renews the claim under the nonce; cursor reads a lane's cursor (empty: none); put runs one
+	 * guarded transaction for a lane (its resend after a lost reply is settled inside, by the cursor); release removes
+	 * claim and markers of name. Different lanes may be used from different threads at once. */
+	int (*bulk_open)(struct opctx *, void *conn, const struct bulk *, const char *nonce, void **ret_bulk, struct err *);
+	int (*bulk_cursor)(struct opctx *, void *bulk, unsigned lane, struct bytes *ret, struct err *);
+	int (*bulk_put)(struct opctx *, void *bulk, unsigned lane, const struct batch *, enum put_result *ret,
+			int64_t *ret_revision, struct err *);
+	void (*bulk_close)(void *bulk);
+};
+
+#endif

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Owns the use of libcrypto. A digest cannot fail but for lack of memory, and then aborts like the malloc family.
+ * A struct sha256 fetches its algorithm once and is meant to be reused: that is what makes small inputs fast. */
+#include "base/hash.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+struct sha256 {
+	EVP_MD *algorithm;
+	EVP_MD_CTX *ctx;
+};
+
+static const char base64_chars[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+static void
+must(bool ok)
+{
+	if (!ok)
+		abort();
+}
+
+struct sha256 *
+sha256_new(void)
+{
+	struct sha256 *h = xcalloc(1, sizeof(*h));
+
+	h->algorithm = EVP_MD_fetch(NULL, "SHA256", NULL);
+	h->ctx = EVP_MD_CTX_new();
+	must(h->algorithm != NULL && h->ctx != NULL && EVP_DigestInit_ex(h->ctx, h->algorithm, NULL) == 1);
+	return h;
+}
+
+void
+sha256_add(struct sha256 *h, const void *p, size_t len)
+{
+	must(EVP_DigestUpdate(h->ctx, p, len) == 1);
+}
+
+void
+sha256_end(struct sha256 *h, unsigned char ret[SHA256_LEN])
+{
+	must(EVP_DigestFinal_ex(h->ctx, ret, NULL) == 1);
+	must(EVP_DigestInit_ex(h->ctx, h->algorithm, NULL) == 1);
+}
+
+void
+sha256_free(struct sha256 *h)
+{
+	if (h == NULL)
+		return;
+	EVP_MD_CTX_free(h->ctx);
+	EVP_MD_free(h->algorithm);
+	free(h);
+}
+
+void
+sha256_of(const void *p, size_t len, unsigned char ret[SHA256_LEN])
+{
+	must(EVP_Digest(p, len, ret, NULL, EVP_sha256(), NULL) == 1);
+}
+
+void
+sha256_hex(const void *p, size_t len, char ret[SHA256_HEX])
+{
+	unsigned char digest[SHA256_LEN];
+
+	sha256_of(p, len, digest);
+	hex_encode(digest, sizeof(digest), ret);
+}
+
+void
+hmac_sha256_hex(struct bytes key, const void *p, size_t len, char ret[SHA256_HEX])
+{
+	unsigned char digest[SHA256_LEN];
+
+	must(key.len <= INT_MAX);
+	must(HMAC(EVP_sha256(), key.len ? key.p : "", (int)key.len, p, len, digest, NULL) != NULL);
+	hex_encode(digest, sizeof(digest), ret);
+}
+
+void
+hex_encode(const void *p, size_t len, char *ret)
+{
+	static const char digits[] = "0123456789abcdef";
+	const unsigned char *s = p;
+
+	for (size_t i = 0; i < len; i++) {
+		*ret++ = digits[s[i] >> 4];
+		*ret++ = digits[s[i] & 15];
+	}
+	*ret = '\0';
+}
+
+static int
+hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return -1;
+}
+
+int
+hex_decode(const char *s, size_t len, void *ret)
+{
+	unsigned char *to = ret;
+	int high, low;
+
+	if (len % 2 != 0)
+		return -1;
+	for (size_t i = 0; i < len; i += 2) {
+		high = hex_digit(s[i]);
+		low = hex_digit(s[i + 1]);
+		if (high < 0 || low < 0)
+			return -1;
+		*to++ = (unsigned char)(high << 4 | low);
+	}
+	return 0;
+}
+
+void
+base64_encode(struct buf *to, const void *p, size_t len)
+{
+	const unsigned char *s = p;
+	uint32_t bits;
+	size_t n;
+	char *at;
+
+	if (len > SIZE_MAX / 4 || (at = buf_grow(to, (len + 2) / 3 * 4)) == NULL) {
+		to->failed = true;
+		return;
+	}
+	to->len += (len + 2) / 3 * 4;
+	for (; len > 0; s += n, len -= n) {
+		n = len < 3 ? len : 3;
+		bits = (uint32_t)s[0] << 16 | (n > 1 ? (uint32_t)s[1] << 8 : 0) | (n > 2 ? s[2] : 0);
+		*at++ = base64_chars[bits >> 18];
+		*at++ = base64_chars[bits >> 12 & 63];
+		*at++ = n > 1 ? base64_chars[bits >> 6 & 63] : '=';
+		*at++ = n > 2 ? base64_chars[bits & 63] : '=';
+	}
+}
+
+static int
+base64_digit(char c)
+{
+	if (c >= 'A' && c <= 'Z')
+		return c - 'A';
+	if (c >= 'a' && c <= 'z')
+		return c - 'a' + 26;
+	if (c >= '0' && c <= '9')
+		return c - '0' + 52;
+	return c == '+' ? 62 : c == '/' ? 63 : -1;
+}
+
+int
+base64_decode(struct buf *to, const char *s, size_t len)
+{
+	size_t pad = len == 0 ? 0 : (s[len - 1] == '=') + (size_t)(len > 1 && s[len - 1] == '=' && s[len - 2] == '=');
+	size_t out, i;
+	uint32_t bits = 0;
+	char *at;
+	int digit;
+
+	if (len % 4 != 0)
+		return -1;
+	out = len / 4 * 3 - pad;
+	at = buf_grow(to, out);
+	if (at == NULL)
+		return -1;
+	for (i = 0; i < len; i++) {
+		digit = i < len - pad ? base64_digit(s[i]) : 0;
+		if (digit < 0)
+			goto bad;
+		bits = bits << 6 | (uint32_t)digit;
+		if (i % 4 != 3)
+			continue;
+		for (int shift = 16; shift >= 0 && out > 0; shift -= 8, out--)
+			*at++ = (char)(bits >> shift & 255);
+		/* Bits under the padding must be zero, or two texts would mean the same bytes. */
+		if (i + 1 == len && (bits & ((UINT32_C(1) << (8 * pad)) - 1)) != 0)
+			goto bad;
+		bits = 0;
+	}
+	to->len += len / 4 * 3 - pad;
+	return 0;
+bad:
+	to->p[to->len] = '\0';
+	return -1;
+}
+
+void
+random_bytes(void *p, size_t len)
+{
+	unsigned char *to = p;
+	ssize_t n;
+
+	while (len > 0) {
+		n = getrandom(to, len, 0);
+		must(n >= 0 || errno == EINTR);
+		if (n > 0) {
+			to += n;
+			len -= (size_t)n;
+		}
+	}
+}

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Owns an open-addressing table, at most half full. The hash is SipHash-1-3 under a random seed, since whoever
+ * writes a plan or runs a server chooses the keys. Nothing is ever removed, so a probe ends at the first empty slot. */
+#include "base/map.h"
+
+#include "base/arena.h"
+#include "base/hash.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define CAP_MIN 16
+
+struct map_slot {
+	const char *key; /* NULL: empty */
+	size_t len;
+	uint32_t hash, v;
+};
+
+static void
+sip_round(uint64_t v[4])
+{
+	v[0] += v[1];
+	v[2] += v[3];
+	v[1] = (v[1] << 13 | v[1] >> 51) ^ v[0];
+	v[3] = (v[3] << 16 | v[3] >> 48) ^ v[2];
+	v[0] = v[0] << 32 | v[0] >> 32;
+	v[2] += v[1];
+	v[0] += v[3];
+	v[1] = (v[1] << 17 | v[1] >> 47) ^ v[2];
+	v[3] = (v[3] << 21 | v[3] >> 43) ^ v[0];
+	v[2] = v[2] << 32 | v[2] >> 32;
+}
+
+static uint32_t
+hash_of(uint64_t seed, const char *key, size_t len)
+{
+	uint64_t v[4] = { seed ^ 0x736f6d6570736575, seed ^ 0x646f72616e646f6d,
+			  seed ^ 0x6c7967656e657261, seed ^ 0x7465646279746573 };
+	uint64_t word, last = (uint64_t)len << 56;
+	size_t at;
+
+	for (at = 0; len - at >= 8; at += 8) {
+		memcpy(&word, key + at, 8);
+		v[3] ^= word;
+		sip_round(v);
+		v[0] ^= word;
+	}
+	for (unsigned shift = 0; at < len; at++, shift += 8)
+		last |= (uint64_t)(unsigned char)key[at] << shift;
+	v[3] ^= last;
+	sip_round(v);
+	v[0] ^= last;
+	v[2] ^= 0xff;
+	sip_round(v);
+	sip_round(v);
+	sip_round(v);
+	word = v[0] ^ v[1] ^ v[2] ^ v[3];
+	return (uint32_t)(word ^ word >> 32);
+}
+
+/* The slot of key, or the empty one where it belongs. The map has at least one empty slot. */
+static struct map_slot *
+find(const struct map *m, const char *key, size_t len, uint32_t hash)
+{
+	struct map_slot *s;
+
+	for (uint32_t i = hash;; i++) {
+		s = &m->slots[i & (m->cap - 1)];
+		if (s->key == NULL)
+			return s;
+		if (s->hash == hash && s->len == len && memcmp(s->key, key, len) == 0)
+			return s;
+	}
+}
+
+static void
+grow(struct map *m)
+{
+	struct map_slot *old = m->slots;
+	uint32_t n = m->cap, cap = n ? n * 2 : CAP_MIN;
+
+	if (cap < n)
+		abort();
+	if (n == 0)
+		random_bytes(&m->seed, sizeof(m->seed));
+	m->slots = xcalloc(cap, sizeof(*m->slots));
+	m->cap = cap;
+	for (uint32_t i = 0; i < n; i++)
+		if (old[i].key != NULL)
+			*find(m, old[i].key, old[i].len, old[i].hash) = old[i];
+	free(old);
+}
+
+uint32_t
+map_add(struct map *m, const char *key, size_t len, uint32_t v)
+{
+	struct map_slot *s;
+	uint32_t hash;
+
+	if (len == 0)
+		key = "";
+	if (m->used >= m->cap / 2)
+		grow(m);
+	hash = hash_of(m->seed, key, len);
+	s = find(m, key, len, hash);
+	if (s->key != NULL)
+		return s->v;
+	*s = (struct map_slot){ .key = key, .len = len, .hash = hash, .v = v };
+	m->used++;
+	return MAP_NONE;
+}
+
+uint32_t
+map_get(const struct map *m, const char *key, size_t len)
+{
+	const struct map_slot *s;
+
+	if (m->used == 0)
+		return MAP_NONE;
+	if (len == 0)
+		key = "";
+	s = find(m, key, len, hash_of(m->seed, key, len));
+	return s->key != NULL ? s->v : MAP_NONE;
+}
+
+void
+map_done(struct map *m)
+{
+	free(m->slots);
+	*m = MAP_INIT;
+}

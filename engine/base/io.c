@@ -1,0 +1,323 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Owns the ways bytes reach and leave the disk. A name appears only with whole content behind it, what returned 0
+ * survives a power cut, and a lock belongs to an open file, so that the death of its holder always frees it. */
+#include "base/io.h"
+
+#include "base/fault.h"
+#include "base/hash.h"
+#include "base/text.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define CHUNK 16384
+#define HOLDER_MAX 512
+
+int
+io_write_all(int fd, const void *p, size_t len, struct err *err)
+{
+	const char *s = p;
+	ssize_t n;
+
+	while (len > 0) {
+		n = write(fd, s, len);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return err_errno(err, "write");
+		s += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+int
+io_pwrite_all(int fd, const void *p, size_t len, off_t at, struct err *err)
+{
+	const char *s = p;
+	ssize_t n;
+
+	while (len > 0) {
+		n = pwrite(fd, s, len, at);
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return err_errno(err, "write");
+		s += n;
+		at += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+int
+io_read_fd(int fd, const char *name, size_t max, struct buf *to, struct err *err)
+{
+	char chunk[CHUNK], limit[32];
+	size_t got = 0;
+	ssize_t n;
+
+	while ((n = read(fd, chunk, sizeof(chunk))) != 0) {
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return err_errno(err, "read '%s'", name);
+		got += (size_t)n;
+		if (got <= max)
+			buf_put(to, chunk, (size_t)n);
+		if (got > max || to->failed)
+			return err_set(err, ERR_LOCAL, "'%s' is larger than the limit of %s", name, size_text(max, limit));
+	}
+	return 0;
+}
+
+int
+io_read_file(const char *path, size_t max, struct buf *to, struct err *err)
+{
+	struct stat st;
+	int fd, ret = -1;
+
+	/* Not blocking, or a FIFO without a writer would hang the open itself. */
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	if (fd < 0)
+		return err_errno(err, "open '%s'", path);
+	if (fstat(fd, &st) < 0)
+		err_errno(err, "stat '%s'", path);
+	else if (!S_ISREG(st.st_mode))
+		err_set(err, ERR_LOCAL, "'%s' is not a regular file", path);
+	else
+		ret = io_read_fd(fd, path, max, to, err);
+	(void)close(fd);
+	return ret;
+}
+
+/* The folder that holds path; the caller frees it. */
+static char *
+parent_of(const char *path)
+{
+	size_t len = strlen(path);
+
+	while (len > 1 && path[len - 1] == '/')
+		len--;
+	while (len > 0 && path[len - 1] != '/')
+		len--;
+	if (len == 0)
+		return xstrdup(".");
+	while (len > 1 && path[len - 1] == '/')
+		len--;
+	return xstrndup(path, len);
+}
+
+int
+io_sync_dir(const char *path, struct err *err)
+{
+	int fd, ret;
+
+	if (SABOTAGED(DIR_SYNC))
+		return 0;
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return err_errno(err, "open folder '%s'", path);
+	ret = fsync(fd);
+	if (ret < 0)
+		err_errno(err, "sync folder '%s'", path);
+	(void)close(fd);
+	return ret;
+}
+
+int
+io_sync_parent(const char *path, struct err *err)
+{
+	char *parent = parent_of(path);
+	int ret = io_sync_dir(parent, err);
+
+	free(parent);
+	return ret;
+}
+
+/* Create tmp with all of the content, on the disk. */
+static int
+write_synced(const char *tmp, const void *p, size_t len, mode_t mode, struct err *err)
+{
+	int fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600), ret = -1;
+
+	if (fd < 0)
+		return err_errno(err, "create '%s'", tmp);
+	if (fchmod(fd, mode) < 0) {
+		err_errno(err, "set the mode of '%s'", tmp);
+		goto out;
+	}
+	if (io_write_all(fd, p, len, err) < 0) {
+		err_wrap(err, "'%s'", tmp);
+		goto out;
+	}
+	FAULT("io.replace.written");
+	ret = fsync(fd);
+	if (ret < 0)
+		err_errno(err, "sync '%s'", tmp);
+out:
+	(void)close(fd); /* already synced, or already failing */
+	return ret;
+}
+
+int
+io_replace(const char *path, const void *p, size_t len, mode_t mode, struct err *err)
+{
+	unsigned char unique[8];
+	char hex[2 * sizeof(unique) + 1], *tmp;
+	int ret = -1;
+
+	random_bytes(unique, sizeof(unique));
+	hex_encode(unique, sizeof(unique), hex);
+	tmp = xasprintf("%s.tmp.%s", path, hex);
+	if (write_synced(tmp, p, len, mode, err) < 0)
+		goto out;
+	FAULT("io.replace.synced");
+	if (rename(tmp, path) < 0) {
+		err_errno(err, "rename '%s' to '%s'", tmp, path);
+		goto out;
+	}
+	FAULT("io.replace.renamed");
+	ret = io_sync_parent(path, err);
+out:
+	if (ret < 0)
+		(void)unlink(tmp);
+	free(tmp);
+	return ret;
+}
+
+/* Make a folder and what is missing above it; each new name is synced into its parent. */
+static int
+make_dir(const char *path, struct err *err)
+{
+	char *parent;
+	int ret;
+
+	if (mkdir(path, 0700) == 0)
+		return io_sync_parent(path, err);
+	if (errno == EEXIST)
+		return 0;
+	if (errno != ENOENT)
+		return err_errno(err, "make folder '%s'", path);
+	parent = parent_of(path);
+	/* A parent that is the path itself (".", removed under us) would never end. */
+	ret = strcmp(parent, path) == 0 ? err_set(err, ERR_LOCAL, "folder '%s' is gone", path) : make_dir(parent, err);
+	free(parent);
+	if (ret < 0)
+		return -1;
+	if (mkdir(path, 0700) < 0 && errno != EEXIST)
+		return err_errno(err, "make folder '%s'", path);
+	return io_sync_parent(path, err);
+}
+
+int
+io_private_dir(const char *path, struct err *err)
+{
+	struct stat link, st;
+
+	if (make_dir(path, err) < 0)
+		return -1;
+	if (lstat(path, &link) < 0 || stat(path, &st) < 0)
+		return err_errno(err, "stat '%s'", path);
+	if (!S_ISDIR(st.st_mode))
+		return err_set(err, ERR_LOCAL, "'%s' is not a folder", path);
+	/* Whoever owns a symbolic link decides where it leads, so both ends must be ours. */
+	if (link.st_uid != geteuid() || st.st_uid != geteuid())
+		return err_set(err, ERR_LOCAL, "folder '%s' belongs to another user", path);
+	if ((st.st_mode & 077) != 0) {
+		err_set(err, ERR_LOCAL, "folder '%s' is open to other users (mode %03o)", path, (unsigned)st.st_mode & 0777);
+		return err_next(err, "chmod 700 '%s'", path);
+	}
+	return 0;
+}
+
+/* The first line of a lock file, escaped; empty when the holder has not written it yet. */
+static void
+read_holder(int fd, char *ret, size_t size)
+{
+	struct arena scratch = ARENA_INIT;
+	char line[HOLDER_MAX];
+	ssize_t n = pread(fd, line, sizeof(line), 0);
+	const char *end = n > 0 ? memchr(line, '\n', (size_t)n) : NULL;
+
+	if (end != NULL)
+		n = end - line;
+	(void)snprintf(ret, size, "%s",
+		       n > 0 && size > sizeof("…") ? text_safe(&scratch, line, (size_t)n, size - sizeof("…")) : "");
+	arena_done(&scratch);
+}
+
+static int
+take_lock(int fd, const char *path, const char *holder, struct err *err)
+{
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	char line[HOLDER_MAX];
+	struct stat st;
+
+	if (fstat(fd, &st) < 0)
+		return err_errno(err, "stat '%s'", path);
+	if (!S_ISREG(st.st_mode))
+		return err_set(err, ERR_LOCAL, "lock '%s' is not a regular file", path);
+	if (!SABOTAGED(LOCK) && fcntl(fd, F_OFD_SETLK, &lock) < 0) {
+		if (errno != EAGAIN && errno != EACCES)
+			return err_errno(err, "lock '%s'", path);
+		read_holder(fd, line, sizeof(line));
+		return err_set(err, ERR_LOCKED, "%s", line[0] != '\0' ? line : "held by another process that is starting");
+	}
+	if (fchmod(fd, 0600) < 0 || ftruncate(fd, 0) < 0)
+		return err_errno(err, "prepare lock '%s'", path);
+	(void)snprintf(line, sizeof(line), "%s\n", holder);
+	if (io_pwrite_all(fd, line, strlen(line), 0, err) < 0)
+		return err_wrap(err, "lock '%s'", path);
+	return 0;
+}
+
+int
+io_lock(const char *path, const char *holder, int *ret_fd, struct err *err)
+{
+	int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
+
+	if (fd < 0)
+		return err_errno(err, "open lock '%s'", path);
+	if (take_lock(fd, path, holder, err) < 0) {
+		(void)close(fd);
+		return -1;
+	}
+	*ret_fd = fd;
+	return 0;
+}
+
+int
+io_lock_held(const char *path, char *ret_holder, size_t size)
+{
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK), held = 0;
+
+	if (fd < 0)
+		return 0;
+	if (fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK) {
+		read_holder(fd, ret_holder, size);
+		held = 1;
+	}
+	(void)close(fd);
+	return held;
+}
+
+const char *
+io_join(struct arena *a, const char *dir, const char *name)
+{
+	size_t len = strlen(dir);
+
+	if (len == 0)
+		return arena_strdup(a, name);
+	while (len > 0 && dir[len - 1] == '/')
+		len--;
+	while (*name == '/')
+		name++;
+	return arena_printf(a, "%.*s/%s", (int)len, dir, name);
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Shared by value*.c only: the pairs of a map in bytewise order of their keys. */
+#ifndef WHERRY_VALUE_INT_H
+#define WHERRY_VALUE_INT_H
+
+#include "value.h"
+
+#define ORDER_INLINE 24
+
+struct order {
+	const struct pair **p; /* v->len pairs, sorted */
+	const struct pair *in[ORDER_INLINE];
+};
+
+void order_init(struct order *o, const struct value *v);
+void order_done(struct order *o);
+
+#endif

@@ -67,11 +67,10 @@ io_read_fd(int fd, const char *name, size_t max, struct buf *to, struct err *err
 			continue;
 		if (n < 0)
 			return err_errno(err, "read '%s'", name);
-		got += (size_t)n;
-		if (got <= max)
-			buf_put(to, chunk, (size_t)n);
-		if (got > max || to->failed)
+		buf_put(to, chunk, (size_t)n < max - got ? (size_t)n : max - got);
+		if ((size_t)n > max - got || to->failed)
 			return err_set(err, ERR_LOCAL, "'%s' is larger than the limit of %s", name, size_text(max, limit));
+		got += (size_t)n;
 	}
 	return 0;
 }

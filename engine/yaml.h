@@ -46,13 +46,15 @@ void problems_show(const struct problems *p, struct buf *to, const char *text, s
 void problems_done(struct problems *p);
 
 /* Called for each item of the list at top-level key `steps` (and `finally`) as soon as it is complete. The item's nodes
- * die after the call unless copied with node_copy. */
-typedef void yaml_item_fn(void *data, const char *section, const struct node *item);
+ * die after the call unless copied with node_copy. -1 ends the parsing: the caller has added the problem. */
+typedef int yaml_item_fn(void *data, const char *section, const struct node *item);
 
-/* Parse text. The top-level map goes to ret_root in the arena (without the lists handed to item_fn, when it is given:
- * they appear there empty). -1 when any problem was found (all in problems). */
+/* Parse text. The top-level node (an empty map for an empty file) goes to ret_root in the arena, without the items
+ * handed to item_fn, when it is given: those lists appear there empty. -1 when any problem was found (all in problems);
+ * ret_root is then what was read, or an empty map when the syntax is broken. */
 int yaml_parse(struct arena *a, const char *file, const char *text, size_t len, yaml_item_fn *item_fn, void *data,
 	       struct node *ret_root, struct problems *problems);
+/* A deep copy in one allocation. */
 struct node node_copy(struct arena *a, const struct node *n);
 /* Value node of key in a map node, or NULL. */
 const struct node *node_get(const struct node *map, const char *key);

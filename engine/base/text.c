@@ -256,10 +256,10 @@ duration_text(int64_t ns, char ret[32])
 	/* Two units say enough; under a second there is nothing to add here. */
 	rest = duration_units[unit].ns > NS_PER_S ? ns % duration_units[unit].ns / duration_units[unit + 1].ns : 0;
 	if (rest > 0)
-		(void)snprintf(ret, 32, "%lld%s%lld%s", (long long)n, duration_units[unit].name, (long long)rest,
+		(void)snprintf(ret, 32, "%d%s%d%s", (int)n, duration_units[unit].name, (int)rest,
 			       duration_units[unit + 1].name);
 	else
-		(void)snprintf(ret, 32, "%lld%s", (long long)n, duration_units[unit].name);
+		(void)snprintf(ret, 32, "%d%s", (int)n, duration_units[unit].name);
 	return ret;
 }
 

@@ -93,7 +93,8 @@ struct bulk {
 	struct bytes prefix;     /* destination range, for claim conflicts and for the overlay */
 	const char *marker_prefix; /* where claim and cursors live on the destination, e.g. "/wherry/" */
 	bool keep_markers;       /* a marker for every batch (merge): whose keys are ours can be told later */
-	struct value totals;     /* for the dry-run and progress: {keys, bytes} as far as known */
+	double rate_ops, rate_bytes; /* limits a second, 0: none; kept by the door */
+	unsigned window_max;     /* transactions in flight at most, 0: 64; grows from 4 while throughput grows */
 };
 struct batch {
 	const struct op *ops;

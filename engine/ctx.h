@@ -56,6 +56,9 @@ struct shared {
 	struct target **locals;        /* one for each local kind */
 	size_t nlocals;
 	struct bytes key;              /* for digests of secrets */
+	atomic_int stop;               /* 1: end at the next safe place (first signal) */
+	atomic_int cancel;             /* 1: end children by TERM; 2: now */
+	int cancel_fd;                 /* readable once cancel is set */
 };
 
 struct attempt;
@@ -68,34 +71,8 @@ struct step_ctx {
 	bool nested, lane;
 };
 
-struct attempt {
-	struct shared *shared;
-	uint32_t step, number;         /* index in the plan; which attempt, from 1 */
-	const char *path;
-	const struct step_type *type;
-	const void *args;
-	struct arena arena;
-	struct value inputs;
-	char digest[33];
-	struct memory *memory;
-	struct step_ctx cx;
-	struct outputs outputs;
-	struct expr_host *host;        /* for step_expr, made when first needed */
-	int64_t deadline, started;
-	atomic_int stop;               /* 1: end at the next safe place (first signal) */
-	atomic_int cancel, lanes_cancel; /* 1: end children by TERM; 2: now */
-	int cancel_fd;
-	atomic_llong progress_at;      /* when progress was last posted */
-	uint64_t rng;
-	bool any_effect, all_unchanged, predicted;
-	const char *assumed;
-	int rc;
-	struct err err;
-	struct letter *end;
-};
-
 enum letter_kind { LETTER_INTENT, LETTER_RECORD, LETTER_TARGET, LETTER_PROGRESS, LETTER_NOTE, LETTER_ACTION,
-	LETTER_ASSUME, LETTER_LOOK, LETTER_PUT, LETTER_END };
+	LETTER_LOOK, LETTER_PUT, LETTER_END };
 
 /* One message. For INTENT, TARGET, LOOK and PUT the sender waits at the gate and finds rc and err here. */
 struct door_letter {
@@ -115,6 +92,31 @@ struct door_letter {
 	bool found;
 	uint64_t done, total;
 	const char *unit;
+};
+
+struct attempt {
+	struct attempt *next, **prev;  /* of those under way */
+	struct shared *shared;
+	uint32_t step, number;         /* index in the plan; which attempt, from 1 */
+	const char *path;
+	const struct step_type *type;
+	const void *args;
+	struct arena arena;
+	struct value inputs;
+	char digest[33];
+	struct memory *memory;
+	struct step_ctx cx;
+	struct outputs outputs;
+	struct expr_host *host;        /* for step_expr, made when first needed */
+	int64_t deadline, started;
+	atomic_int lanes_cancel;       /* as shared.cancel, and when one lane has failed */
+	atomic_llong progress_at;      /* when progress was last posted */
+	uint64_t rng;
+	bool any_effect, all_unchanged, predicted;
+	const char *assumed;
+	int rc;
+	struct err err;
+	struct door_letter end;
 };
 
 /* Post a letter and wait until the coordinator has answered it; returns its rc, err filled. */

@@ -30,7 +30,7 @@ ctx_init(struct step_ctx *cx, struct attempt *at, struct arena *arena, const ato
 	const struct shared *sh = at->shared;
 
 	*cx = (struct step_ctx){ .at = at, .arena = arena, .outputs = &at->outputs };
-	cx->op = (struct opctx){ .arena = arena, .deadline = at->deadline, .cancel = cancel, .cancel_fd = at->cancel_fd,
+	cx->op = (struct opctx){ .arena = arena, .deadline = at->deadline, .cancel = cancel, .cancel_fd = sh->cancel_fd,
 		.run = sh->run, .step = at->path, .epoch = sh->epoch, .scratch = sh->dir, .note = note_from_target };
 }
 
@@ -66,7 +66,7 @@ ctx_ask(struct step_ctx *cx, struct door_letter *l, struct err *err)
 int
 ctx_check(struct step_ctx *cx, struct err *err)
 {
-	if (atomic_load(&cx->at->stop) || atomic_load(cx->op.cancel))
+	if (atomic_load(&cx->at->shared->stop) || atomic_load(cx->op.cancel))
 		return err_set(err, ERR_CANCELLED, "stopped before it was done");
 	if (clock_now() >= cx->op.deadline)
 		return err_set(err, ERR_TIMEOUT, "timed out");

@@ -44,6 +44,8 @@ covers(const struct target *t, const char *wide, const char *path)
 {
 	size_t len = strlen(wide);
 
+	if (strcmp(wide, "*") == 0)
+		return true;
 	if (t->type->covers != NULL)
 		return t->type->covers(wide, path);
 	if (len > 0 && wide[len - 1] == '*')

@@ -307,6 +307,6 @@ step_lanes(struct step_ctx *cx, unsigned n, step_lane_fn *fn, void *data, struct
 		arena_done(&l->arena);
 	}
 	free(lanes);
-	atomic_store(&cx->at->lanes_cancel, atomic_load(&cx->at->cancel));
+	atomic_store(&cx->at->lanes_cancel, atomic_load(&cx->at->shared->cancel));
 	return rc;
 }

@@ -38,7 +38,8 @@ struct memory {
 	struct arena arena;
 	struct memo *first, **last;
 	uint32_t count;
-	bool torn;                     /* the journal's lost batch may have held an intent of this step */
+	enum effect_state unseen;      /* of an effect that no record names: FAILED not begun, UNKNOWN the journal's lost
+	                                * batch may have held its intent, RESOLVED_DONE the operator says so */
 };
 
 struct outputs {

@@ -50,9 +50,9 @@ door_memo(struct step_ctx *cx, const char *verb, const char *ref)
 		random_bytes(nonce, sizeof(nonce));
 		hex_encode(nonce, sizeof(nonce), hex);
 		e = arena_alloc(&m->arena, sizeof(*e));
-		/* FAILED without a value: not begun, and nothing is known against doing it */
 		*e = (struct memo){ .verb = arena_strdup(&m->arena, verb), .ref = arena_strdup(&m->arena, ref), .nonce = hex,
-			.number = ++m->count, .occ = occ, .state = m->torn ? EFFECT_UNKNOWN : EFFECT_FAILED };
+			.number = ++m->count, .occ = occ, .state = m->unseen };
+		m->unseen = EFFECT_FAILED; /* at most one intent can have been in the lost batch */
 		*m->last = e;
 		m->last = &e->next;
 	}

@@ -20,9 +20,11 @@ memory_init(struct memory *m, const struct hist_step *h)
 {
 	*m = (struct memory){ 0 };
 	m->last = &m->first;
+	m->unseen = EFFECT_FAILED;
 	if (h == NULL)
 		return;
-	m->torn = h->torn;
+	if (h->torn)
+		m->unseen = EFFECT_UNKNOWN;
 	for (const struct hist_effect *e = h->effects; e != NULL; e = e->next) {
 		struct memo *memo = arena_alloc(&m->arena, sizeof(*memo));
 
@@ -51,7 +53,7 @@ memory_in_doubt(const struct memory *m)
 	for (const struct memo *e = m->first; e != NULL; e = e->next)
 		if (e->state == EFFECT_BEGUN || e->state == EFFECT_UNKNOWN)
 			return true;
-	return m->torn;
+	return m->unseen == EFFECT_UNKNOWN;
 }
 
 const struct memo *

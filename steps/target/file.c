@@ -17,7 +17,6 @@
 #include "base/hash.h"
 #include "base/io.h"
 #include "base/text.h"
-#include "step.h"
 
 #define FILE_MAX ((size_t)16 << 20)
 

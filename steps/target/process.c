@@ -15,7 +15,6 @@
 #include "base/io.h"
 #include "base/proc.h"
 #include "base/text.h"
-#include "step.h"
 
 #define POLL_MS 100
 #define MASK "(secret)"

@@ -202,7 +202,7 @@ last_lines(struct buf *to, const struct value *text)
 	text_escape(to, p, len);
 }
 
-/* A command that says by its exit code that it failed has failed; only a person or `idempotent` has it run again. */
+/* A command that says by its exit code that it failed has failed. What may run again without harm is worth another try. */
 static int
 exec_accept(const struct reply *reply, const struct effect *e, struct err *err)
 {

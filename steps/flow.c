@@ -59,16 +59,25 @@ assert_run(struct step_ctx *cx, const void *args, struct err *err)
 	const struct assert_args *a = args;
 
 	(void)cx;
-	if (a->that != NULL && a->that->kind == V_UNKNOWN)
+	if (a->that->kind == V_UNKNOWN)
 		return err_set(err, ERR_PREDICTED, "'that' is not known: %s", a->that->s);
-	if (a->that != NULL && value_true(a->that))
+	if (value_true(a->that))
 		return 0;
 	return err_set(err, ERR_FAILED, "%s", a->message != NULL ? a->message : "the assertion does not hold");
 }
 
+static int
+assert_check(const void *args, struct err *err)
+{
+	const struct assert_args *a = args;
+
+	return a->that != NULL ? 0 : err_set(err, ERR_PLAN, "missing field 'that' (any)");
+}
+
+/* Not `required`: null is an answer here, and gets the plan's own message. */
 static const struct field assert_inputs[] = {
-	{ "that", F_ANY, .offset = offsetof(struct assert_args, that), .required = true,
-	  .help = "what must hold: anything but false and null" },
+	{ "that", F_ANY, .offset = offsetof(struct assert_args, that),
+	  .help = "what must hold (needed): anything but false and null" },
 	{ "message", F_STRING, .offset = offsetof(struct assert_args, message),
 	  .help = "what to say when it does not hold" },
 	{ 0 },
@@ -85,6 +94,7 @@ const struct step_type assert_step = {
 	.flags = STEP_PURE | STEP_READ_ONLY,
 	.version = 1,
 	.run = assert_run,
+	.check = assert_check,
 };
 
 struct sleep_args {

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The target kind of child processes. A command's effect is opaque: what is promised is that a command which never
  * started is a definite failure, that one which wherry had to end is unknown, and that one which outlived its wherry
- * is found again: by its nonce in the environment, and by a lock file that it inherits open.
+ * is found again: by its nonce in the environment, and by a lock that it inherits.
  * body: {argv, env, stdin, cwd, max_output, grace, probe}; reply: {code, signal, stdout, stderr, …_dropped}. */
 #include "steps/target/targets.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -199,10 +202,67 @@ run_child(struct opctx *op, const struct value *body, const struct value *argv, 
 	return rc;
 }
 
-static const char *
-orphan_path(const struct opctx *op, const char *nonce)
+/* One file a run; each effect locks the byte that its nonce names. The child inherits the open file, so the lock lives
+ * as long as any process holds it, and a start costs no new file. */
+static struct flock
+orphan_byte(const char *nonce, short type)
 {
-	return io_join(op->arena, io_join(op->arena, op->scratch, "orphans"), nonce);
+	char digits[16];
+
+	(void)snprintf(digits, sizeof(digits), "%s", nonce);
+	return (struct flock){ .l_type = type, .l_whence = SEEK_SET, .l_len = 1,
+			       .l_start = (off_t)strtoull(digits, NULL, 16) };
+}
+
+static int
+orphan_open(const struct opctx *op)
+{
+	return open(io_join(op->arena, op->scratch, "orphans"), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+}
+
+static int
+orphan_lock(const struct opctx *op, const char *nonce, int *ret_fd, struct err *err)
+{
+	struct flock byte = orphan_byte(nonce, F_WRLCK);
+	const int fd = orphan_open(op);
+
+	if (fd < 0)
+		return err_errno(err, "open '%s/orphans'", op->scratch);
+	if (fcntl(fd, F_OFD_SETLK, &byte) < 0) {
+		err_errno(err, "lock '%s/orphans'", op->scratch);
+		(void)close(fd);
+		if (err->sys != EAGAIN && err->sys != EACCES)
+			return -1;
+		err_set(err, ERR_IN_DOUBT, "a process of an earlier attempt is still running, although it was ended");
+		return err_next(err, "look at it with 'fuser -v %s/orphans'; when it has ended: wherry resume %s",
+				op->scratch, op->run);
+	}
+	*ret_fd = fd;
+	return 0;
+}
+
+/* ended: what the command itself left in the background is its own business, and no longer holds the effect. */
+static void
+orphan_release(int fd, const char *nonce, bool ended)
+{
+	struct flock byte = orphan_byte(nonce, F_UNLCK);
+
+	if (fd >= 0 && ended)
+		(void)fcntl(fd, F_OFD_SETLK, &byte);
+	if (fd >= 0)
+		(void)close(fd);
+}
+
+static bool
+orphan_held(const struct opctx *op, const char *nonce)
+{
+	struct flock byte = orphan_byte(nonce, F_WRLCK);
+	const int fd = op->scratch != NULL ? orphan_open(op) : -1;
+	const bool held = fd >= 0 && fcntl(fd, F_OFD_GETLK, &byte) == 0 && byte.l_type != F_UNLCK;
+
+	if (fd >= 0)
+		(void)close(fd);
+	return held;
 }
 
 static struct value
@@ -239,24 +299,16 @@ process_write(struct opctx *op, void *conn, const struct effect *e, const char *
 {
 	const bool guarded = op->scratch != NULL && nonce != NULL && !e->read_only;
 	struct proc_result r = { 0 };
-	const char *path = NULL;
 	int lock = -1, rc;
 
 	(void)conn;
-	if (guarded) {
-		path = orphan_path(op, nonce);
-		if (io_private_dir(io_join(op->arena, op->scratch, "orphans"), err) < 0 ||
-		    io_lock(path, e->says, &lock, err) < 0)
-			return -1;
-	}
+	if (guarded && orphan_lock(op, nonce, &lock, err) < 0)
+		return -1;
 	FAULT("process.before_spawn");
 	rc = run_child(op, &e->body, value_get(&e->body, "argv"), content(value_get(&e->body, "stdin")), nonce, lock, &r,
 		       err);
 	FAULT("process.ended");
-	if (guarded) {
-		unlink(path);
-		close(lock);
-	}
+	orphan_release(lock, nonce, !r.timed_out && !r.cancelled);
 	if (rc < 0)
 		return -1;
 	if (r.timed_out || r.cancelled) {
@@ -305,7 +357,7 @@ process_probe(struct opctx *op, void *conn, const struct effect *e, const char *
 
 /* Name what is left of the effect's child, and put into next how to look at it; NULL when nothing is. */
 static const char *
-survivor(struct opctx *op, const char *nonce, const char **ret_next)
+survivor(struct opctx *op, const struct effect *e, const char *nonce, const char **ret_next)
 {
 	char text[200];
 	pid_t pids[8];
@@ -318,9 +370,9 @@ survivor(struct opctx *op, const char *nonce, const char **ret_next)
 		return n > 1 ? arena_printf(op->arena, "%s and %zu more", who, n - 1) : arena_strdup(op->arena, who);
 	}
 	/* It may have changed its environment, or belong to another user: the lock it inherited is still held. */
-	if (op->scratch != NULL && io_lock_held(orphan_path(op, nonce), text, sizeof(text)) == 1) {
-		*ret_next = arena_printf(op->arena, "fuser -v %s", orphan_path(op, nonce));
-		return arena_printf(op->arena, "a process (%s)", text);
+	if (orphan_held(op, nonce)) {
+		*ret_next = arena_printf(op->arena, "fuser -v %s/orphans", op->scratch);
+		return arena_printf(op->arena, "a process (%s)", e->says);
 	}
 	return NULL;
 }
@@ -333,12 +385,12 @@ process_outlived(struct opctx *op, void *conn, const struct effect *e, const cha
 	bool told = false;
 	int rc = 0;
 
-	(void)conn, (void)e;
+	(void)conn;
 	for (;;) {
 		const char *next, *who;
 
 		op->arena = &poll_arena; /* it may wait for hours */
-		who = survivor(op, nonce, &next);
+		who = survivor(op, e, nonce, &next);
 		op->arena = results;
 		if (who == NULL)
 			break;
@@ -358,8 +410,6 @@ process_outlived(struct opctx *op, void *conn, const struct effect *e, const cha
 		arena_reset(&poll_arena);
 		poll(&cancel, 1, POLL_MS);
 	}
-	if (rc == 0 && op->scratch != NULL)
-		unlink(orphan_path(op, nonce));
 	arena_done(&poll_arena);
 	return rc;
 }

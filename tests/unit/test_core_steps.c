@@ -489,6 +489,7 @@ run_assert(struct step_ctx *cx, struct value that, const char *message, struct e
 	*err = ERR_INIT;
 	BIND(&b, &assert_step, "that", const struct value *, &that);
 	BIND(&b, &assert_step, "message", const char *, message);
+	assert_int_equal(assert_step.check(b.args, err), 0);
 	return assert_step.run(cx, b.args, err);
 }
 
@@ -496,8 +497,10 @@ static void
 test_assert(void **state)
 {
 	struct step_ctx *cx = *state;
+	const struct bound nothing = { 0 };
 	struct err err;
 
+	assert_int_equal(assert_step.check(nothing.args, &err), -1);
 	assert_int_equal(run_assert(cx, value_bool(true), NULL, &err), 0);
 	assert_int_equal(run_assert(cx, value_int(0), NULL, &err), 0); /* as in Lua */
 	assert_int_equal(run_assert(cx, value_bool(false), "3 nodes are %s", &err), -1);

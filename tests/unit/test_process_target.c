@@ -260,11 +260,10 @@ test_what_cannot_start_is_a_definite_failure(void **state)
 }
 
 static size_t
-marked(struct world *w)
+marked(void)
 {
 	pid_t pids[8];
 
-	(void)w;
 	return proc_find("WHERRY_EFFECT=" NONCE, pids, countof(pids));
 }
 
@@ -281,7 +280,7 @@ test_time_out_ends_the_whole_group(void **state)
 	assert_int_equal(perform(w, &e, &reply, &err), -1);
 	assert_int_equal(err.kind, ERR_UNKNOWN);
 	assert_non_null(strstr(err.msg, "time-out"));
-	assert_int_equal(marked(w), 0);
+	assert_int_equal(marked(), 0);
 }
 
 static void
@@ -298,12 +297,46 @@ test_time_out_of_a_look_is_no_doubt(void **state)
 	assert_int_equal(err.kind, ERR_TIMEOUT);
 }
 
+/* End all that carry the mark, and wait until they are gone. */
+static void
+kill_marked(void)
+{
+	pid_t pids[8];
+	size_t n;
+
+	while ((n = proc_find("WHERRY_EFFECT=" NONCE, pids, countof(pids))) > 0) {
+		while (n-- > 0)
+			kill(pids[n], SIGKILL);
+		poll(NULL, 0, 5);
+	}
+}
+
+/* The shell, its sleep, and the one in a session of its own. */
+static void *
+cancel_when_escaped(void *data)
+{
+	struct world *w = data;
+	char text[64];
+	pid_t pids[8];
+	size_t sleeping = 0;
+
+	while (sleeping < 2) {
+		size_t n = proc_find("WHERRY_EFFECT=" NONCE, pids, countof(pids));
+
+		for (sleeping = 0; n-- > 0;)
+			sleeping += strstr(proc_describe(pids[n], text, sizeof(text)), "(sleep 1000") != NULL;
+		poll(NULL, 0, 5);
+	}
+	w->cancel = 1;
+	return NULL;
+}
+
 static void *
 cancel_when_started(void *data)
 {
 	struct world *w = data;
 
-	while (marked(w) == 0)
+	while (marked() == 0)
 		poll(NULL, 0, 5);
 	w->cancel = 1;
 	return NULL;
@@ -322,21 +355,43 @@ test_cancel_ends_the_child_and_leaves_doubt(void **state)
 	assert_int_equal(perform(w, &e, &reply, &err), -1);
 	pthread_join(thread, NULL);
 	assert_int_equal(err.kind, ERR_UNKNOWN);
-	assert_int_equal(marked(w), 0);
+	assert_int_equal(marked(), 0);
 	err = ERR_INIT; /* and what was cancelled before it started has not happened */
 	assert_int_equal(perform(w, &e, &reply, &err), -1);
 	assert_int_equal(err.kind, ERR_CANCELLED);
 }
 
 static void
-test_orphan_lock_lives_as_long_as_the_child(void **state)
+test_a_daemon_that_the_command_left_is_its_own_business(void **state)
 {
 	struct world *w = *state;
-	struct effect e = shell(w, arena_printf(&w->arena, "ls '%s/orphans'", w->scratch));
-	const char *dir = arena_printf(&w->arena, "%s/orphans", w->scratch);
+	struct effect e = shell(w, "setsid sleep 1000 </dev/null >/dev/null 2>&1 & echo $!");
+	const pid_t left = (pid_t)atoi(output_of(w, &e, "stdout"));
 
-	assert_string_equal(output_of(w, &e, "stdout"), NONCE "\n");
-	assert_int_equal(rmdir(dir), 0); /* empty */
+	assert_int_equal(kill(left, 0), 0);
+	assert_int_equal(atoi(output_of(w, &e, "stdout")) > 0, 1); /* a second attempt of the same effect */
+	kill_marked();
+}
+
+static void
+test_never_beside_what_escaped_its_end(void **state)
+{
+	struct world *w = *state;
+	struct effect e = shell(w, "setsid sleep 1000 </dev/null >/dev/null 2>&1 & sleep 1000");
+	struct reply reply = { 0 };
+	struct err err = ERR_INIT;
+	pthread_t thread;
+
+	assert_int_equal(pthread_create(&thread, NULL, cancel_when_escaped, w), 0);
+	assert_int_equal(perform(w, &e, &reply, &err), -1);
+	assert_int_equal(err.kind, ERR_UNKNOWN);
+	pthread_join(thread, NULL);
+	w->cancel = 0;
+	assert_int_equal(perform(w, &e, &reply, &err), -1);
+	assert_int_equal(err.kind, ERR_IN_DOUBT);
+	kill_marked();
+	assert_string_equal(output_of(w, &(struct effect){ .body = shell(w, "echo now").body, .says = "x" }, "stdout"),
+			    "now\n");
 }
 
 static void
@@ -507,7 +562,7 @@ test_outlived_is_found_by_its_lock_alone(void **state)
 	struct err err = ERR_INIT;
 
 	w->kill_on_note = outlive(w, SAY_READY "exec env -i sleep 1000");
-	while (marked(w) > 0) /* until env has replaced the shell */
+	while (marked() > 0) /* until env has replaced the shell */
 		poll(NULL, 0, 5);
 	assert_int_equal(outlived(w, &err), 0);
 	assert_non_null(strstr(w->noted, "run it"));
@@ -543,7 +598,8 @@ main(int argc, char **argv)
 		TEST(test_time_out_ends_the_whole_group),
 		TEST(test_time_out_of_a_look_is_no_doubt),
 		TEST(test_cancel_ends_the_child_and_leaves_doubt),
-		TEST(test_orphan_lock_lives_as_long_as_the_child),
+		TEST(test_a_daemon_that_the_command_left_is_its_own_business),
+		TEST(test_never_beside_what_escaped_its_end),
 		TEST(test_a_dry_run_leaves_no_trace),
 		TEST(test_predict_is_opaque),
 		TEST(test_probe),

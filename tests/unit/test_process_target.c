@@ -450,12 +450,12 @@ test_probe(void **state)
 	assert_int_equal(probe(w, VALUE_NULL), PROBE_CANNOT_TELL);
 }
 
-/* Start this program as a wherry that runs script, kill it as soon as the script has said so, and return with the
- * script's child alive. */
+/* Start this program as a wherry that runs script, kill it as soon as the script has become "sleep 1000", and return
+ * with that alive. */
 static pid_t
 outlive(struct world *w, const char *script)
 {
-	char self[256], ready[128];
+	char self[256], ready[128], text[64];
 	const ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
 	pid_t victim, left = 0;
 	FILE *f;
@@ -474,6 +474,8 @@ outlive(struct world *w, const char *script)
 		if (f != NULL)
 			fclose(f);
 	}
+	while (strstr(proc_describe(left, text, sizeof(text)), "(sleep 1000") == NULL)
+		poll(NULL, 0, 5);
 	kill(victim, SIGKILL);
 	assert_int_equal(waitpid(victim, NULL, 0), victim);
 	return left;
@@ -562,8 +564,7 @@ test_outlived_is_found_by_its_lock_alone(void **state)
 	struct err err = ERR_INIT;
 
 	w->kill_on_note = outlive(w, SAY_READY "exec env -i sleep 1000");
-	while (marked() > 0) /* until env has replaced the shell */
-		poll(NULL, 0, 5);
+	assert_int_equal(marked(), 0);
 	assert_int_equal(outlived(w, &err), 0);
 	assert_non_null(strstr(w->noted, "run it"));
 	assert_int_equal(outlived(w, &err), 0);

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Protobuf wire format by hand: a writer over struct buf and a bounds-checked reader. Pure. */
+#ifndef WHERRY_TARGET_PB_H
+#define WHERRY_TARGET_PB_H
+
+#include "base/buf.h"
+
+#include <stdint.h>
+
+/* Append a field; zero, false and empty are the default and are left out, as proto3 wants it. */
+void pb_uint(struct buf *to, unsigned field, uint64_t v);
+void pb_int(struct buf *to, unsigned field, int64_t v);
+void pb_bytes(struct buf *to, unsigned field, struct bytes v);
+void pb_str(struct buf *to, unsigned field, const char *s);
+/* Append a nested message: open, its fields, close with what open returned. Written even when empty. */
+size_t pb_open(struct buf *to, unsigned field);
+void pb_close(struct buf *to, size_t opened);
+
+/* A reader over one message. bad is set for good by anything malformed; check it once after the last pb_next. */
+struct pb {
+	const unsigned char *p, *end;
+	bool bad;
+};
+/* One field: v for numbers, b for strings and messages; the other one is zero. b points into the message. */
+struct pb_field {
+	unsigned number;
+	uint64_t v;
+	struct bytes b;
+};
+struct pb pb_read(struct bytes message);
+/* The next field, or false at the end and when bad. */
+bool pb_next(struct pb *in, struct pb_field *ret);
+
+#endif

@@ -7,7 +7,7 @@
 
 struct graph {
 	uint32_t *user_first; /* nsteps + 1 offsets into users */
-	struct need *users;   /* steps that need this one, ascending; weak as their need says */
+	uint32_t *users;      /* steps that need this one (weak edges included), ascending */
 };
 
 void graph_init(struct graph *, const struct plan *);

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The parts of the etcd target kind, which is put together in etcd.c. */
+#ifndef WHERRY_TARGET_ETCD_H
+#define WHERRY_TARGET_ETCD_H
+
+#include "steps/target/etcd_conn.h"
+#include "target.h"
+
+/* etcd.c: a Range with one reply, decoded into the call's arena. */
+int etcd_range(struct opctx *cx, struct etcd_conn *c, const struct etcd_range *r, struct arena *a, struct page *ret,
+	       struct err *err);
+/* -1: a reply that cannot be decoded. */
+int etcd_malformed(const struct etcd_conn *c, const char *what, struct err *err);
+/* {key, value, version, create_revision, mod_revision, lease}, or null for no item; bytes stay where they are. */
+struct value etcd_item_value(struct arena *a, const struct page *p);
+/* A map over a copy of pairs. */
+struct value etcd_map(struct arena *a, const struct pair *pairs, size_t n);
+#define ETCD_MAP(a, ...) \
+	etcd_map((a), (const struct pair[]){ __VA_ARGS__ }, sizeof((const struct pair[]){ __VA_ARGS__ }) / sizeof(struct pair))
+struct bytes etcd_bytes(const struct value *v);
+
+/* etcd_status.c */
+int etcd_read_status(struct opctx *cx, struct etcd_conn *c, struct value *ret, struct err *err);
+int etcd_read_alarms(struct opctx *cx, struct etcd_conn *c, struct value *ret, struct err *err);
+int etcd_identity(struct opctx *cx, void *conn, struct value *ret, struct err *err);
+/* Status of one endpoint (endpoint - 1 as in struct etcd_call), or of any (0). */
+int etcd_get_status(struct opctx *cx, struct etcd_conn *c, size_t only, struct arena *a, struct etcd_status *ret,
+		    struct err *err);
+
+/* etcd_write.c */
+int etcd_write(struct opctx *cx, void *conn, const struct effect *e, const char *nonce, struct reply *ret, struct err *err);
+int etcd_image(struct opctx *cx, void *conn, const struct effect *e, struct value *ret, struct err *err);
+bool etcd_same(const struct effect *e, const struct value *before);
+int etcd_predict(struct opctx *cx, void *conn, const struct effect *e, const struct value *before,
+		 struct prediction *ret, struct err *err);
+int etcd_probe(struct opctx *cx, void *conn, const struct effect *e, const char *nonce, const struct value *before,
+	       enum probe *ret, struct err *err);
+int etcd_invert(struct arena *a, const struct effect *e, const struct value *before, const struct value *after,
+		struct effect *ret, struct err *err);
+
+/* etcd_watch.c */
+int etcd_watch_open(struct opctx *cx, void *conn, const struct query *q, void **ret_watch, struct err *err);
+int etcd_watch_next(struct opctx *cx, void *watch, int64_t wait_ns, struct changes *ret, struct err *err);
+void etcd_watch_close(void *watch);
+
+/* etcd_bulk.c */
+int etcd_bulk_open(struct opctx *cx, void *conn, const struct bulk *b, const char *nonce, void **ret_bulk, struct err *err);
+int etcd_bulk_cursor(struct opctx *cx, void *bulk, unsigned lane, struct bytes *ret, struct err *err);
+int etcd_bulk_put(struct opctx *cx, void *bulk, unsigned lane, const struct batch *b, enum put_result *ret,
+		  int64_t *ret_revision, struct err *err);
+void etcd_bulk_close(void *bulk);
+
+/* etcd_claim.c */
+/* Take or renew this run's claim on prefix; its mod_revision is the fence that every later transaction compares. */
+int etcd_claim_take(struct opctx *cx, struct etcd_conn *c, const struct bulk *b, const char *nonce,
+		    struct bytes *ret_key, int64_t *ret_fence, struct err *err);
+/* ERR_REFUSED: the claim (null page: gone) is not what we took. */
+int etcd_claim_lost(struct etcd_conn *c, const struct page *claim, struct err *err);
+int etcd_bulk_release(struct opctx *cx, struct etcd_conn *c, const struct value *body, struct reply *ret, struct err *err);
+int etcd_bulk_image(struct opctx *cx, struct etcd_conn *c, const struct value *body, struct value *ret, struct err *err);
+
+#endif

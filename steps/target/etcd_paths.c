@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Owns the syntax of etcd paths and the arithmetic of key ranges. Pure; any bytes make a key, and each path has one
+ * spelling, so that equal paths mean equal objects. */
+#include "steps/target/etcd_paths.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "base/text.h"
+
+static bool
+no_end(struct bytes to)
+{
+	return to.len == 1 && *(const char *)to.p == '\0';
+}
+
+/* part: a part of a range, in which ".." must not occur nor arise. */
+static void
+escape(struct buf *to, struct bytes key, bool part)
+{
+	static const char hex[] = "0123456789ABCDEF";
+	const unsigned char *p = key.p;
+	bool plain;
+
+	for (size_t i = 0; i < key.len; i++) {
+		plain = p[i] > ' ' && p[i] < 0x7f && p[i] != '%';
+		if (part && p[i] == '.')
+			plain = i > 0 && i + 1 < key.len && p[i - 1] != '.';
+		if (plain) {
+			buf_putc(to, (char)p[i]);
+		} else {
+			buf_putc(to, '%');
+			buf_putc(to, hex[p[i] >> 4]);
+			buf_putc(to, hex[p[i] & 15]);
+		}
+	}
+}
+
+static const char *
+finish(struct arena *a, struct buf *b)
+{
+	const char *s = arena_strndup(a, b->p, b->len);
+
+	buf_done(b);
+	return s;
+}
+
+static const char *
+with_key(struct arena *a, const char *what, struct bytes key)
+{
+	struct buf b = BUF_INIT(0);
+
+	buf_puts(&b, what);
+	escape(&b, key, false);
+	return finish(a, &b);
+}
+
+const char *
+etcd_path_key(struct arena *a, struct bytes key)
+{
+	return with_key(a, "key/", key);
+}
+
+const char *
+etcd_path_in(struct arena *a, struct bytes key)
+{
+	return with_key(a, "in/", key);
+}
+
+const char *
+etcd_path_markers(struct arena *a, const char *marker_prefix)
+{
+	return with_key(a, "markers/", (struct bytes){ marker_prefix, strlen(marker_prefix) });
+}
+
+const char *
+etcd_path_range(struct arena *a, struct bytes from, struct bytes to)
+{
+	struct buf b = BUF_INIT(0);
+
+	if (to.len == 0)
+		return etcd_path_key(a, from);
+	buf_puts(&b, "range/");
+	escape(&b, from, true);
+	buf_puts(&b, "..");
+	escape(&b, to, true);
+	return finish(a, &b);
+}
+
+const char *
+etcd_path_lease(struct arena *a, int64_t id)
+{
+	return arena_printf(a, "lease/%lld", (long long)id);
+}
+
+static int
+unescape(struct arena *a, const char *p, size_t len, struct bytes *ret)
+{
+	char *to = arena_alloc(a, len + 1);
+	size_t n = 0;
+
+	for (size_t i = 0; i < len; i++) {
+		if (p[i] != '%') {
+			to[n++] = p[i];
+			continue;
+		}
+		if (len - i < 3 || hex_decode(p + i + 1, 2, to + n) < 0)
+			return -1;
+		n++;
+		i += 2;
+	}
+	*ret = (struct bytes){ to, n };
+	return 0;
+}
+
+static int
+parse_range(struct arena *a, const char *p, struct etcd_path *ret)
+{
+	const char *dots = strstr(p, "..");
+
+	if (dots == NULL || dots[2] == '\0')
+		return -1;
+	ret->kind = ETCD_PATH_RANGE;
+	return unescape(a, p, (size_t)(dots - p), &ret->key) < 0 ||
+	       unescape(a, dots + 2, strlen(dots + 2), &ret->end) < 0 ? -1 : 0;
+}
+
+static int
+parse_lease(const char *p, struct etcd_path *ret)
+{
+	char *end;
+
+	ret->kind = ETCD_PATH_LEASE;
+	ret->lease = strtoll(p, &end, 10);
+	return *p >= '1' && *p <= '9' && *end == '\0' ? 0 : -1;
+}
+
+static int
+parse(struct arena *a, const char *path, struct etcd_path *ret)
+{
+	static const struct {
+		const char *word;
+		enum etcd_path_kind kind;
+	} with_keys[] = { { "key/", ETCD_PATH_KEY }, { "in/", ETCD_PATH_IN }, { "markers/", ETCD_PATH_MARKERS } },
+	  fixed[] = { { "status", ETCD_PATH_STATUS }, { "alarms", ETCD_PATH_ALARMS }, { "history", ETCD_PATH_HISTORY } };
+	size_t n;
+
+	for (size_t i = 0; i < countof(with_keys); i++) {
+		n = strlen(with_keys[i].word);
+		ret->kind = with_keys[i].kind;
+		if (strncmp(path, with_keys[i].word, n) == 0)
+			return path[n] == '\0' ? -1 : unescape(a, path + n, strlen(path + n), &ret->key);
+	}
+	for (size_t i = 0; i < countof(fixed); i++) {
+		ret->kind = fixed[i].kind;
+		if (strcmp(path, fixed[i].word) == 0)
+			return 0;
+	}
+	if (strncmp(path, "range/", 6) == 0)
+		return parse_range(a, path + 6, ret);
+	return strncmp(path, "lease/", 6) == 0 ? parse_lease(path + 6, ret) : -1;
+}
+
+int
+etcd_path_parse(struct arena *a, const char *path, struct etcd_path *ret, struct err *err)
+{
+	*ret = (struct etcd_path){ 0 };
+	if (parse(a, path, ret) < 0)
+		return err_set(err, ERR_PLAN, "'%s' is not a path of an etcd target", path);
+	return 0;
+}
+
+struct bytes
+etcd_prefix_end(struct arena *a, struct bytes prefix)
+{
+	unsigned char *p;
+
+	while (prefix.len > 0 && ((const unsigned char *)prefix.p)[prefix.len - 1] == 0xff)
+		prefix.len--;
+	if (prefix.len == 0)
+		return (struct bytes){ "", 1 };
+	p = (unsigned char *)arena_strndup(a, prefix.p, prefix.len);
+	p[prefix.len - 1]++;
+	return (struct bytes){ p, prefix.len };
+}
+
+bool
+etcd_range_holds(struct bytes from, struct bytes to, struct bytes key)
+{
+	return bytes_cmp(from, key) <= 0 && (no_end(to) || bytes_cmp(key, to) < 0);
+}
+
+static bool
+overlap(const struct etcd_path *a, const struct etcd_path *b)
+{
+	return (no_end(b->end) || bytes_cmp(a->key, b->end) < 0) && (no_end(a->end) || bytes_cmp(b->key, a->end) < 0);
+}
+
+bool
+etcd_path_covers(const char *unknowable, const char *path)
+{
+	struct arena a = ARENA_INIT;
+	struct etcd_path u, p;
+	struct err err;
+	bool covers = false;
+
+	if (etcd_path_parse(&a, unknowable, &u, &err) < 0 || etcd_path_parse(&a, path, &p, &err) < 0)
+		covers = true; /* better unknown than wrong */
+	else if (u.kind == ETCD_PATH_RANGE && p.kind == ETCD_PATH_RANGE)
+		covers = overlap(&u, &p);
+	else if (u.kind == ETCD_PATH_RANGE && p.kind == ETCD_PATH_KEY)
+		covers = etcd_range_holds(u.key, u.end, p.key);
+	else if (u.kind == ETCD_PATH_IN && p.kind == ETCD_PATH_RANGE)
+		covers = etcd_range_holds(p.key, p.end, u.key);
+	else
+		covers = strcmp(unknowable, path) == 0;
+	arena_done(&a);
+	return covers;
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The paths and bodies of the etcd target kind: the language that steps and target share. Pure.
+ *
+ * Paths. KEY is percent-encoded: '%', and every byte that is not printable ASCII or is a space, as %XX.
+ *   key/KEY         reads as null, or {key, value, version, create_revision, mod_revision, lease, header_revision}
+ *   range/FROM..TO  [FROM, TO), TO as in struct query ("%00": no end, never empty); dots at either end of a part and
+ *                   second ones in a row are encoded. Reads as {count, header_revision}
+ *   lease/ID        ID in decimal; reads as null, or {id, ttl, granted_ttl} in seconds
+ *   status          {cluster_id, member_id, revision, quota (0: not told), versions, alarms: [{member_id, alarm}],
+ *                   endpoints: [{endpoint, version, db_size, db_size_in_use, quota, raft_index, member_id, leader,
+ *                   errors} or {endpoint, error}]}; ids in hexadecimal, `leader` a boolean; one that answers is enough
+ *   alarms          [{member_id, alarm}]
+ *   history         reads as null; only written to (compact)
+ *   markers/PREFIX  the claims and cursors under a marker prefix; only written to (release-bulk)
+ *   in/KEY          never read or written: what an effect on KEY makes unknowable, every range that holds it
+ *
+ * Effects: verb, path, body -> reply.
+ *   put           key/KEY           {value, lease?, guard?} -> the key's map without header_revision (its image)
+ *   delete        key/KEY           {guard?} -> {deleted, revision}; image null
+ *   delete        range/FROM..TO    {} -> {deleted, revision}; image {count}
+ *   compact       history           {revision} -> {revision}
+ *   release-bulk  markers/PREFIX    {marker_prefix, name} -> {deleted, revision}; image {keys}: this run's claims and
+ *                 cursors of the bulks of that name, removed in one transaction
+ * guard: "absent", {value: V} or {mod_revision: N}. A guard that does not hold is a definite failure, and nothing is
+ * written. The key of put and delete is the path's. */
+#ifndef WHERRY_TARGET_ETCD_PATHS_H
+#define WHERRY_TARGET_ETCD_PATHS_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+
+#include <stdint.h>
+
+enum etcd_path_kind {
+	ETCD_PATH_KEY,
+	ETCD_PATH_RANGE,
+	ETCD_PATH_LEASE,
+	ETCD_PATH_STATUS,
+	ETCD_PATH_ALARMS,
+	ETCD_PATH_HISTORY,
+	ETCD_PATH_MARKERS,
+	ETCD_PATH_IN,
+};
+
+struct etcd_path {
+	enum etcd_path_kind kind;
+	struct bytes key, end; /* end: of a range */
+	int64_t lease;
+};
+
+const char *etcd_path_key(struct arena *a, struct bytes key);
+/* [from, to); to empty: the path of the key. */
+const char *etcd_path_range(struct arena *a, struct bytes from, struct bytes to);
+const char *etcd_path_lease(struct arena *a, int64_t id);
+const char *etcd_path_markers(struct arena *a, const char *marker_prefix);
+const char *etcd_path_in(struct arena *a, struct bytes key);
+/* Take a path apart; -1 (ERR_PLAN) for one that is malformed. */
+int etcd_path_parse(struct arena *a, const char *path, struct etcd_path *ret, struct err *err);
+/* The end of the range of all keys with this prefix: "\0" for the empty prefix and for one of 0xff only. */
+struct bytes etcd_prefix_end(struct arena *a, struct bytes prefix);
+/* Is key in [from, to)? */
+bool etcd_range_holds(struct bytes from, struct bytes to, struct bytes key);
+/* Does what an earlier effect made unknowable (its path) cover this path? */
+bool etcd_path_covers(const char *unknowable, const char *path);
+
+#endif

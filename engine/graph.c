@@ -23,9 +23,9 @@ graph_init(struct graph *g, const struct plan *plan)
 	at = xcalloc((size_t)plan->nsteps + 1, sizeof(*at));
 	for (uint32_t i = 0; i < plan->nsteps; i++)
 		for (uint32_t k = 0; k < plan->steps[i].need_count; k++) {
-			uint32_t to = plan->needs[plan->steps[i].need_first + k].to;
+			const struct need *need = &plan->needs[plan->steps[i].need_first + k];
 
-			g->users[g->user_first[to] + at[to]++] = i;
+			g->users[g->user_first[need->to] + at[need->to]++] = (struct need){ i, need->weak };
 		}
 	free(at);
 }
@@ -112,7 +112,7 @@ mark(const struct plan *plan, const struct graph *g, uint32_t i, bool up, bool *
 
 		for (uint32_t k = 0; k < n; k++) {
 			uint32_t to = up ? plan->needs[plan->steps[at].need_first + k].to
-					 : g->users[g->user_first[at] + k];
+					 : g->users[g->user_first[at] + k].to;
 
 			if (!seen[to]) {
 				seen[to] = true;

@@ -7,7 +7,7 @@
 
 struct graph {
 	uint32_t *user_first; /* nsteps + 1 offsets into users */
-	uint32_t *users;      /* steps that need this one (weak edges included), ascending */
+	struct need *users;   /* steps that need this one, ascending; weak as their need says */
 };
 
 void graph_init(struct graph *, const struct plan *);

@@ -18,6 +18,7 @@ struct run_options {
 	const struct value *params;      /* resolved, with secrets */
 	struct journal *journal;         /* NULL in a dry-run */
 	const struct history *history;   /* of a resume, else NULL */
+	const char *torn;                /* where journal_open put a torn tail, or NULL */
 	struct report *report;
 	struct selection selection;
 	unsigned jobs;                   /* worker threads, at least 1 */

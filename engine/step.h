@@ -16,35 +16,10 @@ struct step_type;
 struct stream;
 struct watch;
 
-/* What a world's object is called: a target and a path in the kind's own syntax. */
-struct ref {
-	struct target *target;
-	const char *path;
-};
-
-/* How an effect that began and did not end is settled (design §2.3). */
-enum effect_class {
-	EFFECT_IDEMPOTENT, /* do it again */
-	EFFECT_PROBE,      /* ask the world whether it was done, and by us */
-	EFFECT_OPAQUE,     /* stop and ask the operator */
-};
-
-struct effect {
-	struct ref on;
-	const char *verb;
-	struct value body;      /* all that the target kind needs; may hold secrets, which are never journalled */
-	enum effect_class class;
-	const char *says;       /* one sentence: dry-run line, journal, progress and report print it */
-	/* Is this reply a success? Asked before the effect settles; -1 with err set: a definite failure. NULL: yes. */
-	int (*accept)(const struct reply *, const struct effect *, struct err *);
-	const void *accept_data; /* for accept */
-	bool read_only;         /* declared to change nothing (a command that only looks): performed in the dry-run too */
-};
-
 /* A nested step (`wait` has one): bound inputs of a read-only step type. */
 struct call {
 	const struct step_type *type;
-	const struct node *with;
+	const void *args;
 };
 
 enum step_flags {
@@ -81,13 +56,16 @@ void step_watch_close(struct watch *);
  * On resume a settled effect answers from the journal. */
 int step_effect(struct step_ctx *, const struct effect *, const struct value **ret_after, struct err *);
 
-/* A bulk effect: one intent, then puts in lanes. In a dry-run puts are compared and counted instead. */
-int step_stream_open(struct step_ctx *, const struct bulk *, struct stream **ret, struct err *);
+/* A bulk effect: one intent, then puts in lanes. In a dry-run puts are compared with the destination and counted
+ * instead. When the stream was settled before (a resume), ret is NULL and ret_result is the recorded result. */
+int step_stream_open(struct step_ctx *, const struct bulk *, struct stream **ret, const struct value **ret_result,
+		     struct err *);
 /* The lane's last cursor (empty: none): where to go on. */
 int step_stream_cursor(struct step_ctx *, struct stream *, unsigned lane, struct bytes *ret, struct err *);
+/* One guarded transaction; waits for the stream's rate limits and its window of transactions in flight first. */
 int step_stream_put(struct step_ctx *, struct stream *, unsigned lane, const struct batch *, enum put_result *ret,
 		    int64_t *ret_revision, struct err *);
-/* Settle the stream's effect with its result (also after a failure: close with ok false leaves it open for resume). */
+/* Free the stream. ok: its effect settles with this result; else it stays open for a resume. */
 int step_stream_close(struct step_ctx *, struct stream *, bool ok, const struct value *result, struct err *);
 
 /* Run fn in n parallel lanes (threads of the engine), each with a ctx of its own for step_list, step_stream_*,

@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 
 struct effect;
+struct target;
 
 /* One call's surroundings. Every blocking function observes cancel and deadline. */
 struct opctx {
@@ -29,6 +30,31 @@ enum outcome { OUTCOME_OK, OUTCOME_DEFINITE, OUTCOME_UNKNOWN };
 struct reply {
 	enum outcome outcome;
 	struct value value;  /* what came back (after-image or {exit_code, stdout, …}); canonical, journalled */
+};
+
+/* What a world's object is called: a target and a path in the kind's own syntax. */
+struct ref {
+	struct target *target;
+	const char *path;
+};
+
+/* How an effect that began and did not end is settled (design §2.3). */
+enum effect_class {
+	EFFECT_IDEMPOTENT, /* do it again */
+	EFFECT_PROBE,      /* ask the world whether it was done, and by us */
+	EFFECT_OPAQUE,     /* stop and ask the operator */
+};
+
+struct effect {
+	struct ref on;
+	const char *verb;
+	struct value body;      /* all that the target kind needs; may hold secrets, which are never journalled */
+	enum effect_class class;
+	const char *says;       /* one sentence: dry-run line, journal, progress and report print it */
+	/* Is this reply a success? Asked before the effect settles; -1 with err set: a definite failure. NULL: yes. */
+	int (*accept)(const struct reply *, const struct effect *, struct err *);
+	const void *accept_data; /* for accept */
+	bool read_only;         /* declared to change nothing (a command that only looks): performed in the dry-run too */
 };
 
 enum probe { PROBE_DONE_BY_US, PROBE_NOT_DONE, PROBE_OTHER, PROBE_CANNOT_TELL };
@@ -93,7 +119,8 @@ struct bulk {
 	struct bytes prefix;     /* destination range, for claim conflicts and for the overlay */
 	const char *marker_prefix; /* where claim and cursors live on the destination, e.g. "/wherry/" */
 	bool keep_markers;       /* a marker for every batch (merge): whose keys are ours can be told later */
-	struct value totals;     /* for the dry-run and progress: {keys, bytes} as far as known */
+	double rate_ops, rate_bytes; /* limits a second, 0: none; kept by the door */
+	unsigned window_max;     /* transactions in flight at most, 0: 64; grows from 4 while throughput grows */
 };
 struct batch {
 	const struct op *ops;

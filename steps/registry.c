@@ -2,11 +2,30 @@
 /* One explicit line a step type and a target kind: what is not listed here does not exist. */
 #include "steps/registry.h"
 
+#include "steps/target/targets.h"
+
+#define STEPS(X)           \
+	X(exec_step)       \
+	X(set_step)        \
+	X(wait_step)       \
+	X(assert_step)     \
+	X(sleep_step)      \
+	X(file_read_step)  \
+	X(file_write_step)
+
+#define DECLARE(name) extern const struct step_type name;
+#define ADDRESS(name) &name,
+
+STEPS(DECLARE)
+
 static const struct step_type *const step_list_all[] = {
+	STEPS(ADDRESS)
 	NULL,
 };
 
 static const struct target_type *const target_list_all[] = {
+	&process_target,
+	&file_target,
 	NULL,
 };
 

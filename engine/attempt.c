@@ -1,0 +1,444 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A step's way from ready to its end: `when`, binding, the attempt on a worker (or at once, for pure steps), retry, and
+ * the one place where a step gets its final status. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/fault.h"
+#include "coord.h"
+
+/* Its end is staged; coord_commit tells it after the sync. */
+static void
+ended(struct coord *c, uint32_t i, const struct record *r)
+{
+	if (c->nended == c->ended_cap) {
+		c->ended_cap = c->ended_cap ? c->ended_cap * 2 : 64;
+		c->ended = xreallocarray(c->ended, c->ended_cap, sizeof(*c->ended));
+	}
+	c->ended[c->nended++] = (struct ended){ .step = i, .ns = (int64_t)r->ns, .kind = r->kind, .attempt = r->attempt,
+		.msg = r->msg != NULL ? xstrdup(r->msg) : NULL, .next = r->next != NULL ? xstrdup(r->next) : NULL };
+}
+
+static void
+drop_task(struct live *l)
+{
+	if (l->task == NULL)
+		return;
+	memory_done(&l->task->memory);
+	free(l->task);
+	l->task = NULL;
+}
+
+static const char *
+keep_outputs(struct coord *c, const struct outputs *o)
+{
+	struct buf text = BUF_INIT(0);
+	struct value v = value_map(o->list, o->n);
+	const char *ret;
+
+	if (o->n == 0)
+		return NULL;
+	value_write(&text, &v);
+	ret = arena_strndup(&c->keep, text.p, text.len);
+	buf_done(&text);
+	return ret;
+}
+
+/* The one way a step gets its final status: recorded, and told to others only after the sync. */
+static void
+finish(struct coord *c, uint32_t i, enum step_status status, const struct attempt *at, const struct err *err)
+{
+	struct live *l = &c->live[i];
+	struct value outputs = at != NULL ? value_map(at->outputs.list, at->outputs.n) : VALUE_NULL;
+	struct record r = { .type = REC_END, .step = c->plan->steps[i].id, .status = step_status_name(status) };
+
+	l->status = status;
+	if (at != NULL) {
+		r.attempt = at->number;
+		r.ns = (uint64_t)(clock_now() - at->started);
+		r.digest = at->digest[0] != '\0' ? at->digest : NULL;
+		if (status == STEP_DONE || status == STEP_UNCHANGED) {
+			l->outputs = keep_outputs(c, &at->outputs);
+			r.value = at->outputs.n > 0 ? &outputs : NULL;
+		}
+		if (at->predicted)
+			l->unknown = true;
+	}
+	if (err != NULL) {
+		r.kind = err_kind_name(err->kind);
+		r.msg = err->msg;
+		r.next = err->next[0] != '\0' ? err->next : NULL;
+	}
+	if (status != STEP_IN_DOUBT)
+		drop_task(l);
+	ended(c, i, &r);
+	coord_record(c, &r, true);
+}
+
+static void
+fail(struct coord *c, uint32_t i, const struct attempt *at, const struct err *err)
+{
+	struct err told = *err;
+
+	if (!c->failed) {
+		c->failed = true;
+		c->reason = *err;
+		c->reason_step = c->plan->steps[i].id;
+	}
+	c->stopping = c->stopping || c->plan->steps[i].policy->on_error == ON_ERROR_STOP;
+	finish(c, i, STEP_FAILED, at, &told);
+}
+
+void
+coord_tell(struct coord *c, const struct ended *end)
+{
+	const enum step_status status = c->live[end->step].status;
+	const bool satisfied = status == STEP_DONE || status == STEP_UNCHANGED || status == STEP_SKIPPED;
+	struct event e = coord_event(c, EVENT_END, end->step);
+
+	e.status = status;
+	e.ns = end->ns;
+	e.msg = end->msg;
+	e.next = end->next;
+	e.err_kind = end->kind;
+	e.attempt = end->attempt;
+	if (c->o->mode == MODE_PLAN && end->kind != NULL && strcmp(end->kind, err_kind_name(ERR_PREDICTED)) == 0) {
+		e.kind = EVENT_PREDICTED;
+		coord_hold_event(c, end->step, &e);
+		e.kind = EVENT_END;
+		e.msg = NULL;
+	}
+	if (c->o->mode == MODE_PLAN)
+		coord_hold_event(c, end->step, &e);
+	else
+		report_event(c->o->report, &e);
+	if (status == STEP_IN_DOUBT)
+		return;
+	c->live[end->step].over = true;
+	for (uint32_t k = c->graph.user_first[end->step]; k < c->graph.user_first[end->step + 1]; k++) {
+		const struct need *user = &c->graph.users[k];
+		struct live *l = &c->live[user->to];
+
+		if (l->status != STEP_PENDING || l->task != NULL)
+			continue;
+		if (!satisfied && !user->weak) {
+			struct err err = ERR_INIT;
+
+			err_set(&err, ERR_FAILED, "needs '%s', which %s %s", c->plan->steps[end->step].id,
+				status == STEP_BLOCKED ? "is" : "has", step_status_name(status));
+			finish(c, user->to, STEP_BLOCKED, NULL, &err);
+		} else if (--l->blocked == 0) {
+			coord_ready(c, user->to);
+		}
+	}
+}
+
+void
+coord_ready(struct coord *c, uint32_t i)
+{
+	if (c->live[i].selected && c->live[i].status == STEP_PENDING &&
+	    c->plan->steps[i].finally == (c->phase == PHASE_FINALLY))
+		heap_push(c->phase == PHASE_SETTLE ? &c->held : &c->ready, i, i);
+}
+
+/* `when`: 1 go on, 0 skip, -1 error. */
+static int
+condition(struct coord *c, const struct step *s, struct err *err)
+{
+	struct value v;
+
+	if (s->when == NULL)
+		return 1;
+	arena_reset(&c->eval);
+	if (template_eval(c->host, s->when, c->plan->file, &c->env, &c->eval, &v, err) < 0)
+		return err_wrap(err, "when");
+	if (v.kind == V_UNKNOWN)
+		return err_set(err, ERR_PREDICTED, "whether it runs is not known yet: %s", v.s);
+	return value_true(&v);
+}
+
+static int
+bind_attempt(struct coord *c, struct attempt *at, const struct step *s, struct err *err)
+{
+	void *args = arena_alloc(&at->arena, s->type->args_size > 0 ? s->type->args_size : 1);
+	struct pair parts[3];
+	struct value whole;
+	char digest[65];
+
+	arena_reset(&c->eval);
+	at->args = args;
+	if (schema_bind(s->type->inputs, &s->with, &c->bind, &at->arena, args, &at->inputs, err) < 0)
+		return -1;
+	if (s->type->check != NULL && s->type->check(args, err) < 0)
+		return -1;
+	parts[0] = (struct pair){ "type", value_str(s->type->name) };
+	parts[1] = (struct pair){ "version", value_int(s->type->version) };
+	parts[2] = (struct pair){ "with", at->inputs };
+	whole = value_map(parts, countof(parts));
+	value_digest(&whole, c->shared.key, digest);
+	memcpy(at->digest, digest, sizeof(at->digest) - 1);
+	return 0;
+}
+
+/* On a worker thread, or on the coordinator for a pure step. */
+static void
+work(void *item)
+{
+	struct attempt *at = item;
+
+	at->rc = at->type->run(&at->cx, at->args, &at->err);
+	if (at->rc == 0 && at->shared->mode == MODE_RUN) {
+		const struct memo *lost = memory_unasked(at->memory);
+
+		if (lost != NULL) {
+			err_set(&at->err, ERR_IN_DOUBT, "'%s %s' was done by this step before, and the step ended without "
+				"asking for it again", lost->verb, lost->ref);
+			err_next(&at->err, "wherry resolve %s %s --done|--not-done --reason TEXT", at->shared->run, at->path);
+			at->rc = -1;
+		}
+	}
+	at->end.kind = LETTER_END;
+	at->end.at = at;
+}
+
+static void
+work_and_post(void *item)
+{
+	struct attempt *at = item;
+
+	work(at);
+	mailbox_post(&at->shared->mailbox, &at->end.link, true);
+}
+
+static struct attempt *
+new_attempt(struct coord *c, uint32_t i)
+{
+	struct live *l = &c->live[i];
+	const struct step *s = &c->plan->steps[i];
+	struct attempt *at = xcalloc(1, sizeof(*at));
+
+	if (l->task == NULL) {
+		l->task = xcalloc(1, sizeof(*l->task));
+		memory_init(&l->task->memory, c->o->history != NULL ? history_step(c->o->history, s->id) : NULL);
+		if (l->torn)
+			l->task->memory.unseen = EFFECT_UNKNOWN;
+		l->task->started = clock_now();
+		l->task->deadline = l->task->started + s->policy->timeout;
+	}
+	for (struct memo *e = l->task->memory.first; e != NULL; e = e->next)
+		e->asked = false;
+	l->task->attempt = at;
+	*at = (struct attempt){ .shared = &c->shared, .step = i, .number = ++l->attempts, .path = s->id, .type = s->type,
+		.memory = &l->task->memory, .deadline = l->task->deadline, .started = clock_now(), .all_unchanged = true };
+	c->rng = c->rng * 6364136223846793005U + 1442695040888963407U; /* Knuth's LCG: a seed for each attempt */
+	at->rng = c->rng | 1;
+	ctx_init(&at->cx, at, &at->arena, &c->shared.cancel);
+	return at;
+}
+
+static void
+free_attempt(struct attempt *at)
+{
+	arena_done(&at->cx.page);
+	arena_done(&at->arena);
+	expr_host_free(at->host);
+	free(at);
+}
+
+/* Start step i: it may end at once (skipped, wrong inputs, pure). 1: it holds a worker now. */
+static int
+start(struct coord *c, uint32_t i)
+{
+	const struct step *s = &c->plan->steps[i];
+	struct live *l = &c->live[i];
+	struct event e = coord_event(c, EVENT_START, i);
+	struct attempt *at;
+	int go;
+
+	at = new_attempt(c, i);
+	go = at->number == 1 && !memory_in_doubt(at->memory) ? condition(c, s, &at->err) : 1;
+	if (go == 0) {
+		finish(c, i, STEP_SKIPPED, NULL, NULL);
+		free_attempt(at);
+		return 0;
+	}
+	if (go < 0 || bind_attempt(c, at, s, &at->err) < 0) {
+		at->rc = -1;
+		coord_attempt_end(c, at);
+		return 0;
+	}
+	l->status = STEP_RUNNING;
+	e.attempt = at->number;
+	if (s->type->flags & STEP_PURE) {
+		work(at);
+		coord_attempt_end(c, at);
+		return 0;
+	}
+	coord_record(c, &(struct record){ .type = REC_START, .step = s->id, .attempt = at->number }, false);
+	if (c->o->mode == MODE_RUN)
+		report_event(c->o->report, &e);
+	at->next = c->attempts;
+	at->prev = &c->attempts;
+	if (at->next != NULL)
+		at->next->prev = &at->next;
+	c->attempts = at;
+	c->running++;
+	if (pool_submit(c->pool, at, &at->err) < 0) {
+		at->rc = -1;
+		coord_attempt_end(c, at);
+		return 0;
+	}
+	return 1;
+}
+
+void
+coord_start_ready(struct coord *c)
+{
+	unsigned pure = 0;
+
+	if (c->pool == NULL)
+		c->pool = pool_new(c->o->jobs, work_and_post);
+	while (c->ready.n > 0 && c->running < c->o->jobs && pure < c->o->jobs && !c->pausing && !c->broken &&
+	       !(c->stopping && c->phase != PHASE_FINALLY)) {
+		const uint32_t i = heap_pop(&c->ready).step;
+		struct err err = ERR_INIT;
+
+		if (c->o->journal != NULL && journal_reserve(c->o->journal, c->running + pure + 1, &err) < 0) {
+			heap_push(&c->ready, i, i);
+			coord_pause(c, c->plan->steps[i].id, &err);
+			return;
+		}
+		if (start(c, i) == 0)
+			pure++;
+	}
+}
+
+void
+coord_pause(struct coord *c, const char *step, const struct err *err)
+{
+	if (c->pausing)
+		return;
+	c->pausing = true;
+	c->reason = *err;
+	c->reason_step = step;
+}
+
+static void
+retry_later(struct coord *c, struct attempt *at)
+{
+	const struct retry *r = &c->plan->steps[at->step].policy->retry;
+	int64_t ns = r->backoff;
+	struct event e = coord_event(c, EVENT_RETRY, at->step);
+
+	for (uint32_t k = 1; k < at->number && ns < r->max_backoff; k++)
+		ns *= 2;
+	if (ns > r->max_backoff)
+		ns = r->max_backoff;
+	ns = ns / 2 + (int64_t)(step_random(&at->cx) % (uint64_t)(ns / 2 + 1)); /* jitter: half to whole */
+	heap_push(&c->timers, clock_now() + ns, at->step);
+	c->live[at->step].status = STEP_PENDING;
+	coord_record(c, &(struct record){ .type = REC_RETRY, .step = at->path, .attempt = at->number,
+		.kind = err_kind_name(at->err.kind), .msg = at->err.msg }, false);
+	e.attempt = at->number;
+	e.msg = at->err.msg;
+	e.ns = ns;
+	report_event(c->o->report, &e);
+}
+
+/* A step that could not be called in the dry-run may have done anything to the targets it names. */
+static void
+predicted(struct coord *c, struct attempt *at)
+{
+	const struct step *s = &c->plan->steps[at->step];
+	const struct value unknown = value_unknown("an earlier step changes it");
+
+	at->predicted = true;
+	if (s->type->flags & (STEP_READ_ONLY | STEP_PURE))
+		return;
+	c->changes++;
+	c->live[at->step].maybe = 1;
+	for (const struct field *f = s->type->inputs; f->name != NULL; f++) {
+		const struct node *n = f->type == F_TARGET && s->with.kind == NODE_MAP ? node_get(&s->with, f->name) : NULL;
+
+		for (size_t i = 0; n != NULL && n->kind == NODE_SCALAR && i < c->ntargets; i++)
+			if (strcmp(c->targets[i].name, n->s) == 0)
+				overlay_put(&c->overlay, &c->targets[i], "*", &unknown, NULL);
+	}
+}
+
+/* What an attempt that returned an error means for the step and the run. */
+static void
+attempt_failed(struct coord *c, struct attempt *at)
+{
+	const struct retry *r = &c->plan->steps[at->step].policy->retry;
+	struct live *l = &c->live[at->step];
+	struct err *err = &at->err;
+	const bool full = err->kind == ERR_LOCAL && (err->sys == ENOSPC || err->sys == EDQUOT || err->sys == EROFS);
+
+	switch (err->kind) {
+	case ERR_PREDICTED:
+		predicted(c, at);
+		finish(c, at->step, STEP_DONE, at, err);
+		return;
+	case ERR_UNKNOWN:
+	case ERR_IN_DOUBT:
+		if (err->kind == ERR_UNKNOWN && err->retryable && at->number < r->attempts && !c->pausing)
+			break;
+		err->kind = ERR_IN_DOUBT;
+		if (c->o->mode == MODE_PLAN)
+			break;
+		finish(c, at->step, STEP_IN_DOUBT, at, err);
+		l->status = STEP_IN_DOUBT;
+		coord_pause(c, at->path, err);
+		return;
+	case ERR_CANCELLED:
+	case ERR_LOCKED:
+	case ERR_REFUSED:
+	case ERR_UNREACHABLE:
+		l->status = STEP_PENDING;
+		coord_pause(c, at->path, err);
+		return;
+	default:
+		break;
+	}
+	if (full || c->broken) {
+		l->status = STEP_PENDING;
+		coord_pause(c, at->path, err);
+	} else if (at->number < r->attempts && err->kind != ERR_PLAN && err->kind != ERR_TIMEOUT && !c->pausing &&
+		   c->o->mode == MODE_RUN && clock_now() < at->deadline) {
+		retry_later(c, at);
+	} else {
+		fail(c, at->step, at, err);
+	}
+}
+
+void
+coord_attempt_end(struct coord *c, struct attempt *at)
+{
+	struct live *l = &c->live[at->step];
+
+	if (at->prev != NULL) {
+		*at->prev = at->next;
+		if (at->next != NULL)
+			at->next->prev = at->prev;
+		c->running--;
+	}
+	if (l->task != NULL)
+		l->task->attempt = NULL;
+	if (at->assumed != NULL) {
+		struct event e = coord_event(c, EVENT_ASSUME, at->step);
+
+		e.msg = at->assumed;
+		coord_hold_event(c, at->step, &e);
+	}
+	if (c->o->mode == MODE_PLAN && at->any_effect)
+		l->maybe = 1;
+	if (at->rc == 0)
+		finish(c, at->step, at->any_effect && at->all_unchanged ? STEP_UNCHANGED : STEP_DONE, at, NULL);
+	else
+		attempt_failed(c, at);
+	FAULT("step.ended");
+	free_attempt(at);
+}

@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Inside of the coordinator: the one thread that owns graph, step state, journal, overlay, signals and output. */
+#ifndef WHERRY_COORD_H
+#define WHERRY_COORD_H
+
+#include "ctx.h"
+#include "heap.h"
+#include "overlay.h"
+#include "pool.h"
+#include "run.h"
+
+/* One step's state. Small: there may be 200,000. */
+struct live {
+	uint8_t status;        /* enum step_status */
+	bool torn;             /* may have begun in the lost batch */
+	bool selected, over;   /* over: its end has been told to those who wait for it */
+	bool unknown;          /* dry-run: outputs and status cannot be known */
+	uint16_t attempts;
+	uint32_t blocked;      /* needs that have not ended yet */
+	uint32_t maybe;        /* effects that happened or may have: `.ran` */
+	const char *outputs;   /* canonical bytes in coord.keep, or NULL */
+	struct task *task;     /* while it is under way or waits for a retry */
+};
+
+/* A step under way, over all of its attempts. */
+struct task {
+	struct memory memory;
+	struct attempt *attempt;
+	int64_t started, deadline;
+};
+
+/* A step whose end is staged; told to those who wait, and to people, after the sync. */
+struct ended {
+	uint32_t step, attempt;
+	int64_t ns;
+	const char *kind;
+	char *msg, *next;
+};
+
+enum phase { PHASE_SETTLE, PHASE_MAIN, PHASE_FINALLY, PHASE_OVER };
+
+/* Events of a dry-run wait here until all steps before theirs have been printed. */
+struct held_event {
+	struct held_event *next;
+	struct event event;
+};
+
+struct coord {
+	const struct run_options *o;
+	const struct plan *plan;
+	struct graph graph;
+	struct live *live;
+	struct arena keep;          /* outputs and what else lives as long as the run */
+	struct arena eval;          /* of one evaluation */
+	struct expr_host *host;
+	struct expr_env env;
+	struct bind_env bind;
+	struct target *targets, *locals;
+	size_t ntargets, nlocals;
+	struct overlay overlay;
+	struct shared shared;
+	struct pool *pool;
+	struct heap ready, timers, held; /* held: ready, but not before what is in doubt has settled */
+	struct attempt *attempts;   /* under way */
+	unsigned running;
+	enum phase phase;
+	uint32_t unsettled;         /* steps still in doubt from before */
+	/* one turn */
+	struct door_letter **gates; /* intents to let through once durable */
+	size_t ngates, gates_cap;
+	struct ended *ended;
+	size_t nended, ended_cap;
+	bool commit;                /* something waits for the sync */
+	int64_t progress_recorded;
+	int64_t flush_at;           /* staged records must not wait longer */
+	/* the end */
+	bool failed, stopping, pausing, broken; /* stopping: a failure with on_error stop; broken: the journal cannot be written any more */
+	struct err reason;          /* of the pause, or the first failure */
+	const char *reason_step;
+	int signals, signo, sigfd;
+	int64_t drain_until;
+	uint64_t rng;
+	uint32_t changes;
+	struct held_event **events, ***events_last; /* dry-run, by step */
+	uint32_t printed;           /* dry-run: steps printed so far */
+};
+
+/* roots.c: what expressions see, and targets. */
+void roots_init(struct coord *);
+void roots_done(struct coord *);
+/* step.c: a step's way from ready to its end. */
+void coord_start_ready(struct coord *);
+void coord_attempt_end(struct coord *, struct attempt *);
+/* Tell those who wait, after the sync. */
+void coord_tell(struct coord *, const struct ended *);
+/* Queue a step whose needs have all ended, if it belongs to the present phase. */
+void coord_ready(struct coord *, uint32_t step);
+/* Pause: start nothing new; the first reason stays. */
+void coord_pause(struct coord *, const char *step, const struct err *);
+/* letters.c: messages of one turn. */
+void coord_letters(struct coord *);
+/* Stage a record; trouble breaks the run. */
+void coord_record(struct coord *, const struct record *, bool wait_for_sync);
+/* Sync what is staged, then let through and tell. */
+void coord_commit(struct coord *);
+/* dryrun.c */
+void coord_hold_event(struct coord *, uint32_t step, const struct event *);
+void coord_print_ready(struct coord *);
+/* An event with step, type, index and wall clock filled. */
+struct event coord_event(const struct coord *, enum event_kind, uint32_t step);
+
+bool history_in_doubt(const struct hist_step *);
+
+#endif

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Inside of a step's attempt: what the door, the handler calls and the coordinator share. Not for handlers.
+ * An attempt belongs to one worker from submit until its LETTER_END has been posted; then to the coordinator. All that
+ * a letter points to lives in the attempt's arena and is immutable, so pointers may cross. */
+#ifndef WHERRY_CTX_H
+#define WHERRY_CTX_H
+
+#include "event.h"
+#include "mailbox.h"
+#include "plan.h"
+#include "run.h"
+
+#include <stdatomic.h>
+
+/* A target at run time. Fields are bound by the coordinator; the connection is opened by the first worker. */
+struct target {
+	const char *name;
+	const struct target_type *type;
+	const struct plan_target *def; /* NULL: a local kind */
+	struct arena arena;
+	void *args;
+	bool bound;
+	pthread_mutex_t lock;
+	void *conn;
+	bool known;                    /* identity asked and accepted */
+};
+
+/* What a step's effects are known to have done, from the journal or from earlier attempts of this process. */
+struct memo {
+	struct memo *next;
+	const char *verb, *ref, *nonce;
+	uint32_t number, occ;
+	enum effect_state state;
+	struct value value, before;
+	bool asked;                    /* in the present walk */
+};
+struct memory {
+	struct arena arena;
+	struct memo *first, **last;
+	uint32_t count;
+	enum effect_state unseen;      /* of an effect that no record names: FAILED not begun, UNKNOWN the journal's lost
+	                                * batch may have held its intent, RESOLVED_DONE the operator says so */
+};
+
+struct outputs {
+	struct pair *list;
+	size_t n, cap;
+};
+
+/* What all attempts of a run share; read-only for workers but for the mailbox and the atomics. */
+struct shared {
+	enum run_mode mode;
+	const struct registry *registry;
+	const char *run, *dir;         /* dir NULL in a dry-run */
+	uint32_t epoch;
+	struct mailbox mailbox;
+	struct target **locals;        /* one for each local kind */
+	size_t nlocals;
+	struct bytes key;              /* for digests of secrets */
+	atomic_int stop;               /* 1: end at the next safe place (first signal) */
+	atomic_int cancel;             /* 1: end children by TERM; 2: now */
+	int cancel_fd;                 /* readable once cancel is set */
+};
+
+struct attempt;
+struct step_ctx {
+	struct opctx op;               /* first: target kinds call back through it */
+	struct attempt *at;
+	struct arena *arena;           /* of the attempt, or of the lane: op.arena may point elsewhere for a while */
+	struct arena page;             /* of step_list */
+	struct outputs *outputs;       /* where step_output puts them: the attempt's, or a nested call's */
+	bool nested, lane;
+};
+
+enum letter_kind { LETTER_INTENT, LETTER_RECORD, LETTER_TARGET, LETTER_PROGRESS, LETTER_NOTE, LETTER_ACTION,
+	LETTER_LOOK, LETTER_PUT, LETTER_END };
+
+/* One message. For INTENT, TARGET, LOOK and PUT the sender waits at the gate and finds rc and err here. */
+struct door_letter {
+	struct letter link;
+	enum letter_kind kind;
+	struct attempt *at;
+	struct record rec;             /* INTENT, RECORD, NOTE */
+	struct event event;            /* ACTION */
+	struct gate *gate;
+	int rc;
+	struct err err;
+	/* LOOK and PUT: the overlay */
+	const struct target *target;
+	const char *path;
+	const char *const *unknowable;
+	struct value value;            /* LOOK: out, when found; PUT: in; TARGET: identity */
+	bool found;
+	uint64_t done, total;
+	const char *unit;
+};
+
+struct attempt {
+	struct attempt *next, **prev;  /* of those under way */
+	struct shared *shared;
+	uint32_t step, number;         /* index in the plan; which attempt, from 1 */
+	const char *path;
+	const struct step_type *type;
+	const void *args;
+	struct arena arena;
+	struct value inputs;
+	char digest[33];
+	struct memory *memory;
+	struct step_ctx cx;
+	struct outputs outputs;
+	struct expr_host *host;        /* for step_expr, made when first needed */
+	int64_t deadline, started;
+	atomic_int lanes_cancel;       /* as shared.cancel, and when one lane has failed */
+	atomic_llong progress_at;      /* when progress was last posted */
+	uint64_t rng;
+	bool any_effect, all_unchanged, predicted;
+	const char *assumed;
+	int rc;
+	struct err err;
+	struct door_letter end;
+};
+
+/* Post a letter and wait until the coordinator has answered it; returns its rc, err filled. */
+int ctx_ask(struct step_ctx *, struct door_letter *, struct err *);
+struct door_letter *ctx_letter(struct step_ctx *, enum letter_kind kind);
+void ctx_post(struct step_ctx *, struct door_letter *, bool wake);
+/* 0, or -1 with ERR_CANCELLED / ERR_TIMEOUT when the step must end at this safe place. */
+int ctx_check(struct step_ctx *, struct err *);
+/* Is there time, and sense, to wait for a target that is away? Sleeps and returns true: call again. */
+bool ctx_wait_away(struct step_ctx *, const struct target *, unsigned *tries, struct err *);
+/* Open the target's connection, learn who it is and have the coordinator record or compare it. */
+int target_ready(struct step_ctx *, struct target *, struct err *);
+/* A ref as people and the journal name it: "target path". */
+const char *ref_text(struct step_ctx *, const struct ref *);
+/* Prepare a ctx of an attempt (its own, a nested call's or a lane's). */
+void ctx_init(struct step_ctx *, struct attempt *, struct arena *arena, const atomic_int *cancel);
+/* Overlay look-up from a worker: true when an earlier predicted effect tells. */
+bool ctx_look(struct step_ctx *, const struct target *, const char *path, struct value *ret);
+/* The memory of one step, from its journalled history (h may be NULL). */
+void memory_init(struct memory *, const struct hist_step *h);
+void memory_done(struct memory *);
+bool memory_in_doubt(const struct memory *);
+/* A settled effect that the walk did not ask for again, or NULL. */
+const struct memo *memory_unasked(const struct memory *);
+
+#endif

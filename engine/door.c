@@ -1,0 +1,343 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The effect door: the only way from a handler to the world. It decides whether an effect is performed, predicted,
+ * answered from the journal, or settled after a crash. The order below is the safety of the whole program:
+ *   1. settled before: the recorded reply answers, nothing is done.
+ *   2. in doubt: what outlived its wherry is waited for, then the class decides.
+ *   3. pre-image; already so: unchanged, nothing is done.
+ *   4. the intent is durable (the coordinator answers only after the sync), and only then the write.
+ *   5. the reply is judged, recorded, and rides to disk with the step's completion.
+ * In a dry-run 4 and 5 are a prediction and an entry in the overlay; all else is the same code. */
+#include "door.h"
+
+#include <string.h>
+
+#include "base/fault.h"
+#include "base/hash.h"
+#include "base/text.h"
+
+const char *
+ref_text(struct step_ctx *cx, const struct ref *ref)
+{
+	return arena_printf(cx->arena, "%s %s", ref->target->name, ref->path);
+}
+
+const char *
+effect_class_name(enum effect_class class)
+{
+	static const char *const names[] = { [EFFECT_IDEMPOTENT] = "idempotent", [EFFECT_PROBE] = "probe",
+		[EFFECT_OPAQUE] = "opaque" };
+
+	return names[class];
+}
+
+struct memo *
+door_memo(struct step_ctx *cx, const char *verb, const char *ref)
+{
+	struct memory *m = cx->at->memory;
+	uint32_t occ = 1;
+	struct memo *e;
+
+	for (e = m->first; e != NULL; e = e->next)
+		if (e->asked && strcmp(e->verb, verb) == 0 && strcmp(e->ref, ref) == 0)
+			occ++;
+	for (e = m->first; e != NULL; e = e->next)
+		if (e->occ == occ && strcmp(e->verb, verb) == 0 && strcmp(e->ref, ref) == 0)
+			break;
+	if (e == NULL) {
+		unsigned char nonce[16];
+		char *hex = arena_alloc(&m->arena, 2 * sizeof(nonce) + 1);
+
+		random_bytes(nonce, sizeof(nonce));
+		hex_encode(nonce, sizeof(nonce), hex);
+		e = arena_alloc(&m->arena, sizeof(*e));
+		*e = (struct memo){ .verb = arena_strdup(&m->arena, verb), .ref = arena_strdup(&m->arena, ref), .nonce = hex,
+			.number = ++m->count, .occ = occ, .state = m->unseen };
+		m->unseen = EFFECT_FAILED; /* at most one intent can have been in the lost batch */
+		*m->last = e;
+		m->last = &e->next;
+	}
+	e->asked = true;
+	return e;
+}
+
+int
+door_intent(struct step_ctx *cx, struct memo *e, const struct effect *f, const char *class, const struct value *before,
+	    struct err *err)
+{
+	struct door_letter *l = ctx_letter(cx, LETTER_INTENT);
+	char digest[65];
+
+	value_digest(&f->body, cx->at->shared->key, digest);
+	l->rec = (struct record){ .type = REC_INTENT, .step = cx->at->path, .attempt = cx->at->number, .effect = e->number,
+		.occ = e->occ, .verb = e->verb, .ref = e->ref, .class = class, .says = f->says,
+		.digest = arena_strndup(cx->arena, digest, 32), .nonce = e->nonce, .before = before, .body = &f->body };
+	if (ctx_ask(cx, l, err) < 0)
+		return -1;
+	e->state = EFFECT_BEGUN;
+	cx->at->any_effect = true;
+	cx->at->all_unchanged = false;
+	FAULT("effect.intent_durable");
+	return 0;
+}
+
+void
+door_settled(struct step_ctx *cx, struct memo *e, enum effect_state state, const struct value *value, const char *msg)
+{
+	static const char *const words[] = { [EFFECT_OK] = "ok", [EFFECT_UNCHANGED] = "unchanged",
+		[EFFECT_FAILED] = "failed" };
+	struct door_letter *l = ctx_letter(cx, LETTER_RECORD);
+
+	e->state = state;
+	e->value = value != NULL ? value_copy(&cx->at->memory->arena, value) : VALUE_NULL;
+	l->rec = (struct record){ .type = state == EFFECT_UNKNOWN ? REC_UNKNOWN : REC_SETTLED, .step = cx->at->path,
+		.effect = e->number, .verb = state == EFFECT_UNCHANGED ? e->verb : NULL,
+		.ref = state == EFFECT_UNCHANGED ? e->ref : NULL, .occ = state == EFFECT_UNCHANGED ? e->occ : 0,
+		.status = state == EFFECT_UNKNOWN ? NULL : words[state], .value = value,
+		.msg = msg != NULL && msg[0] != '\0' ? arena_strdup(cx->arena, msg) : NULL };
+	ctx_post(cx, l, false);
+	FAULT("effect.settled");
+}
+
+int
+door_in_doubt(struct step_ctx *cx, const struct memo *e, const char *why, struct err *err)
+{
+	err_set(err, ERR_IN_DOUBT, "in doubt: '%s %s' %s", e->verb, e->ref, why);
+	return err_next(err, "wherry resolve %s %s --done|--not-done --reason TEXT", cx->at->shared->run, cx->at->path);
+}
+
+/* What the after-image shows, or the reply itself for kinds without images. */
+static int
+settle_done_by_us(struct step_ctx *cx, struct memo *e, const struct effect *f, struct value *ret, struct err *err)
+{
+	const struct target_type *type = f->on.target->type;
+
+	*ret = VALUE_NULL;
+	if (type->image != NULL ? type->image(&cx->op, f->on.target->conn, f, ret, err) < 0
+				: type->read != NULL && type->read(&cx->op, f->on.target->conn, f->on.path, ret, err) < 0)
+		return -1;
+	door_settled(cx, e, EFFECT_OK, ret, "found done after an interruption");
+	return 0;
+}
+
+/* 1: settled, *ret holds the answer; 0: it has to be done (again); -1: stays in doubt, or an error. */
+static int
+settle_doubt(struct step_ctx *cx, struct memo *e, const struct effect *f, struct value *ret, struct err *err)
+{
+	const struct target_type *type = f->on.target->type;
+	enum probe found = PROBE_CANNOT_TELL;
+
+	if (type->outlived != NULL && type->outlived(&cx->op, f->on.target->conn, f, e->nonce, err) < 0)
+		return -1;
+	switch (f->class) {
+	case EFFECT_IDEMPOTENT:
+		return 0;
+	case EFFECT_PROBE:
+		if (type->probe == NULL)
+			break;
+		if (type->probe(&cx->op, f->on.target->conn, f, e->nonce, &e->before, &found, err) < 0)
+			return -1;
+		if (found == PROBE_NOT_DONE)
+			return 0;
+		if (found == PROBE_DONE_BY_US)
+			return settle_done_by_us(cx, e, f, ret, err) < 0 ? -1 : 1;
+		if (found == PROBE_OTHER)
+			return door_in_doubt(cx, e, "was begun, and since then someone else changed it", err);
+		break;
+	case EFFECT_OPAQUE:
+		break;
+	}
+	return door_in_doubt(cx, e, "was begun and its end was not recorded; nothing here can tell whether it happened", err);
+}
+
+/* The write and what follows from its reply. */
+static int
+perform(struct step_ctx *cx, struct memo *e, const struct effect *f, struct value *ret, struct err *err)
+{
+	const struct target_type *type = f->on.target->type;
+	struct reply reply = { 0 };
+	struct err lost;
+	unsigned tries = 0;
+	int rc;
+
+	do
+		rc = type->write(&cx->op, f->on.target->conn, f, e->nonce, &reply, err);
+	while (rc < 0 && ctx_wait_away(cx, f->on.target, &tries, err));
+	FAULT("effect.replied");
+	if (rc == 0 && (f->accept == NULL || f->accept(&reply, f, err) == 0)) {
+		door_settled(cx, e, EFFECT_OK, &reply.value, NULL);
+		*ret = reply.value;
+		return 0;
+	}
+	if (rc == 0) {
+		door_settled(cx, e, EFFECT_FAILED, &reply.value, err->msg);
+		return -1;
+	}
+	if (err->kind != ERR_UNKNOWN) {
+		door_settled(cx, e, EFFECT_FAILED, NULL, err->msg);
+		return -1;
+	}
+	door_settled(cx, e, EFFECT_UNKNOWN, NULL, err->msg);
+	lost = *err;
+	if (f->class == EFFECT_IDEMPOTENT) {
+		err->retryable = true;
+		return -1;
+	}
+	if (f->class == EFFECT_PROBE && ctx_check(cx, err) == 0) {
+		rc = settle_doubt(cx, e, f, ret, err);
+		if (rc > 0)
+			return 0;
+		if (rc == 0) {
+			*err = lost;
+			err->kind = ERR_FAILED; /* the world says: not done */
+			err->retryable = true;
+		}
+		return -1;
+	}
+	door_in_doubt(cx, e, "was sent and no reply came", err);
+	return err_wrap(err, "%s", lost.msg);
+}
+
+static int
+run_effect(struct step_ctx *cx, const struct effect *f, struct value *ret, struct err *err)
+{
+	const struct target_type *type = f->on.target->type;
+	struct memo *e = door_memo(cx, f->verb, ref_text(cx, &f->on));
+	struct value before = VALUE_NULL;
+	unsigned tries = 0;
+	int rc;
+
+	if (e->state == EFFECT_OK || e->state == EFFECT_UNCHANGED || e->state == EFFECT_RESOLVED_DONE) {
+		cx->at->any_effect = true;
+		cx->at->all_unchanged = cx->at->all_unchanged && e->state == EFFECT_UNCHANGED;
+		*ret = e->value;
+		return 0;
+	}
+	if (target_ready(cx, f->on.target, err) < 0)
+		return -1;
+	if (e->state == EFFECT_BEGUN || e->state == EFFECT_UNKNOWN) {
+		rc = settle_doubt(cx, e, f, ret, err);
+		if (rc != 0)
+			return rc < 0 ? -1 : 0;
+	}
+	do
+		rc = type->image != NULL ? type->image(&cx->op, f->on.target->conn, f, &before, err)
+		     : type->read != NULL ? type->read(&cx->op, f->on.target->conn, f->on.path, &before, err)
+					  : 0;
+	while (rc < 0 && ctx_wait_away(cx, f->on.target, &tries, err));
+	if (rc < 0)
+		return -1;
+	if (type->same != NULL && type->same(f, &before)) {
+		cx->at->any_effect = true;
+		door_settled(cx, e, EFFECT_UNCHANGED, &before, NULL);
+		*ret = before;
+		return 0;
+	}
+	if (door_intent(cx, e, f, effect_class_name(f->class), &before, err) < 0)
+		return -1;
+	e->before = value_copy(&cx->at->memory->arena, &before);
+	return perform(cx, e, f, ret, err);
+}
+
+/* The dry-run's answer: what would be, and into the overlay with it. */
+static int
+predict_effect(struct step_ctx *cx, const struct effect *f, struct value *ret, struct err *err)
+{
+	const struct target_type *type = f->on.target->type;
+	struct prediction p = { .confidence = CONF_OPAQUE, .after = value_unknown("an earlier step would change it") };
+	struct value before = VALUE_NULL;
+	const bool seen = ctx_look(cx, f->on.target, f->on.path, &before);
+	bool same;
+
+	if (target_ready(cx, f->on.target, err) < 0)
+		return -1;
+	if (!seen && (type->image != NULL ? type->image(&cx->op, f->on.target->conn, f, &before, err)
+		      : type->read != NULL ? type->read(&cx->op, f->on.target->conn, f->on.path, &before, err)
+					   : 0) < 0)
+		return -1;
+	same = type->same != NULL && !((before.flags | f->body.flags) & VF_UNKNOWN) && type->same(f, &before);
+	if (same)
+		p = (struct prediction){ .confidence = seen ? CONF_SIMULATED : CONF_EXACT, .after = before };
+	else if (type->predict != NULL && type->predict(&cx->op, f->on.target->conn, f, &before, &p, err) < 0)
+		return -1;
+	if (seen && p.confidence == CONF_EXACT)
+		p.confidence = CONF_SIMULATED;
+	if (((before.flags | f->body.flags) & VF_UNKNOWN) && p.confidence < CONF_PREDICTED)
+		p.confidence = CONF_PREDICTED;
+	cx->at->any_effect = true;
+	cx->at->all_unchanged = cx->at->all_unchanged && same;
+	door_action(cx, &(struct action){ .on = f->on, .verb = f->verb, .says = f->says, .confidence = p.confidence,
+		.unchanged = same, .before = &before, .after = &p.after });
+	*ret = p.after;
+	return same ? 0 : door_overlay(cx, &f->on, p.unknowable, &p.after, err);
+}
+
+void
+door_action(struct step_ctx *cx, const struct action *a)
+{
+	struct door_letter *l = ctx_letter(cx, LETTER_ACTION);
+	struct buf diff = BUF_INIT(1 << 20);
+
+	if (!a->unchanged && a->after != NULL && a->after->kind != V_UNKNOWN)
+		value_diff(&diff, a->before, a->after, 40);
+	l->event = (struct event){ .kind = EVENT_ACTION, .step = cx->at->path, .type = cx->at->type->name, .verb = a->verb,
+		.ref = ref_text(cx, &a->on), .says = a->says, .confidence = a->confidence, .unchanged = a->unchanged,
+		.diff = diff.len > 0 ? arena_strndup(cx->arena, diff.p, diff.len) : NULL };
+	buf_done(&diff);
+	ctx_post(cx, l, false);
+}
+
+int
+door_overlay(struct step_ctx *cx, const struct ref *on, const char *const *unknowable, const struct value *after,
+	     struct err *err)
+{
+	struct door_letter *l = ctx_letter(cx, LETTER_PUT);
+
+	l->target = on->target;
+	l->path = on->path;
+	l->unknowable = unknowable;
+	l->value = *after;
+	return ctx_ask(cx, l, err);
+}
+
+/* A command that only looks needs no intent, in no mode. */
+static int
+look_effect(struct step_ctx *cx, const struct effect *f, struct value *ret, struct err *err)
+{
+	struct reply reply = { 0 };
+
+	if (target_ready(cx, f->on.target, err) < 0 ||
+	    f->on.target->type->write(&cx->op, f->on.target->conn, f, "", &reply, err) < 0 ||
+	    (f->accept != NULL && f->accept(&reply, f, err) < 0)) {
+		if (err->kind == ERR_UNKNOWN) /* it changes nothing, so an unknown end is only a failure */
+			err->kind = ERR_FAILED;
+		return -1;
+	}
+	*ret = reply.value;
+	return 0;
+}
+
+int
+step_effect(struct step_ctx *cx, const struct effect *f, const struct value **ret, struct err *err)
+{
+	struct value *v = arena_alloc(cx->arena, sizeof(*v));
+	int rc;
+
+	if (cx->lane)
+		return err_set(err, ERR_FAILED, "bug: an effect from inside a lane");
+	if (ctx_check(cx, err) < 0)
+		return -1;
+	if (f->read_only)
+		rc = look_effect(cx, f, v, err);
+	else if (cx->nested || (cx->at->type->flags & (STEP_READ_ONLY | STEP_PURE)))
+		rc = err_set(err, ERR_FAILED, "bug: step type '%s' says it is read-only and asked for the effect '%s'",
+			     cx->at->type->name, f->verb);
+	else if (cx->at->shared->mode == MODE_PLAN)
+		rc = predict_effect(cx, f, v, err);
+	else
+		rc = run_effect(cx, f, v, err);
+	if (rc < 0)
+		return -1;
+	if (ret != NULL)
+		*ret = v;
+	return 0;
+}

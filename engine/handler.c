@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The plain half of step.h: time, progress, outputs, notes, reads and nested calls. Owns what a worker may say to the
+ * coordinator and how it waits: every wait here ends by cancel or deadline. */
+#include "ctx.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/text.h"
+
+#define SLICE (200 * NS_PER_MS)           /* how long a signal may go unseen */
+#define FIRST_CONTACT_TRIES 4             /* a target never reached yet is given up quickly: a wrong address */
+#define PROGRESS_EVERY (100 * NS_PER_MS)
+#define AWAY_MAX (10 * NS_PER_S)
+
+static void
+note_from_target(struct opctx *op, const char *text)
+{
+	step_note((struct step_ctx *)op, "%s", text);
+}
+
+void
+ctx_init(struct step_ctx *cx, struct attempt *at, struct arena *arena, const atomic_int *cancel)
+{
+	const struct shared *sh = at->shared;
+
+	*cx = (struct step_ctx){ .at = at, .arena = arena, .outputs = &at->outputs };
+	cx->op = (struct opctx){ .arena = arena, .deadline = at->deadline, .cancel = cancel, .cancel_fd = sh->cancel_fd,
+		.run = sh->run, .step = at->path, .epoch = sh->epoch, .scratch = sh->dir, .note = note_from_target };
+}
+
+struct door_letter *
+ctx_letter(struct step_ctx *cx, enum letter_kind kind)
+{
+	struct door_letter *l = arena_alloc(cx->arena, sizeof(*l));
+
+	l->kind = kind;
+	l->at = cx->at;
+	return l;
+}
+
+void
+ctx_post(struct step_ctx *cx, struct door_letter *l, bool wake)
+{
+	mailbox_post(&cx->at->shared->mailbox, &l->link, wake);
+}
+
+int
+ctx_ask(struct step_ctx *cx, struct door_letter *l, struct err *err)
+{
+	struct gate gate = GATE_INIT;
+
+	l->gate = &gate;
+	ctx_post(cx, l, true);
+	gate_wait(&gate);
+	if (l->rc < 0)
+		*err = l->err;
+	return l->rc;
+}
+
+int
+ctx_check(struct step_ctx *cx, struct err *err)
+{
+	if (atomic_load(&cx->at->shared->stop) || atomic_load(cx->op.cancel))
+		return err_set(err, ERR_CANCELLED, "stopped before it was done");
+	if (clock_now() >= cx->op.deadline)
+		return err_set(err, ERR_TIMEOUT, "timed out");
+	return 0;
+}
+
+/* Sleep for ns or until cancel, stop or deadline; the coordinator cannot wake a stop, so look often. */
+static int
+pause_for(struct step_ctx *cx, int64_t ns, struct err *err)
+{
+	const int64_t end = clock_now() + ns;
+
+	for (;;) {
+		struct pollfd fd = { .fd = cx->op.cancel_fd, .events = POLLIN };
+		int64_t left = end - clock_now();
+
+		if (ctx_check(cx, err) < 0)
+			return -1;
+		if (left <= 0)
+			return 0;
+		if (left > SLICE)
+			left = SLICE;
+		if (left > cx->op.deadline - clock_now())
+			left = cx->op.deadline - clock_now();
+		(void)poll(&fd, 1, (int)((left + NS_PER_MS - 1) / NS_PER_MS)); /* EINTR: the loop looks again */
+	}
+}
+
+bool
+ctx_wait_away(struct step_ctx *cx, const struct target *t, unsigned *tries, struct err *err)
+{
+	const struct err away = *err;
+	int64_t ns = (NS_PER_S / 2) << (*tries < 5 ? *tries : 5);
+
+	if (err->kind != ERR_UNREACHABLE || !err->retryable || cx->at->shared->mode == MODE_PLAN)
+		return false;
+	if (!t->known && *tries + 1 >= FIRST_CONTACT_TRIES)
+		return false;
+	++*tries;
+	step_note(cx, "waiting for %s: %s", t->name, err->msg);
+	if (pause_for(cx, ns < AWAY_MAX ? ns : AWAY_MAX, err) == 0)
+		return true;
+	if (err->kind == ERR_TIMEOUT)
+		*err = away;
+	return false;
+}
+
+static int
+open_conn(struct step_ctx *cx, struct target *t, struct err *err)
+{
+	struct door_letter *l;
+	unsigned tries = 0;
+
+	do {
+		if (t->conn == NULL && t->type->open(&cx->op, t->args, &t->conn, err) < 0) {
+			t->conn = NULL;
+			continue;
+		}
+		if (t->known)
+			return 0;
+		l = ctx_letter(cx, LETTER_TARGET);
+		l->target = t;
+		if (t->type->identity != NULL) {
+			if (t->type->identity(&cx->op, t->conn, &l->value, err) < 0)
+				continue;
+			if (ctx_ask(cx, l, err) < 0)
+				return -1;
+		}
+		t->known = true;
+		return 0;
+	} while (ctx_wait_away(cx, t, &tries, err));
+	return -1;
+}
+
+int
+target_ready(struct step_ctx *cx, struct target *t, struct err *err)
+{
+	int rc;
+
+	pthread_mutex_lock(&t->lock);
+	rc = t->known ? 0 : open_conn(cx, t, err);
+	pthread_mutex_unlock(&t->lock);
+	return rc < 0 && err->kind == ERR_UNREACHABLE ? err_wrap(err, "target '%s'", t->name) : rc;
+}
+
+bool
+ctx_look(struct step_ctx *cx, const struct target *t, const char *path, struct value *ret)
+{
+	struct door_letter *l;
+	struct err ignored = ERR_INIT;
+
+	if (cx->at->shared->mode != MODE_PLAN || path == NULL)
+		return false;
+	l = ctx_letter(cx, LETTER_LOOK);
+	l->target = t;
+	l->path = path;
+	if (ctx_ask(cx, l, &ignored) < 0 || !l->found)
+		return false;
+	*ret = l->value;
+	return true;
+}
+
+int
+step_read(struct step_ctx *cx, const struct ref *ref, const struct value **ret, struct err *err)
+{
+	struct value *v = arena_alloc(cx->op.arena, sizeof(*v));
+	unsigned tries = 0;
+	int rc;
+
+	if (ctx_check(cx, err) < 0)
+		return -1;
+	if (!ctx_look(cx, ref->target, ref->path, v)) {
+		if (target_ready(cx, ref->target, err) < 0)
+			return -1;
+		do
+			rc = ref->target->type->read(&cx->op, ref->target->conn, ref->path, v, err);
+		while (rc < 0 && ctx_wait_away(cx, ref->target, &tries, err));
+		if (rc < 0)
+			return -1;
+	}
+	*ret = v;
+	return 0;
+}
+
+int
+step_list(struct step_ctx *cx, const struct query *q, struct page *ret, struct err *err)
+{
+	const struct target_type *type = q->target->type;
+	struct arena *keep = cx->op.arena;
+	struct value known;
+	unsigned tries = 0;
+	int rc;
+
+	if (type->list == NULL)
+		return err_set(err, ERR_FAILED, "target '%s' of kind %s cannot be listed", q->target->name, type->kind);
+	if (ctx_check(cx, err) < 0)
+		return -1;
+	if (cx->at->shared->mode == MODE_PLAN && type->query_path != NULL &&
+	    ctx_look(cx, q->target, type->query_path(keep, q), &known))
+		return err_set(err, ERR_PREDICTED, "what %s holds then is not known: an earlier step changes it",
+			       q->target->name);
+	if (target_ready(cx, q->target, err) < 0)
+		return -1;
+	arena_reset(&cx->page);
+	cx->op.arena = &cx->page;
+	do
+		rc = type->list(&cx->op, q->target->conn, q, ret, err);
+	while (rc < 0 && ctx_wait_away(cx, q->target, &tries, err));
+	cx->op.arena = keep;
+	return rc;
+}
+
+int
+step_sleep(struct step_ctx *cx, int64_t ns, struct err *err)
+{
+	char text[32];
+
+	if (cx->at->shared->mode == MODE_PLAN) {
+		step_assume(cx, "waits %s", duration_text(ns, text));
+		return 0;
+	}
+	return pause_for(cx, ns, err);
+}
+
+void
+step_progress(struct step_ctx *cx, uint64_t done, uint64_t total, const char *unit)
+{
+	const long long now = clock_now(), last = atomic_load(&cx->at->progress_at);
+	struct door_letter *l;
+
+	if (now - last < PROGRESS_EVERY && !(total > 0 && done >= total))
+		return;
+	atomic_store(&cx->at->progress_at, now);
+	l = xcalloc(1, sizeof(*l)); /* not from the arena: lanes report at the same time */
+	l->kind = LETTER_PROGRESS;
+	l->at = cx->at;
+	l->done = done;
+	l->total = total;
+	l->unit = unit;
+	ctx_post(cx, l, true);
+}
+
+void
+step_note(struct step_ctx *cx, const char *fmt, ...)
+{
+	struct door_letter *l = xcalloc(1, sizeof(*l));
+	struct buf text = BUF_INIT(2048);
+	va_list ap;
+	char *raw;
+
+	va_start(ap, fmt);
+	if (vasprintf(&raw, fmt, ap) < 0)
+		abort();
+	va_end(ap);
+	text_escape(&text, raw, strlen(raw));
+	free(raw);
+	l->kind = LETTER_NOTE;
+	l->at = cx->at;
+	l->rec.msg = buf_take(&text); /* freed with the letter by the coordinator */
+	ctx_post(cx, l, true);
+}
+
+int
+step_output(struct step_ctx *cx, const char *name, struct value v, struct err *err)
+{
+	struct outputs *o = cx->outputs;
+
+	if (v.flags & VF_SECRET)
+		return err_set(err, ERR_FAILED, "output '%s' would hold a secret: outputs are journalled; use the "
+			       "parameter where it is needed instead", name);
+	if (o->n == o->cap) {
+		struct pair *list = arena_array(&cx->at->arena, o->cap ? o->cap * 2 : 8, sizeof(*list));
+
+		if (o->n > 0)
+			memcpy(list, o->list, o->n * sizeof(*list));
+		o->list = list;
+		o->cap = o->cap ? o->cap * 2 : 8;
+	}
+	for (size_t i = 0; i < o->n; i++)
+		if (strcmp(o->list[i].key, name) == 0) {
+			o->list[i].v = value_copy(&cx->at->arena, &v);
+			return 0;
+		}
+	o->list[o->n++] = (struct pair){ arena_strdup(&cx->at->arena, name), value_copy(&cx->at->arena, &v) };
+	return 0;
+}
+
+int
+step_call(struct step_ctx *cx, const struct call *call, const struct value **ret, struct err *err)
+{
+	struct outputs outputs = { 0 };
+	struct step_ctx sub;
+	struct value *v;
+	int rc;
+
+	ctx_init(&sub, cx->at, cx->op.arena, cx->op.cancel);
+	sub.outputs = &outputs;
+	sub.nested = true;
+	rc = call->type->run(&sub, call->args, err);
+	arena_done(&sub.page);
+	if (rc < 0)
+		return -1;
+	v = arena_alloc(cx->op.arena, sizeof(*v));
+	*v = value_map(outputs.list, outputs.n);
+	*ret = v;
+	return 0;
+}
+
+int
+step_expr(struct step_ctx *cx, const struct expr *e, const struct value *value, struct value *ret, struct err *err)
+{
+	if (cx->at->host == NULL)
+		cx->at->host = expr_host_new();
+	return expr_eval_over(cx->at->host, e, value, cx->op.arena, ret, err);
+}
+
+bool
+step_is_plan(const struct step_ctx *cx)
+{
+	return cx->at->shared->mode == MODE_PLAN;
+}
+
+void
+step_assume(struct step_ctx *cx, const char *fmt, ...)
+{
+	va_list ap;
+	char *raw;
+
+	va_start(ap, fmt);
+	if (vasprintf(&raw, fmt, ap) < 0)
+		abort();
+	va_end(ap);
+	cx->at->assumed = text_safe(&cx->at->arena, raw, strlen(raw), 500);
+	free(raw);
+}
+
+struct arena *
+step_arena(struct step_ctx *cx)
+{
+	return cx->op.arena;
+}
+
+const char *
+step_text(struct step_ctx *cx, const char *fmt, ...)
+{
+	const char *ret;
+	va_list ap;
+	char *raw;
+
+	va_start(ap, fmt);
+	if (vasprintf(&raw, fmt, ap) < 0)
+		abort();
+	va_end(ap);
+	ret = text_safe(cx->op.arena, raw, strlen(raw), 0);
+	free(raw);
+	return ret;
+}
+
+struct target *
+step_local(struct step_ctx *cx, const char *kind)
+{
+	const struct shared *sh = cx->at->shared;
+
+	for (size_t i = 0; i < sh->nlocals; i++)
+		if (strcmp(sh->locals[i]->type->kind, kind) == 0)
+			return sh->locals[i];
+	abort(); /* a handler named a kind that the registry does not have */
+}
+
+const char *
+step_run_id(const struct step_ctx *cx)
+{
+	return cx->at->shared->run;
+}
+
+int64_t
+step_deadline(const struct step_ctx *cx)
+{
+	return cx->op.deadline;
+}
+
+uint64_t
+step_random(struct step_ctx *cx)
+{
+	uint64_t x = cx->at->rng;
+
+	x ^= x << 13; /* xorshift64 (Marsaglia 2003): jitter needs no more */
+	x ^= x >> 7;
+	x ^= x << 17;
+	cx->at->rng = x;
+	return x;
+}

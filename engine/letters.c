@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What workers say, handled in order on the coordinator: records are staged, intents wait for the sync, the overlay and
+ * the identities of targets are looked up. One commit a turn makes all of it durable. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "coord.h"
+
+#define FLUSH_AFTER (200 * NS_PER_MS) /* a settled effect, a note or progress may wait this long for company */
+#define PROGRESS_RECORD (2 * NS_PER_S)
+
+static void
+open_gate(struct door_letter *l, int rc, const struct err *err)
+{
+	l->rc = rc;
+	if (rc < 0)
+		l->err = *err;
+	gate_open(l->gate);
+}
+
+void
+coord_record(struct coord *c, const struct record *r, bool wait_for_sync)
+{
+	struct record stamped = *r;
+	struct err err = ERR_INIT;
+
+	c->commit = c->commit || wait_for_sync;
+	if (c->o->journal == NULL || c->broken)
+		return;
+	if (!wait_for_sync && c->flush_at == NEVER)
+		c->flush_at = clock_now() + FLUSH_AFTER;
+	stamped.wall = clock_wall_ms();
+	if (journal_add(c->o->journal, &stamped, &err) < 0) {
+		c->broken = true;
+		coord_pause(c, r->step, &err);
+	}
+}
+
+static void
+intent(struct coord *c, struct door_letter *l)
+{
+	struct event e = coord_event(c, EVENT_EFFECT, l->at->step);
+
+	if (atomic_load(&c->shared.stop) || c->broken) {
+		struct err err = ERR_INIT;
+
+		err_set(&err, ERR_CANCELLED, "stopped before '%s'", l->rec.says);
+		open_gate(l, -1, c->broken ? &c->reason : &err);
+		return;
+	}
+	coord_record(c, &l->rec, true);
+	c->live[l->at->step].maybe++;
+	e.ref = l->rec.ref;
+	e.verb = l->rec.verb;
+	e.says = l->rec.says;
+	report_event(c->o->report, &e);
+	if (c->ngates == c->gates_cap) {
+		c->gates_cap = c->gates_cap ? c->gates_cap * 2 : 64;
+		c->gates = xreallocarray(c->gates, c->gates_cap, sizeof(struct door_letter *));
+	}
+	c->gates[c->ngates++] = l;
+}
+
+static void
+settled(struct coord *c, const struct door_letter *l)
+{
+	struct live *live = &c->live[l->at->step];
+
+	coord_record(c, &l->rec, false);
+	if (l->rec.type != REC_SETTLED || l->rec.status == NULL)
+		return;
+	if (strcmp(l->rec.status, "unchanged") == 0)
+		live->maybe++;
+	else if (strcmp(l->rec.status, "failed") == 0 && l->rec.value == NULL && live->maybe > 0)
+		live->maybe--; /* refused: nothing happened */
+	if (strcmp(l->rec.status, "ok") == 0)
+		c->changes++;
+}
+
+/* Is the other end who it was? */
+static void
+identify(struct coord *c, struct door_letter *l)
+{
+	struct buf now = BUF_INIT(0);
+	struct err err = ERR_INIT;
+	const struct hist_target *t = c->o->history != NULL ? c->o->history->targets : NULL;
+
+	value_write(&now, &l->value);
+	while (t != NULL && strcmp(t->name, l->target->name) != 0)
+		t = t->next;
+	if (t != NULL && strcmp(t->identity, now.p) != 0) {
+		err_set(&err, ERR_REFUSED, "target '%s' is not the one this run began with: it was %s and is %s",
+			l->target->name, t->identity, now.p);
+		err_next(&err, "check the address, then: wherry resume %s", c->shared.run);
+		open_gate(l, -1, &err);
+	} else {
+		if (t == NULL)
+			coord_record(c, &(struct record){ .type = REC_TARGET, .target = l->target->name, .value = &l->value },
+				     false);
+		open_gate(l, 0, NULL);
+	}
+	buf_done(&now);
+}
+
+static void
+progress(struct coord *c, struct door_letter *l)
+{
+	struct event e = coord_event(c, EVENT_PROGRESS, l->at->step);
+	const int64_t now = clock_now();
+
+	e.done = l->done;
+	e.total = l->total;
+	e.unit = l->unit;
+	if (c->o->mode == MODE_RUN)
+		report_event(c->o->report, &e);
+	if (now - c->progress_recorded >= PROGRESS_RECORD || (l->total > 0 && l->done >= l->total)) {
+		c->progress_recorded = now;
+		coord_record(c, &(struct record){ .type = REC_CURSOR, .step = l->at->path, .effect = l->at->memory->count,
+			.done = l->done, .total = l->total, .unit = l->unit }, false);
+	}
+	free(l);
+}
+
+static void
+note(struct coord *c, struct door_letter *l)
+{
+	struct event e = coord_event(c, EVENT_NOTE, l->at->step);
+
+	e.msg = l->rec.msg;
+	coord_record(c, &(struct record){ .type = REC_NOTE, .step = l->at->path, .msg = l->rec.msg }, false);
+	if (c->o->mode == MODE_PLAN)
+		coord_hold_event(c, l->at->step, &e);
+	else
+		report_event(c->o->report, &e);
+	free((char *)l->rec.msg); /* step_note gave it away with the letter */
+	free(l);
+}
+
+static void
+handle(struct coord *c, struct door_letter *l)
+{
+	switch (l->kind) {
+	case LETTER_INTENT:
+		intent(c, l);
+		break;
+	case LETTER_RECORD:
+		settled(c, l);
+		break;
+	case LETTER_TARGET:
+		identify(c, l);
+		break;
+	case LETTER_PROGRESS:
+		progress(c, l);
+		break;
+	case LETTER_NOTE:
+		note(c, l);
+		break;
+	case LETTER_ACTION:
+		c->changes += !l->event.unchanged;
+		coord_hold_event(c, l->at->step, &l->event);
+		break;
+	case LETTER_LOOK:
+		l->found = overlay_get(&c->overlay, l->target, l->path, &l->value);
+		open_gate(l, 0, NULL);
+		break;
+	case LETTER_PUT:
+		overlay_put(&c->overlay, l->target, l->path, &l->value, l->unknowable);
+		open_gate(l, 0, NULL);
+		break;
+	case LETTER_END:
+		coord_attempt_end(c, l->at);
+		break;
+	}
+}
+
+void
+coord_letters(struct coord *c)
+{
+	struct letter *next;
+
+	for (struct letter *l = mailbox_take(&c->shared.mailbox); l != NULL; l = next) {
+		next = l->next; /* the end of an attempt frees its letters */
+		handle(c, (struct door_letter *)l);
+	}
+}
+
+void
+coord_commit(struct coord *c)
+{
+	const size_t told = c->nended;
+	struct err err = ERR_INIT;
+	int rc = c->broken ? -1 : 0;
+
+	c->commit = false;
+	c->flush_at = NEVER;
+	if (c->o->journal != NULL && !c->broken && journal_staged(c->o->journal))
+		rc = journal_commit(c->o->journal, &err);
+	if (rc < 0 && !c->broken) {
+		c->broken = true;
+		c->pausing = false; /* this reason outranks any other */
+		coord_pause(c, NULL, &err);
+	}
+	for (size_t i = 0; i < c->ngates; i++)
+		open_gate(c->gates[i], rc, &c->reason);
+	c->ngates = 0;
+	if (rc == 0)
+		for (size_t i = 0; i < told; i++)
+			coord_tell(c, &(struct ended){ c->ended[i].step, c->ended[i].attempt, c->ended[i].ns, c->ended[i].kind,
+				c->ended[i].msg, c->ended[i].next });
+	for (size_t i = 0; i < told; i++) {
+		free(c->ended[i].msg);
+		free(c->ended[i].next);
+	}
+	/* what telling has ended (blocked steps) is staged now, and told after the next sync */
+	memmove(c->ended, c->ended + told, (c->nended - told) * sizeof(*c->ended));
+	c->nended -= told;
+}

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Owns the queue between workers and coordinator, and the gates workers wait at. A wake costs one eventfd write, and
+ * only when the coordinator has not been woken already. */
+#include "mailbox.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+void
+mailbox_init(struct mailbox *m)
+{
+	*m = (struct mailbox){ .lock = PTHREAD_MUTEX_INITIALIZER, .fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) };
+	if (m->fd < 0)
+		abort(); /* no descriptors at all: main has checked the limit */
+	m->last = &m->first;
+}
+
+void
+mailbox_done(struct mailbox *m)
+{
+	(void)close(m->fd);
+	pthread_mutex_destroy(&m->lock);
+}
+
+void
+mailbox_post(struct mailbox *m, struct letter *l, bool wake)
+{
+	const uint64_t one = 1;
+	bool ring = false;
+
+	l->next = NULL;
+	pthread_mutex_lock(&m->lock);
+	*m->last = l;
+	m->last = &l->next;
+	if (wake && !m->woken)
+		ring = m->woken = true;
+	pthread_mutex_unlock(&m->lock);
+	while (ring && write(m->fd, &one, sizeof(one)) < 0 && errno == EINTR)
+		;
+}
+
+struct letter *
+mailbox_take(struct mailbox *m)
+{
+	struct letter *all;
+	uint64_t n;
+	bool drain;
+
+	pthread_mutex_lock(&m->lock);
+	all = m->first;
+	m->first = NULL;
+	m->last = &m->first;
+	drain = m->woken;
+	m->woken = false;
+	pthread_mutex_unlock(&m->lock);
+	if (drain)
+		(void)!read(m->fd, &n, sizeof(n)); /* a ring still on its way only costs one empty turn */
+	return all;
+}
+
+void
+gate_wait(struct gate *g)
+{
+	pthread_mutex_lock(&g->lock);
+	while (!g->open)
+		pthread_cond_wait(&g->cond, &g->lock);
+	pthread_mutex_unlock(&g->lock);
+}
+
+void
+gate_open(struct gate *g)
+{
+	pthread_mutex_lock(&g->lock);
+	g->open = true;
+	pthread_cond_signal(&g->cond);
+	pthread_mutex_unlock(&g->lock);
+}

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What an expression sees: params, targets, the ended steps and the run; and the targets, bound when first used. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "coord.h"
+
+static const struct value *
+keep(struct coord *c, struct value v)
+{
+	struct value *p = arena_alloc(&c->eval, sizeof(*p));
+
+	*p = v;
+	return p;
+}
+
+static const struct value *
+step_root(struct coord *c, const char *id, struct err *err)
+{
+	const uint32_t i = plan_find(c->plan, id, strlen(id));
+	struct pair *pairs = arena_array(&c->eval, 4, sizeof(*pairs));
+	const struct live *l;
+
+	if (i == MAP_NONE) {
+		err_set(err, ERR_PLAN, "no step '%s'", id);
+		return NULL;
+	}
+	l = &c->live[i];
+	pairs[0] = (struct pair){ "status", value_str(step_status_name(l->status)) };
+	pairs[1] = (struct pair){ "ran", value_bool(l->maybe > 0) };
+	pairs[2] = (struct pair){ "outputs", VALUE_NULL };
+	pairs[3] = (struct pair){ "items", VALUE_NULL };
+	if (l->unknown) {
+		pairs[0].v = value_unknown(arena_printf(&c->eval, "the end of step '%s'", id));
+		pairs[2].v = value_unknown(arena_printf(&c->eval, "outputs of step '%s'", id));
+	} else if (l->outputs != NULL &&
+		   value_parse(&c->eval, l->outputs, strlen(l->outputs), &pairs[2].v, err) < 0) {
+		return NULL;
+	}
+	return keep(c, value_map(pairs, 4));
+}
+
+static const struct value *
+root_get(void *data, const char *root, const char *key, struct err *err)
+{
+	struct coord *c = data;
+	const struct value *v;
+
+	if (strcmp(root, "steps") == 0)
+		return step_root(c, key, err);
+	if (strcmp(root, "params") == 0) {
+		v = value_get(c->o->params, key);
+		return v != NULL ? v : keep(c, VALUE_NULL);
+	}
+	if (strcmp(root, "targets") == 0) {
+		for (size_t i = 0; i < c->ntargets; i++)
+			if (strcmp(c->targets[i].name, key) == 0) {
+				struct pair *pairs = arena_array(&c->eval, 2, sizeof(*pairs));
+
+				pairs[0] = (struct pair){ "name", value_str(c->targets[i].name) };
+				pairs[1] = (struct pair){ "kind", value_str(c->targets[i].type->kind) };
+				return keep(c, value_map(pairs, 2));
+			}
+	}
+	if (strcmp(root, "run") == 0) {
+		struct pair *pairs = arena_array(&c->eval, 3, sizeof(*pairs));
+
+		pairs[0] = (struct pair){ "id", value_str(c->shared.run) };
+		pairs[1] = (struct pair){ "dir", value_str(c->shared.dir != NULL ? c->shared.dir : "(run.dir)") };
+		pairs[2] = (struct pair){ "plan", value_str(c->plan->name) };
+		return keep(c, value_map(pairs, 3));
+	}
+	err_set(err, ERR_PLAN, "'%s%s%s' is not known here", root, key != NULL ? "." : "", key != NULL ? key : "");
+	return NULL;
+}
+
+/* Bound on first use and for good: the fields may come from steps that have ended by then. */
+static struct target *
+find_target(void *data, const char *name, struct err *err)
+{
+	struct coord *c = data;
+
+	for (size_t i = 0; i < c->ntargets; i++) {
+		struct target *t = &c->targets[i];
+
+		if (strcmp(t->name, name) != 0)
+			continue;
+		if (!t->bound) {
+			t->args = arena_alloc(&t->arena, t->type->args_size);
+			if (schema_bind(t->type->fields, &t->def->fields, &c->bind, &t->arena, t->args, NULL, err) < 0) {
+				err_wrap(err, "target '%s'", name);
+				return NULL;
+			}
+			t->bound = true;
+		}
+		return t;
+	}
+	err_set(err, ERR_PLAN, "no target '%s'", name);
+	return NULL;
+}
+
+static const struct call *
+bind_call(void *data, struct arena *a, const struct node *n, struct err *err)
+{
+	static const struct node none = { .kind = NODE_MAP };
+	struct coord *c = data;
+	const struct node *uses = node_get(n, "uses"), *with = node_get(n, "with");
+	struct call *call = arena_alloc(a, sizeof(*call));
+	void *args;
+
+	call->type = uses != NULL && uses->kind == NODE_SCALAR ? registry_step(c->o->registry, uses->s) : NULL;
+	if (call->type == NULL) {
+		err_set(err, ERR_PLAN, "a nested step needs 'uses' with a step type");
+		return NULL;
+	}
+	args = arena_alloc(a, call->type->args_size);
+	if (schema_bind(call->type->inputs, with != NULL ? with : &none, &c->bind, a, args, NULL, err) < 0)
+		return NULL;
+	if (!(call->type->flags & STEP_READ_ONLY) &&
+	    (call->type->is_read_only == NULL || !call->type->is_read_only(args))) {
+		err_set(err, ERR_PLAN, "a nested step must be read-only, and this '%s' is not", call->type->name);
+		return NULL;
+	}
+	call->args = args;
+	return call;
+}
+
+void
+roots_init(struct coord *c)
+{
+	size_t n = 0;
+
+	c->host = expr_host_new();
+	c->env = (struct expr_env){ .get = root_get, .data = c };
+	c->bind = (struct bind_env){ .host = c->host, .expr = &c->env, .file = c->plan->file, .target = find_target,
+		.call = bind_call, .data = c };
+	c->ntargets = c->plan->ntargets;
+	c->targets = xcalloc(c->ntargets, sizeof(*c->targets));
+	for (size_t i = 0; i < c->ntargets; i++) {
+		c->targets[i] = (struct target){ .name = c->plan->targets[i].name, .type = c->plan->targets[i].type,
+			.def = &c->plan->targets[i] };
+		pthread_mutex_init(&c->targets[i].lock, NULL);
+	}
+	for (const struct target_type *const *t = c->o->registry->targets; *t != NULL; t++)
+		n += (*t)->local;
+	c->locals = xcalloc(n, sizeof(*c->locals));
+	c->shared.locals = xcalloc(n, sizeof(*c->shared.locals));
+	for (const struct target_type *const *t = c->o->registry->targets; *t != NULL; t++) {
+		struct target *l = &c->locals[c->nlocals];
+
+		if (!(*t)->local)
+			continue;
+		*l = (struct target){ .name = (*t)->kind, .type = *t, .bound = true };
+		l->args = arena_alloc(&l->arena, (*t)->args_size > 0 ? (*t)->args_size : 1);
+		pthread_mutex_init(&l->lock, NULL);
+		c->shared.locals[c->nlocals++] = l;
+	}
+	c->shared.nlocals = c->nlocals;
+}
+
+static void
+close_target(struct target *t)
+{
+	if (t->conn != NULL)
+		t->type->close(t->conn);
+	arena_done(&t->arena);
+	pthread_mutex_destroy(&t->lock);
+}
+
+void
+roots_done(struct coord *c)
+{
+	for (size_t i = 0; i < c->ntargets; i++)
+		close_target(&c->targets[i]);
+	for (size_t i = 0; i < c->nlocals; i++)
+		close_target(&c->locals[i]);
+	free(c->targets);
+	free(c->locals);
+	free(c->shared.locals);
+	expr_host_free(c->host);
+}

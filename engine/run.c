@@ -1,0 +1,448 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The coordinator's life: what is in doubt settles first, then the steps, then `finally`; and the loop that waits for
+ * messages, timers and signals. A pause keeps everything resumable; a close is final. */
+#include "run.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/hash.h"
+#include "coord.h"
+
+#define DRAIN (30 * NS_PER_S)
+
+struct event
+coord_event(const struct coord *c, enum event_kind kind, uint32_t step)
+{
+	return (struct event){ .kind = kind, .run = c->shared.run, .plan = c->plan->name, .step = c->plan->steps[step].id,
+		.type = c->plan->steps[step].type->name, .index = step, .steps = c->plan->nsteps,
+		.wall = clock_wall_ms() };
+}
+
+static void
+report_run(struct coord *c, enum event_kind kind, int code, const char *err_kind, const char *msg, const char *next)
+{
+	const struct event e = { .kind = kind, .run = c->shared.run, .plan = c->plan->name, .steps = c->plan->nsteps,
+		.code = code, .err_kind = err_kind, .msg = msg, .next = next, .wall = clock_wall_ms() };
+
+	report_event(c->o->report, &e);
+}
+
+/* State from the journal: finished steps stay finished; a run that had closed as failed opens again. */
+static void
+restore(struct coord *c)
+{
+	const struct history *h = c->o->history;
+	const bool reopen = h->status == RUN_FAILED && !c->o->abort;
+
+	for (uint32_t i = 0; i < c->plan->nsteps; i++) {
+		const struct step *s = &c->plan->steps[i];
+		const struct hist_step *hs = history_step(h, s->id);
+		struct live *l = &c->live[i];
+
+		if (hs == NULL || (reopen && s->finally))
+			continue;
+		if (hs->status == STEP_DONE || hs->status == STEP_UNCHANGED || hs->status == STEP_SKIPPED ||
+		    (!reopen && (hs->status == STEP_FAILED || hs->status == STEP_BLOCKED)))
+			l->status = hs->status;
+		if (l->status == STEP_FAILED) {
+			c->failed = true;
+			c->stopping = c->stopping || s->policy->on_error == ON_ERROR_STOP;
+			err_set(&c->reason, ERR_FAILED, "%s", hs->msg != NULL ? hs->msg : "failed");
+			c->reason_step = s->id;
+		}
+		l->outputs = hs->outputs;
+		for (const struct hist_effect *e = hs->effects; e != NULL; e = e->next)
+			l->maybe += e->state != EFFECT_RESOLVED_NOT_DONE && (e->state != EFFECT_FAILED || e->value != NULL);
+		if (l->status == STEP_PENDING && (hs->torn || history_in_doubt(hs)))
+			c->unsettled++;
+	}
+	if (!reopen)
+		return;
+	coord_record(c, &(struct record){ .type = REC_REOPEN }, true);
+	for (uint32_t i = c->plan->nmain; i < c->plan->nsteps; i++)
+		coord_record(c, &(struct record){ .type = REC_REOPEN, .step = c->plan->steps[i].id }, true);
+}
+
+static bool
+is_terminal(const struct live *l)
+{
+	return l->status != STEP_PENDING && l->status != STEP_RUNNING && l->status != STEP_IN_DOUBT;
+}
+
+static bool
+unsettled(const struct coord *c, uint32_t i)
+{
+	const struct hist_step *hs = c->o->history != NULL ? history_step(c->o->history, c->plan->steps[i].id) : NULL;
+
+	return hs != NULL && c->live[i].status == STEP_PENDING && (hs->torn || history_in_doubt(hs)) &&
+	       !(c->o->history->status == RUN_FAILED && c->plan->steps[i].finally);
+}
+
+/* Count what each step still waits for, and queue those that wait for nothing. Finally steps wait for each other only:
+ * their phase begins when all others have ended. */
+static void
+count_needs(struct coord *c)
+{
+	for (uint32_t i = 0; i < c->plan->nsteps; i++) {
+		const struct step *s = &c->plan->steps[i];
+		struct live *l = &c->live[i];
+
+		l->over = is_terminal(l);
+		for (uint32_t k = 0; k < s->need_count; k++) {
+			const struct need *n = &c->plan->needs[s->need_first + k];
+
+			if (s->finally && !c->plan->steps[n->to].finally)
+				continue;
+			l->blocked += !is_terminal(&c->live[n->to]);
+		}
+	}
+	for (uint32_t i = 0; i < c->plan->nmain; i++)
+		if (c->live[i].blocked == 0 && c->live[i].status == STEP_PENDING && c->live[i].selected)
+			heap_push(c->unsettled > 0 && !unsettled(c, i) ? &c->held : &c->ready, i, i);
+}
+
+/* A torn tail: what was ready, in the order of the queue and up to -j, may have begun in the lost batch. */
+static void
+doubt_torn(struct coord *c)
+{
+	unsigned left = c->o->jobs;
+
+	coord_record(c, &(struct record){ .type = REC_TAIL, .file = c->o->torn,
+		.msg = "the last batch was torn and has been put aside" }, true);
+	for (uint32_t i = 0; i < c->plan->nmain && left > 0; i++) {
+		struct live *l = &c->live[i];
+
+		if (l->blocked > 0 || l->status != STEP_PENDING || !l->selected)
+			continue;
+		l->torn = true;
+		left--;
+		coord_record(c, &(struct record){ .type = REC_DOUBT, .step = c->plan->steps[i].id }, true);
+	}
+}
+
+static int
+select_steps(struct coord *c, struct err *err)
+{
+	bool *selected = xcalloc(c->plan->nsteps, sizeof(*selected));
+	int ret = graph_select(c->plan, &c->graph, &c->o->selection, selected, err);
+
+	for (uint32_t i = 0; ret == 0 && i < c->plan->nsteps; i++)
+		c->live[i].selected = selected[i];
+	for (uint32_t i = 0; ret == 0 && i < c->plan->nmain; i++)
+		for (uint32_t k = 0; selected[i] && ret == 0 && k < c->plan->steps[i].need_count; k++) {
+			const uint32_t to = c->plan->needs[c->plan->steps[i].need_first + k].to;
+
+			if (!selected[to] && !is_terminal(&c->live[to]) && !is_terminal(&c->live[i]))
+				ret = err_set(err, ERR_USAGE, "step '%s' needs '%s', which is left out and has not finished in "
+					      "this run", c->plan->steps[i].id, c->plan->steps[to].id);
+		}
+	free(selected);
+	return ret;
+}
+
+/* The next phase when nothing is under way or ready; true when all phases are over. */
+static bool
+next_phase(struct coord *c)
+{
+	if (c->running > 0 || c->nended > 0 || c->commit)
+		return false;
+	if (c->pausing || c->broken)
+		return true;
+	if (c->ready.n > 0 && !(c->stopping && c->phase != PHASE_FINALLY))
+		return false;
+	if (c->timers.n > 0 && !(c->stopping && c->phase != PHASE_FINALLY))
+		return false;
+	switch (c->phase) {
+	case PHASE_SETTLE:
+		c->phase = PHASE_MAIN;
+		while (c->held.n > 0) {
+			struct heap_item item = heap_pop(&c->held);
+
+			heap_push(&c->ready, item.key, item.step);
+		}
+		return false;
+	case PHASE_MAIN:
+		for (uint32_t i = 0; i < c->plan->nmain; i++)
+			if (!c->live[i].selected && !is_terminal(&c->live[i]))
+				return true; /* steps were left out: nothing closes */
+		c->phase = PHASE_FINALLY;
+		c->stopping = false;
+		for (uint32_t i = c->plan->nmain; i < c->plan->nsteps; i++)
+			if (c->live[i].blocked == 0)
+				coord_ready(c, i);
+		return false;
+	case PHASE_FINALLY:
+	case PHASE_OVER:
+		break;
+	}
+	return true;
+}
+
+static void
+cancel_all(struct coord *c, int level)
+{
+	const uint64_t one = 1;
+
+	atomic_store(&c->shared.cancel, level);
+	for (struct attempt *at = c->attempts; at != NULL; at = at->next)
+		atomic_store(&at->lanes_cancel, level);
+	(void)!write(c->shared.cancel_fd, &one, sizeof(one));
+}
+
+static void
+read_signals(struct coord *c)
+{
+	struct signalfd_siginfo si;
+	struct err err = ERR_INIT;
+
+	while (read(c->sigfd, &si, sizeof(si)) == (ssize_t)sizeof(si)) {
+		if (si.ssi_signo == SIGUSR1) {
+			report_status(c->o->report);
+		} else if (si.ssi_signo == SIGWINCH) {
+			report_resized(c->o->report);
+		} else if (c->signals++ == 0) {
+			c->signo = si.ssi_signo == SIGINT ? SIGINT : SIGTERM;
+			err_set(&err, ERR_CANCELLED, "stopped by %s", c->signo == SIGINT ? "SIGINT" : "SIGTERM");
+			coord_pause(c, NULL, &err);
+			atomic_store(&c->shared.stop, 1);
+			c->drain_until = clock_now() + DRAIN;
+		} else {
+			cancel_all(c, 2);
+		}
+	}
+}
+
+static int64_t
+next_wake(struct coord *c, int64_t now)
+{
+	int64_t at = c->flush_at, tick = report_tick(c->o->report, now);
+
+	if (tick != NEVER && now + tick < at)
+		at = now + tick;
+	if (c->timers.n > 0 && !c->pausing && c->timers.list[0].key < at)
+		at = c->timers.list[0].key;
+	if (c->drain_until < at)
+		at = c->drain_until;
+	return at;
+}
+
+static void
+wait_for_something(struct coord *c)
+{
+	struct pollfd fds[] = { { .fd = c->shared.mailbox.fd, .events = POLLIN }, { .fd = c->sigfd, .events = POLLIN } };
+	const int64_t now = clock_now(), at = next_wake(c, now);
+	const int64_t left = at == NEVER ? -1 : at <= now ? 0 : (at - now + NS_PER_MS - 1) / NS_PER_MS;
+
+	if (poll(fds, countof(fds), left > 60000 ? 60000 : (int)left) > 0 && (fds[1].revents & POLLIN))
+		read_signals(c);
+}
+
+static void
+run_timers(struct coord *c)
+{
+	const int64_t now = clock_now();
+
+	while (c->timers.n > 0 && c->timers.list[0].key <= now && !c->pausing) {
+		const uint32_t i = heap_pop(&c->timers).step;
+
+		heap_push(&c->ready, i, i);
+	}
+	if (c->drain_until <= now) {
+		cancel_all(c, 1);
+		c->drain_until = NEVER;
+	}
+	if (c->flush_at <= now)
+		c->commit = true;
+}
+
+static void
+loop(struct coord *c)
+{
+	while (!next_phase(c)) {
+		coord_start_ready(c);
+		coord_letters(c);
+		if (c->commit || c->ngates > 0 || c->nended > 0)
+			coord_commit(c);
+		coord_print_ready(c);
+		run_timers(c);
+		if (!c->commit && c->nended == 0 && (c->ready.n == 0 || c->running >= c->o->jobs || c->pausing || c->stopping) &&
+		    (c->running > 0 || c->timers.n > 0))
+			wait_for_something(c);
+		else if (c->signo == 0)
+			read_signals(c); /* a long chain of pure steps never waits */
+	}
+}
+
+static int
+close_run(struct coord *c, struct err *err)
+{
+	const char *status = c->o->abort ? "aborted" : c->failed ? "failed" : "done";
+	struct record r = { .type = REC_CLOSE, .status = status, .msg = c->failed ? c->reason.msg : NULL };
+	char *next = c->failed && !c->o->abort ? xasprintf("wherry resume %s", c->shared.run) : NULL;
+	struct value outputs;
+	int code = c->failed ? 1 : 0;
+
+	arena_reset(&c->eval);
+	if (!c->failed && c->plan->outputs.len > 0) {
+		if (template_eval(c->host, &c->plan->outputs, c->plan->file, &c->env, &c->eval, &outputs, err) == 0 &&
+		    !(outputs.flags & VF_SECRET))
+			r.value = &outputs;
+	}
+	coord_record(c, &r, true);
+	coord_commit(c);
+	if (!c->broken && c->o->journal != NULL && journal_seal(c->o->journal, err) < 0)
+		code = err_exit_code(err->kind);
+	if (c->broken)
+		code = err_exit_code(c->reason.kind);
+	report_run(c, EVENT_CLOSE, code, c->failed ? err_kind_name(c->reason.kind) : NULL,
+		   c->broken ? c->reason.msg : status, next);
+	free(next);
+	return code;
+}
+
+static int
+pause_run(struct coord *c, struct err *err)
+{
+	int code = c->signo == SIGINT ? 130 : c->signo != 0 ? 143 : err_exit_code(c->reason.kind);
+	char *next = c->reason.next[0] != '\0' ? xstrdup(c->reason.next) : xasprintf("wherry resume %s", c->shared.run);
+	char *msg = c->reason_step != NULL ? xasprintf("step '%s': %s", c->reason_step, c->reason.msg) : xstrdup(c->reason.msg);
+
+	coord_record(c, &(struct record){ .type = REC_PAUSE, .kind = err_kind_name(c->reason.kind), .msg = msg, .next = next,
+		.code = (uint32_t)code, .step = c->reason_step }, true);
+	coord_commit(c);
+	if (c->broken)
+		code = err_exit_code(ERR_LOCAL);
+	else if (c->o->journal != NULL && journal_seal(c->o->journal, err) < 0)
+		code = err_exit_code(err->kind);
+	report_run(c, EVENT_PAUSE, code, err_kind_name(c->reason.kind), msg, next);
+	free(next);
+	free(msg);
+	return code;
+}
+
+/* Selected steps are done, others were left out: the run stays open, and that is no trouble. */
+static int
+rest_run(struct coord *c, struct err *err)
+{
+	err_set(&c->reason, ERR_NONE, "the selected steps are done; others were left out");
+	(void)pause_run(c, err);
+	return c->broken ? err_exit_code(ERR_LOCAL) : c->failed ? 1 : 0;
+}
+
+static int
+finish_run(struct coord *c, struct err *err)
+{
+	if (c->pausing || c->broken)
+		return pause_run(c, err);
+	return c->phase == PHASE_FINALLY ? close_run(c, err) : rest_run(c, err);
+}
+
+static int
+open_signals(struct coord *c, struct err *err)
+{
+	const int wanted[] = { SIGINT, SIGTERM, SIGHUP, SIGUSR1, SIGWINCH };
+	sigset_t set;
+
+	sigemptyset(&set);
+	for (size_t i = 0; i < countof(wanted); i++)
+		sigaddset(&set, wanted[i]);
+	c->sigfd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	c->shared.cancel_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (c->sigfd < 0 || c->shared.cancel_fd < 0)
+		return err_errno(err, "descriptors for signals");
+	return 0;
+}
+
+static void
+coord_done(struct coord *c)
+{
+	pool_free(c->pool);
+	for (uint32_t i = 0; i < c->plan->nsteps; i++)
+		if (c->live[i].task != NULL) {
+			memory_done(&c->live[i].task->memory);
+			free(c->live[i].task);
+		}
+	roots_done(c);
+	graph_done(&c->graph);
+	overlay_done(&c->overlay);
+	heap_done(&c->ready);
+	heap_done(&c->timers);
+	heap_done(&c->held);
+	mailbox_done(&c->shared.mailbox);
+	if (c->sigfd >= 0)
+		(void)close(c->sigfd);
+	if (c->shared.cancel_fd >= 0)
+		(void)close(c->shared.cancel_fd);
+	arena_done(&c->keep);
+	arena_done(&c->eval);
+	free(c->live);
+	free(c->gates);
+	free(c->ended);
+	free(c->events);
+	free(c->events_last);
+}
+
+static void
+coord_init(struct coord *c, const struct run_options *o)
+{
+	*c = (struct coord){ .o = o, .plan = o->plan, .flush_at = NEVER, .drain_until = NEVER, .sigfd = -1 };
+	c->shared = (struct shared){ .mode = o->mode, .registry = o->registry, .run = o->run, .epoch = 1, .cancel_fd = -1 };
+	mailbox_init(&c->shared.mailbox);
+	if (o->journal != NULL) {
+		c->shared.dir = journal_dir(o->journal);
+		c->shared.key = journal_key(o->journal);
+	}
+	if (o->history != NULL)
+		c->shared.epoch = o->history->epoch;
+	c->rng = o->seed;
+	if (o->seed == 0)
+		random_bytes(&c->rng, sizeof(c->rng));
+	graph_init(&c->graph, o->plan);
+	c->live = xcalloc(o->plan->nsteps, sizeof(*c->live));
+	if (o->mode == MODE_PLAN) {
+		c->events = xcalloc(o->plan->nsteps, sizeof(struct held_event *));
+		c->events_last = xcalloc(o->plan->nsteps, sizeof(struct held_event **));
+	}
+	roots_init(c);
+}
+
+int
+run_execute(const struct run_options *o, struct run_result *ret, struct err *err)
+{
+	struct coord c;
+	int rc = -1;
+
+	coord_init(&c, o);
+	if (open_signals(&c, err) < 0)
+		goto out;
+	report_run(&c, EVENT_OPEN, 0, NULL, o->mode == MODE_PLAN ? "plan" : o->abort ? "abort"
+		   : o->history != NULL ? "resume" : "run", NULL);
+	if (o->history != NULL)
+		restore(&c);
+	if (select_steps(&c, err) < 0)
+		goto out;
+	count_needs(&c);
+	c.phase = c.unsettled > 0 ? PHASE_SETTLE : PHASE_MAIN;
+	if (o->torn != NULL)
+		doubt_torn(&c);
+	if (o->abort)
+		c.stopping = true;
+	loop(&c);
+	ret->code = finish_run(&c, err);
+	c.phase = PHASE_OVER;
+	coord_print_ready(&c);
+	report_finish(o->report);
+	ret->changes = c.changes;
+	rc = 0;
+out:
+	coord_done(&c);
+	return rc;
+}

@@ -1,0 +1,311 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One story: a run that is killed, resumed (and killed again), until it closes; and what must be true then.
+
+Everything is counted by the other side: the log that the commands append to, and the etcd servers themselves.
+"""
+import collections
+import os
+import random
+import re
+import shutil
+import signal
+import threading
+import time
+
+import journalfile
+from wtest import SOURCE, Etcd, Violation, Wherry, Writer, equal, expect
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+RUN = "r1"
+DOCUMENTED = {0, 1, 2, 3, 4, 5, 6, 7, 130, 143}
+FINISHED = {"done", "unchanged", "skipped"}
+MAX_RESUMES = 40
+
+
+class Commands:
+    """Plans whose steps are commands that append their id to a log."""
+
+    def __init__(self, name, folder, steps, once):
+        self.name, self.folder = name, folder
+        self.plan = os.path.join(HERE, "plans", name + ".yaml")
+        self.steps, self.once = set(steps), set(once)
+
+    def reset(self, rng):
+        shutil.rmtree(self.folder, ignore_errors=True)
+        os.makedirs(os.path.join(self.folder, "state"), 0o700)
+        self.dir = os.path.join(self.folder, "world")
+        os.mkdir(self.dir)
+
+    def params(self):
+        return ["-p", "dir=" + self.dir, "-p", "act=" + os.path.join(HERE, "act")]
+
+    def arm(self, kind, step):
+        """The step's command kills its wherry before or after its effect; `slow`: it outlives it."""
+        open(os.path.join(self.dir, "%s.%s" % (kind, step)), "w").close()
+
+    def counts(self):
+        """{step: how often its effect happened}"""
+        try:
+            with open(os.path.join(self.dir, "log")) as f:
+                return collections.Counter(f.read().split())
+        except FileNotFoundError:
+            return collections.Counter()
+
+    def happened(self, step):
+        if step in ("write", "rewrite"):
+            return os.path.exists(os.path.join(self.dir, "file"))
+        return self.counts()[step] > 0
+
+    def finish(self):
+        pass
+
+    def close(self):
+        pass
+
+    def check(self):
+        counts = self.counts()
+        equal(set(counts), self.steps, "steps that had their effect")
+        twice = {s: n for s, n in counts.items() if n > 1 and s in self.once}
+        expect(not twice, "effects that may not be repeated were: %s" % twice)
+
+
+class Dag(Commands):
+    def __init__(self, folder):
+        with open(os.path.join(HERE, "plans", "dag.yaml")) as f:
+            lines = [line for line in f if line.startswith("  - {id:")]
+        ids = {re.search(r"id: ([\w-]+)", line).group(1): "idempotent" in line for line in lines}
+        super().__init__("dag", folder, ids, {i for i, again in ids.items() if not again})
+
+
+class Steps(Commands):
+    def __init__(self, folder):
+        super().__init__("steps", folder, {"flaky", "once", "twice", "tidy"}, {"once", "twice"})
+
+    def check(self):
+        super().check()
+        with open(os.path.join(self.dir, "file")) as f:
+            equal(f.read(), "another one line\n", "the file at the end")
+
+
+class EtcdCopy:
+    """The bundled plan between two real servers, with a writer that is alive until the freeze."""
+    name = "etcd"
+    KEYS = 1500
+    RENEW = 150  # stories on one pair of servers
+
+    def __init__(self, folder):
+        self.folder, self.pair, self.told = folder, None, 0
+        self.plan = os.path.join(SOURCE, "plans", "etcd-to-etcd.yaml")
+        self.steps = {"freeze", "handover"}
+        self.once = {"handover"}
+        self.writer = None
+
+    def servers(self):
+        if self.told % self.RENEW == 0:
+            self.close()
+        if not self.pair:
+            base = os.path.join(self.folder, "servers")
+            shutil.rmtree(base, ignore_errors=True)
+            os.makedirs(base)
+            self.pair = [Etcd(base, name, options=["--quota-backend-bytes", str(8 << 30)]) for name in ("source", "destination")]
+        self.told += 1
+        return self.pair
+
+    def close(self):
+        self.finish()
+        for server in self.pair or ():
+            server.stop()
+        self.pair = None
+
+    def reset(self, rng):
+        self.finish()
+        for name in ("state", "world"):
+            shutil.rmtree(os.path.join(self.folder, name), ignore_errors=True)
+        source, destination = self.servers()
+        self.dir = os.path.join(self.folder, "world")
+        os.makedirs(self.dir)
+        os.mkdir(os.path.join(self.folder, "state"), 0o700)
+        source.delete("/", True)
+        destination.delete("/", True)
+        self.prefix, self.to = "/src-%d/" % self.told, "/dst-%d/" % self.told
+        value = rng.randbytes(300)
+        source.put_many(("%s%05d" % (self.prefix, i), value[:rng.randrange(300)] + b"%d" % i) for i in range(self.KEYS))
+        source.put("/outside", "stays")
+        destination.put("/other", "stays")
+        self.writer = Writer(source, self.prefix, random.Random(rng.random()))
+        self.frozen = threading.Event()
+        self.freezer = threading.Thread(target=self.freeze, daemon=True)
+        self.freezer.start()
+
+    def freeze(self):
+        """Answer the freeze command: stop the writer, then say so."""
+        asked = os.path.join(self.dir, "freeze")
+        while not self.frozen.is_set():
+            if os.path.exists(asked):
+                self.writer.ended.set()
+                self.writer.thread.join()
+                open(os.path.join(self.dir, "frozen"), "w").close()
+                return
+            time.sleep(0.005)
+
+    def params(self):
+        log = os.path.join(self.dir, "log")
+        freeze = ": >%s/freeze; while [ ! -e %s/frozen ]; do sleep 0.01; done; echo freeze >>%s" % (self.dir, self.dir, log)
+        words = {"source": self.pair[0].url, "destination": self.pair[1].url, "prefix": self.prefix,
+             "destination_prefix": self.to, "freeze": "command", "freeze_command": freeze,
+             "thaw_command": "echo thaw >>" + log, "handover_command": "echo handover >>" + log}
+        return [x for k, v in words.items() for x in ("-p", "%s=%s" % (k, v))]
+
+    def counts(self):
+        return Commands.counts(self)
+
+    def happened(self, step):
+        return self.counts()[step] > 0
+
+    def finish(self):
+        if self.writer:
+            self.frozen.set()
+            self.freezer.join()
+            self.writer.stop()
+            self.writer = None
+
+    def check(self):
+        source, destination = self.pair
+        counts = self.counts()
+        expect(counts["freeze"] >= 1, "the source was never frozen")
+        equal(counts["handover"], 1, "times that the hand-over ran")
+        equal(counts["thaw"], 0, "times that the freeze was lifted after the hand-over")
+        wanted, got = source.values(self.prefix), destination.values(self.to)
+        if wanted != got:
+            raise Violation("the copy differs: %d keys missing, %d too many, %d unequal; first: %s" % (
+                len(wanted.keys() - got.keys()), len(got.keys() - wanted.keys()),
+                sum(1 for k in wanted.keys() & got.keys() if wanted[k] != got[k]),
+                sorted(k for k in wanted.keys() | got.keys() if wanted.get(k) != got.get(k))[:3]))
+        equal([k for k in destination.range() if not k.startswith(self.to.encode())], [b"/other"],
+              "keys on the destination beside the copy")
+        equal([k for k in source.range() if not k.startswith(self.prefix.encode())], [b"/outside"],
+              "keys on the source beside the prefix")
+
+
+SCENARIOS = {"dag": Dag, "steps": Steps, "etcd": EtcdCopy}
+
+
+class Story:
+    """What happens: first and later are faults (point:n) for the run and for its resumes; signals interrupt in order
+    (seconds, number); arms let commands kill their wherry; prefix and env surround the first run (a tracer)."""
+
+    def __init__(self, scenario, program, seed, first=None, later=(), signals=(), arms=(), prefix=(), env=None):
+        self.scenario, self.program = scenario, program
+        self.rng = random.Random(seed)
+        self.first, self.later, self.signals, self.arms = first, list(later), list(signals), arms
+        self.prefix, self.env = list(prefix), dict(env or {})
+        self.killed = self.resume_killed = self.resolved = self.stopped = 0
+        self.history = []
+
+    def numbers(self):
+        return {"kills of a run": self.killed, "kills of a resume": self.resume_killed, "steps resolved": self.resolved,
+                "stops that named the next command": self.stopped}
+
+    def tell(self):
+        self.scenario.reset(self.rng)
+        for arm, step in self.arms:
+            self.scenario.arm(arm, step)
+        try:
+            self._tell()
+            self.scenario.finish()
+            self.scenario.check()
+            self.check_closed()
+        except Violation as e:
+            raise Violation("%s\n  story: %s" % (e, "\n         ".join(self.history)))
+        finally:
+            self.scenario.finish()
+        return self
+
+    def say(self, args, fault=None, prefix=(), env=None):
+        """Run the program, with a fault or an interruption."""
+        env = {**(env or {}), "WHERRY_FAULT": fault} if fault else env
+        w = Wherry(self.w.state, self.program, prefix)
+        word = fault
+        if self.signals and not fault:
+            after, number = self.signals.pop(0)
+            w.prefix = ["timeout", "--preserve-status", "--foreground", "-s", str(number), "%.3f" % after]
+            word = "signal %d after %.3f s" % (number, after)
+        done = w(*args, env=env)
+        self.history.append("%s %s-> %s%s" % (
+            args[0], "[%s] " % word if word else "", done.code,
+            "".join("\n           " + line for line in done.err.splitlines()[-3:])))
+        return done
+
+    def settled(self):
+        """Steps that the journal calls finished, with how often each had its effect."""
+        records = journalfile.records(os.path.join(self.scenario.folder, "state", RUN, "journal"))
+        if records is None:
+            return None
+        ended = {r["step"] for r in records if r["t"] == "end" and r.get("st") in FINISHED}
+        counts = self.scenario.counts()
+        return {step: counts[step] for step in ended}
+
+    def _tell(self):
+        self.w = Wherry(os.path.join(self.scenario.folder, "state"), self.program)
+        run = ["run", self.scenario.plan, "--run-id", RUN, "--yes", "-j", "4", "--format", "plain"] + self.scenario.params()
+        done = self.say(run, self.first, self.prefix, self.env)
+        self.killed += done.code == -signal.SIGKILL
+        for _ in range(MAX_RESUMES):
+            if done.code == 0:
+                return
+            expect(done.code == -signal.SIGKILL or done.code in DOCUMENTED, "exit code is not a documented one: %s" % done)
+            settled = self.settled()
+            if settled is None:
+                expect(done.code == -signal.SIGKILL, "it stopped, and there is no run: %s" % done)
+                expect(not self.scenario.counts(), "effects before the run existed")
+                done = self.say(run)
+                continue
+            args = self.next_command(done)
+            fault = self.later.pop(0) if self.later else None
+            done = self.say(args, fault)
+            self.resume_killed += done.code == -signal.SIGKILL
+            counts = self.scenario.counts()
+            again = {s: (n, counts[s]) for s, n in settled.items() if counts[s] != n}
+            expect(not again, "finished steps ran again (before, after): %s" % again)
+        raise Violation("not finished after %d resumes" % MAX_RESUMES)
+
+    def next_command(self, done):
+        """What an operator would type now. A stop names it; after a kill `status` does."""
+        if done.code == -signal.SIGKILL:
+            if self.rng.random() > 0.1:
+                return ["resume", RUN, "--yes", "--format", "plain"]
+            done = self.w("status", RUN)
+        else:
+            self.stopped += 1
+        args = done.next()
+        expect(args, "no next command was named: %s" % done)
+        if args[0] == "resolve":
+            return self.resolve(done)
+        expect(args[0] == "resume", "the next command is not one that goes on: %s" % done)
+        stops = (-signal.SIGKILL, 0, 3, 130, 143) + ((1, 6, 7) if self.prefix or self.env else ())
+        expect(done.code in stops, "a resumable stop has the wrong exit code: %s" % done)
+        return args + ["--yes"]
+
+    def resolve(self, done):
+        """Paused with a step in doubt: say the truth about it, as the other side counted it."""
+        asked = set()
+        while True:
+            args = done.next()
+            if not args or args[0] != "resolve":
+                break
+            step = args[2]
+            expect(step not in asked, "asked twice about %s: %s" % (step, done))
+            asked.add(step)
+            word = "--done" if self.scenario.happened(step) else "--not-done"
+            done = self.say(["resolve", RUN, step, word, "--reason", "counted by the log"])
+            equal(done.code, 0, "resolve: %s; exit code" % done)
+            self.resolved += 1
+        return ["resume", RUN, "--yes", "--format", "plain"]
+
+    def check_closed(self):
+        """Resume of a finished run changes nothing; its journal is sound."""
+        before = self.scenario.counts()
+        self.w.ok("journal", "verify", RUN)
+        done = self.w("resume", RUN, "--yes")
+        expect(done.code in (0, 2), "resume of a finished run: %s" % done)
+        equal(self.scenario.counts(), before, "effects after the resume of a finished run")

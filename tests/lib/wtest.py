@@ -1,0 +1,354 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What whole-program tests share: the program, real etcd servers and a plain client for them. Standard library only.
+
+The client speaks etcd's JSON gateway on purpose: the tests count effects by another road than wherry's own.
+"""
+import base64
+import contextlib
+import http.client
+import json
+import os
+import re
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+SOURCE = os.environ.get("WHERRY_SOURCE") or os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
+WHERRY = os.environ.get("WHERRY") or os.path.join(SOURCE, "build", "wherry")
+SKIPPED = 77
+
+
+class Violation(Exception):
+    """A broken promise: what was expected, and what the other side saw."""
+
+
+def expect(condition, text):
+    if not condition:
+        raise Violation(text)
+
+
+def equal(got, wanted, what):
+    if got != wanted:
+        raise Violation("%s: expected %r, got %r" % (what, wanted, got))
+
+
+@contextlib.contextmanager
+def scratch(parent=None):
+    """A folder on a real file system, gone at the end."""
+    path = tempfile.mkdtemp(prefix="wherry-", dir=parent or os.environ.get("WHERRY_SCRATCH"))
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+class Done:
+    """How a command ended. code is negative for a signal."""
+
+    def __init__(self, argv, code, out, err):
+        self.argv, self.code, self.out, self.err = argv, code, out, err
+
+    def next(self):
+        """The command that the stop told the operator to type, as argv without the program; or None."""
+        found = re.findall(r"^\s*next:\s+(wherry\s.*)$", self.err + "\n" + self.out, re.M)
+        return shlex.split(found[-1])[1:] if found else None
+
+    def json(self):
+        return [json.loads(line) for line in self.out.splitlines() if line.startswith("{")]
+
+    def __str__(self):
+        return "%s -> %s\n%s%s" % (" ".join(map(shlex.quote, self.argv)), self.code, self.out[-2000:], self.err[-4000:])
+
+
+class Wherry:
+    """One program with one state folder."""
+
+    def __init__(self, state, program=None, prefix=(), env=None):
+        self.state, self.program, self.prefix = state, program or WHERRY, list(prefix)
+        self.env = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": os.environ.get("HOME", "/"),
+                    "LC_ALL": "C", "WHERRY_STATE": state}
+        for name in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS", "TMPDIR"):
+            if name in os.environ:
+                self.env[name] = os.environ[name]
+        self.env.update(env or {})
+
+    def argv(self, args):
+        return self.prefix + [self.program] + [str(a) for a in args]
+
+    def start(self, *args, env=None, **more):
+        return subprocess.Popen(self.argv(args), env={**self.env, **(env or {})}, stdin=subprocess.DEVNULL, **more)
+
+    def __call__(self, *args, env=None, timeout=120, stdin=None):
+        p = subprocess.Popen(self.argv(args), env={**self.env, **(env or {})}, text=True, errors="replace",
+                             stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        try:
+            out, err = p.communicate(stdin, timeout=timeout)
+        except subprocess.TimeoutExpired:
+            p.send_signal(signal.SIGABRT)
+            try:
+                out, err = p.communicate(timeout=5)
+            except subprocess.TimeoutExpired:
+                p.kill()
+                out, err = p.communicate()
+            raise Violation("hangs for %s s: %s" % (timeout, Done(self.argv(args), None, out, err)))
+        return Done(self.argv(args), p.returncode, out, err)
+
+    def ok(self, *args, code=0, **more):
+        done = self(*args, **more)
+        if done.code != code:
+            raise Violation("expected exit code %s: %s" % (code, done))
+        return done
+
+    def folder(self, run):
+        return os.path.join(self.state, run)
+
+
+def find_etcd(version="3.4"):
+    """The server of that version, or None. Debian's own stands for its version."""
+    if version == "3.4":
+        return shutil.which("etcd")
+    tool = os.path.join(SOURCE, "tests", "lib", "etcd_versions.sh")
+    done = subprocess.run([tool, "have", version], capture_output=True, text=True)
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def free_port(width=2):
+    """The first of some neighbouring ports below the range that the kernel hands out by itself."""
+    while True:
+        port = 10000 + int.from_bytes(os.urandom(2), "big") % 11000 * 2
+        with contextlib.ExitStack() as stack:
+            try:
+                for i in range(width):
+                    stack.enter_context(socket.socket()).bind(("127.0.0.1", port + i))
+                return port
+            except OSError:
+                continue
+
+
+def b64(data):
+    return base64.b64encode(data if isinstance(data, bytes) else data.encode()).decode()
+
+
+def end_of(prefix):
+    """The end of the range of a prefix."""
+    key = prefix if isinstance(prefix, bytes) else prefix.encode()
+    while key and key[-1] == 0xff:
+        key = key[:-1]
+    return key[:-1] + bytes([key[-1] + 1]) if key else b"\0"
+
+
+class KV:
+    """A client of one server over JSON; one connection a thread."""
+
+    def __init__(self, url):
+        self.url, self.local = url, threading.local()
+
+    def call(self, path, body):
+        for attempt in (0, 1):
+            connection = getattr(self.local, "connection", None)
+            if connection is None:
+                connection = self.local.connection = http.client.HTTPConnection(self.url.split("//")[1], timeout=30)
+            try:
+                connection.request("POST", "/v3/" + path, json.dumps(body), {"Content-Type": "application/json"})
+                reply = connection.getresponse()
+                data = reply.read()
+                break
+            except (http.client.HTTPException, OSError):
+                connection.close()
+                self.local.connection = None
+                if attempt:
+                    raise
+        if reply.status != 200:
+            raise RuntimeError("%s %s: %s %r" % (self.url, path, reply.status, data[:300]))
+        return json.loads(data)
+
+    def put(self, key, value, lease=0):
+        return int(self.call("kv/put", {"key": b64(key), "value": b64(value), "lease": str(lease)})["header"]["revision"])
+
+    def delete(self, key, prefix=False):
+        body = {"key": b64(key)}
+        if prefix:
+            body["range_end"] = b64(end_of(key))
+        return int(self.call("kv/deleterange", body).get("deleted", 0))
+
+    def put_many(self, pairs, size=100):
+        """In transactions: one revision each."""
+        pairs = list(pairs)
+        for i in range(0, len(pairs), size):
+            self.call("kv/txn", {"success": [{"request_put": {"key": b64(k), "value": b64(v)}} for k, v in pairs[i:i + size]]})
+
+    def range(self, prefix="", revision=0):
+        """{key: kv}; kv has value (bytes), create_revision, mod_revision, version, lease."""
+        key = prefix.encode() if isinstance(prefix, str) else prefix
+        got, end = {}, b64(end_of(key))
+        key = key or b"\0"
+        while True:
+            reply = self.call("kv/range", {"key": b64(key), "range_end": end, "limit": "2000", "revision": str(revision)})
+            for kv in reply.get("kvs", ()):
+                name = base64.b64decode(kv["key"])
+                got[name] = {"value": base64.b64decode(kv.get("value", "")), **{n: int(kv.get(n, 0)) for n in (
+                    "create_revision", "mod_revision", "version", "lease")}}
+            if not reply.get("more"):
+                return got
+            revision, key = revision or reply["header"]["revision"], name + b"\0"
+
+    def values(self, prefix="", strip=True, revision=0):
+        """{key (without the prefix): value}"""
+        cut = len(prefix.encode() if isinstance(prefix, str) else prefix) if strip else 0
+        return {k[cut:]: kv["value"] for k, kv in self.range(prefix, revision).items()}
+
+    def revision(self):
+        return int(self.call("kv/range", {"key": b64("\0"), "limit": "1", "count_only": True})["header"]["revision"])
+
+    def compact(self, revision):
+        self.call("kv/compaction", {"revision": str(revision), "physical": True})
+
+    def grant(self, ttl):
+        return int(self.call("lease/grant", {"TTL": str(ttl)})["ID"])
+
+    def leases(self):
+        return [int(x["ID"]) for x in self.call("lease/leases", {}).get("leases", ())]
+
+    def status(self):
+        return self.call("maintenance/status", {})
+
+    def events(self, start, until, prefix=""):
+        """Every event in (start, until], from a watch of its own: [(revision, "PUT"|"DELETE", key, value)]."""
+        got = []
+        if until <= start:
+            return got
+        # A key written after `until` ends the watch for sure; it is outside what is counted.
+        last = self.put("\x01watch-end", "")
+        connection = http.client.HTTPConnection(self.url.split("//")[1], timeout=30)
+        connection.request("POST", "/v3/watch", json.dumps({"create_request": {
+            "key": b64("\0"), "range_end": b64("\0"), "start_revision": str(start + 1)}}))
+        reply = connection.getresponse()
+        while True:
+            line = reply.readline()
+            expect(line, "the watch on %s ended by itself" % self.url)
+            for event in json.loads(line)["result"].get("events", ()):
+                kv = event["kv"]
+                revision, key = int(kv["mod_revision"]), base64.b64decode(kv["key"])
+                if revision >= last:
+                    connection.close()
+                    self.delete("\x01watch-end")
+                    return got
+                if revision <= until and key.startswith(prefix.encode()):
+                    got.append((revision, event.get("type", "PUT"), key, base64.b64decode(kv.get("value", ""))))
+
+
+class Etcd(KV):
+    """A real server on loopback, ended with this process. sync=False is for tests that kill clients, not servers."""
+
+    def __init__(self, folder, name="etcd", binary=None, sync=False, options=(), scheme="http"):
+        self.folder, self.name = os.path.join(folder, name), name
+        self.binary, self.options, self.scheme = binary or find_etcd(), list(options), scheme
+        if not sync:
+            self.options.append("--unsafe-no-fsync")
+        self.process = None
+        for _ in range(5):
+            self.port = free_port()
+            super().__init__("%s://127.0.0.1:%d" % (scheme, self.port))
+            if self.start():
+                return
+            shutil.rmtree(self.folder, ignore_errors=True)
+        raise RuntimeError("etcd does not start: " + open(self.folder + ".log").read()[-1000:])
+
+    def start(self):
+        peer = "http://127.0.0.1:%d" % (self.port + 1)
+        with open(self.folder + ".log", "ab") as log:
+            self.process = subprocess.Popen(  # it ends with us, however we end
+                ["setpriv", "--pdeathsig", "KILL", self.binary, "--name", self.name, "--data-dir", self.folder, "--log-level", "error",
+                 "--listen-client-urls", self.url, "--advertise-client-urls", self.url, "--listen-peer-urls", peer,
+                 "--initial-advertise-peer-urls", peer, "--initial-cluster", "%s=%s" % (self.name, peer)] + self.options,
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        end = time.monotonic() + 15
+        while time.monotonic() < end and self.process.poll() is None:
+            try:
+                if self.scheme == "https":
+                    socket.create_connection(("127.0.0.1", self.port), 1).close()
+                else:
+                    self.revision()
+                return True
+            except (OSError, RuntimeError, http.client.HTTPException):
+                time.sleep(0.05)
+        self.stop()
+        return False
+
+    def stop(self, how=signal.SIGKILL):
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(signal.SIGCONT)
+            self.process.send_signal(how)
+        if self.process:
+            self.process.wait()
+
+    def pause(self):
+        self.process.send_signal(signal.SIGSTOP)
+
+    def go_on(self):
+        self.process.send_signal(signal.SIGCONT)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+
+class Writer:
+    """A live writer: puts, changes and deletes keys below a prefix until it is told to stop."""
+
+    def __init__(self, kv, prefix, rng, pause=0.002, pool=400):
+        self.kv, self.prefix, self.rng, self.pause, self.pool = kv, prefix, rng, pause, pool
+        self.writes = 0
+        self.ended = threading.Event()
+        self.error = None
+        self.thread = threading.Thread(target=self.work, daemon=True)
+        self.thread.start()
+
+    def work(self):
+        try:
+            while not self.ended.is_set():
+                key = "%slive/%04d" % (self.prefix, self.rng.randrange(self.pool))
+                if self.rng.random() < 0.3:
+                    self.kv.delete(key)
+                else:
+                    self.kv.put(key, os.urandom(self.rng.randrange(1, 200)))
+                self.writes += 1
+                self.ended.wait(self.pause)
+        except Exception as e:  # handed to whoever stops the writer
+            self.error = e
+
+    def stop(self):
+        self.ended.set()
+        self.thread.join()
+        if self.error:
+            raise self.error
+
+
+def main(*tests):
+    """Run the tests of a script (functions; their doc string is the claim); exit 1 when one fails, 77 when all skip."""
+    chosen = [t for t in tests if len(sys.argv) < 2 or t.__name__ in sys.argv[1:]]
+    failed = skipped = 0
+    for test in chosen:
+        begin = time.monotonic()
+        try:
+            why = test()
+            word = "skip" if why else "ok"
+            skipped += bool(why)
+        except Exception as e:
+            failed += 1
+            why, word = ("%s: %s" % (type(e).__name__, e)), "FAIL"
+            if not isinstance(e, Violation):
+                import traceback
+                traceback.print_exc()
+        print("%-4s %s (%.1f s)%s" % (word, test.__name__, time.monotonic() - begin, ": " + why if why else ""), flush=True)
+    print("%d passed, %d failed, %d skipped" % (len(chosen) - failed - skipped, failed, skipped))
+    sys.exit(1 if failed or not chosen else SKIPPED if skipped == len(chosen) else 0)

@@ -1,0 +1,301 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The command line as an operator meets it: exit codes, next commands, what is printed where, what is never printed."""
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+from wtest import Wherry, equal, expect, free_port, main, scratch
+
+HEAD = "wherry: v1\nname: t\nsummary: A test.\n"
+
+
+class World:
+    """A state folder and a place for plans."""
+
+    def __init__(self, folder):
+        self.folder, self.w = folder, Wherry(os.path.join(folder, "state"))
+
+    def plan(self, body, name="plan.yaml"):
+        path = os.path.join(self.folder, name)
+        with open(path, "w") as f:
+            f.write(HEAD + body)
+        return path
+
+    def path(self, *names):
+        return os.path.join(self.folder, *names)
+
+    def text(self, *names):
+        with open(self.path(*names)) as f:
+            return f.read()
+
+    def files(self):
+        """Everything below the folder, by content."""
+        got = {}
+        for top, _, names in os.walk(self.folder):
+            for name in names:
+                with open(os.path.join(top, name), "rb") as f:
+                    got[os.path.join(top, name)] = f.read()
+        return got
+
+
+def with_world(test):
+    def run():
+        with scratch() as folder:
+            return test(World(folder))
+    run.__name__, run.__doc__ = test.__name__, test.__doc__
+    return run
+
+
+@with_world
+def usage(world):
+    """What is typed wrong ends with 2, a reason and a next command; nothing is made."""
+    plan = world.plan("steps:\n  - {id: a, uses: set, with: {values: {x: 1}}}\n")
+    for args in ([], ["frobnicate"], ["run"], ["run", plan, "--frob"], ["run", world.path("none.yaml")], ["run", plan, "-p", "x=1"],
+                 ["run", plan, "--only", "b"], ["validate"], ["steps", "no.such"], ["status"], ["resume", "nobody"], ["resolve", "a"],
+                 ["run", world.folder], ["journal", "frob"], ["plans", "nobody"]):
+        done = world.w(*args)
+        equal(done.code, 2, str(done))
+        expect(done.err.startswith("wherry: "), "no reason: %s" % done)
+        equal(done.out, "", "stdout of %s" % args)
+    expect("did you mean 'validate'" in world.w("validat", plan).err, "no suggestion")
+    equal(sorted(os.listdir(world.folder)), ["plan.yaml"], "files after wrong commands")
+
+
+@with_world
+def later(world):
+    """Words of a later version are refused by that name, never ignored."""
+    for word in ("approve", "rollback", "forget", "graph", "schema", "completion"):
+        done = world.w(word)
+        equal(done.code, 2, str(done))
+        expect("later version" in done.err, str(done))
+    step = "steps:\n  - {id: a, uses: set, with: {values: {x: 1}}%s}\n"
+    for body in (step % ", foreach: [1]", step % ", pool: p", step % ", undo: {uses: set}", step % ", irreversible: yes",
+                 step % ", guard: [b]", step % ", on_error: rollback", "pools: {p: 1}\n" + step % "", "hooks: {file: x.lua}\n" + step % "",
+                 "steps:\n  - {id: a, uses: plan, with: {file: x.yaml}}\n", "steps:\n  - {id: a, uses: confirm, with: {message: x}}\n"):
+        done = world.w("validate", world.plan(body))
+        equal(done.code, 2, "%s: %s" % (body, done))
+        expect("later version" in done.err + done.out, "%s: %s" % (body, done))
+
+
+@with_world
+def problems(world):
+    """All problems of a plan at once, each with its place."""
+    done = world.w("validate", world.plan("frob: 1\nsteps:\n  - {id: a, uses: sett, needs: [zz]}\n  - {id: a, uses: assert}\n"))
+    equal(done.code, 2, str(done))
+    text = done.out + done.err
+    for wanted in ("plan.yaml:4:", "plan.yaml:6:", "plan.yaml:7:", "frob", "sett", "zz"):
+        expect(wanted in text, "'%s' is not named in: %s" % (wanted, done))
+    done = world.w("validate", world.plan("steps:\n  - {id: a, uses: set, needs: [b]}\n  - {id: b, uses: set, needs: [a]}\n"))
+    equal(done.code, 2, str(done))
+    expect("a" in done.err and "b" in done.err and "->" in done.err.replace("→", "->"), "the cycle is not told: %s" % done)
+
+
+GOOD = """
+params:
+  word: {type: string, default: hello}
+  dir: {type: string, required: true}
+steps:
+  - {id: name, uses: set, with: {values: {text: "${{ params.word }} there"}}}
+  - {id: write, uses: file.write, with: {path: "${{ params.dir }}/out", content: "${{ steps.name.outputs.text }}"}}
+  - {id: say, uses: exec, with: {argv: [sh, -c, "cat $0/out; echo said >>$0/said", "${{ params.dir }}"]}, needs: [write]}
+  - {id: seen, uses: assert, with: {that: "${{ steps.say.outputs.stdout == 'hello there' }}", message: other words}}
+  - {id: never, uses: exec, when: "${{ steps.say.outputs.code ~= 0 }}", with: {argv: ["false"]}}
+finally:
+  - {id: close, uses: exec, with: {argv: [sh, -c, "echo closed >>$0/said", "${{ params.dir }}"]}}
+outputs: {sum: "${{ steps.name.outputs.text }}"}
+"""
+
+
+@with_world
+def done(world):
+    """A run from start to end; what every look at it says; files are private; a resume does nothing more."""
+    plan = world.plan(GOOD)
+    out = world.w.ok("run", plan, "--run-id", "one", "--yes", "-p", "dir=" + world.folder)
+    expect("\x1b" not in out.err + out.out, "colours off a terminal")
+    equal(world.text("said"), "said\nclosed\n", "effects")
+    equal(world.text("out"), "hello there", "the file")
+    expect("one" in world.w.ok("runs").out, "the run is not listed")
+    for command in ("status", "report"):
+        text = world.w.ok(command, "one").out
+        for word in ("write", "say", "never", "close"):
+            expect(word in text, "%s does not name %s:\n%s" % (command, word, text))
+    for args in (["status"], ["status", "@latest"], ["report", "one", "-o", world.path("report.txt")], ["journal", "dump", "one"],
+                 ["journal", "verify"]):
+        world.w.ok(*args)
+    for top, folders, files in os.walk(world.w.state):
+        for name in folders:
+            equal(stat.S_IMODE(os.stat(os.path.join(top, name)).st_mode), 0o700, name)
+        for name in files:
+            equal(stat.S_IMODE(os.stat(os.path.join(top, name)).st_mode), 0o600, name)
+    equal(world.w("run", plan, "--run-id", "one", "--yes", "-p", "dir=" + world.folder).code, 2, "a used id; exit code")
+    expect(world.w("resume", "one", "--yes").code in (0, 2), "resume of a finished run")
+    equal(world.text("said"), "said\nclosed\n", "effects after all that")
+
+
+@with_world
+def events(world):
+    """--format json: one event a line on stdout, steps begin and end once, the last closes with the exit code."""
+    out = world.w.ok("run", world.plan(GOOD), "--yes", "--format", "json", "-p", "dir=" + world.folder)
+    got = [json.loads(line) for line in out.out.splitlines()]
+    equal(got[0]["event"], "open", "first event")
+    equal((got[-1]["event"], got[-1]["code"]), ("close", 0), "last event")
+    ended = [e["step"] for e in got if e["event"] == "end"]
+    equal(sorted(ended), sorted(["name", "write", "say", "seen", "never", "close"]), "ended steps")
+
+
+@with_world
+def dry(world):
+    """plan changes no file; it says what would happen and --detailed-exitcode tells whether anything would."""
+    plan = world.plan(GOOD)
+    before = world.files()
+    out = world.w.ok("plan", plan, "-p", "dir=" + world.folder)
+    for word in ("write", "[opaque]", "exec"):
+        expect(word in out.out, "'%s' is not in:\n%s" % (word, out.out))
+    world.w.ok("plan", plan, "-p", "dir=" + world.folder, "--detailed-exitcode", code=8)
+    world.w.ok("plan", world.plan("steps:\n  - {id: a, uses: set, with: {values: {x: 1}}}\n", "pure.yaml"), "--detailed-exitcode")
+    after = world.files()
+    after.pop(world.path("pure.yaml"))
+    equal(after, before, "files after the dry-run")
+
+
+@with_world
+def failure(world):
+    """A failed step: 1, what it needs is blocked and named, finally runs, resume retries only what failed."""
+    plan = world.plan("params: {dir: {type: string, required: true}}\nsteps:\n"
+                      '  - {id: a, uses: exec, with: {argv: [sh, -c, "echo a >>$0/log", "${{ params.dir }}"]}}\n'
+                      '  - {id: b, uses: exec, needs: [a], with: {argv: [test, -e, "${{ params.dir }}/go"]}}\n'
+                      '  - {id: c, uses: exec, needs: [b], with: {argv: [sh, -c, "echo c >>$0/log", "${{ params.dir }}"]}}\n'
+                      'finally:\n  - {id: f, uses: exec, with: {argv: [sh, -c, "echo f >>$0/log", "${{ params.dir }}"]}}\n')
+    out = world.w("run", plan, "--run-id", "one", "--yes", "-p", "dir=" + world.folder)
+    equal(out.code, 1, str(out))
+    equal(world.text("log"), "a\nf\n", "effects of the failed run")
+    expect("blocked" in world.w("status", "one").out, "status does not say what is blocked")
+    equal(out.next()[:2], ["resume", "one"], "the next command")
+    open(world.path("go"), "w").close()
+    world.w.ok(*out.next(), "--yes")
+    equal(world.text("log").split(), ["a", "f", "c", "f"], "effects of all")
+
+
+@with_world
+def interrupted(world):
+    """INT and TERM pause with 130 and 143 and name the next command, which works; finally has not run."""
+    for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+        plan = world.plan("params: {dir: {type: string, required: true}}\nsteps:\n"
+                          '  - {id: a, uses: exec, with: {argv: [sh, -c, "echo a >>$0/log; sleep 0.5", "${{ params.dir }}"]}}\n'
+                          '  - {id: b, uses: exec, needs: [a], with: {argv: [sh, -c, "echo b >>$0/log", "${{ params.dir }}"]}}\n'
+                          'finally:\n  - {id: f, uses: exec, with: {argv: [sh, -c, "echo f >>$0/log", "${{ params.dir }}"]}}\n')
+        run = "r%d" % code
+        log = world.path("log")
+        if os.path.exists(log):
+            os.remove(log)
+        p = world.w.start("run", plan, "--run-id", run, "--yes", "-p", "dir=" + world.folder, stderr=subprocess.PIPE, text=True)
+        while not os.path.exists(log):
+            time.sleep(0.01)
+        p.send_signal(number)
+        err = p.stderr.read()
+        equal(p.wait(), code, "exit code; " + err)
+        expect("next: wherry resume " + run in err, "no next command: " + err)
+        equal(world.text("log"), "a\n", "effects when paused")
+        world.w.ok("resume", run, "--yes")
+        equal(world.text("log"), "a\nb\nf\n", "effects at the end")
+
+
+@with_world
+def in_doubt(world):
+    """A command that a second signal ended is in doubt: 3, named; resolve takes the operator's word, with a reason."""
+    plan = world.plan("params: {dir: {type: string, required: true}}\nsteps:\n"
+                      '  - {id: a, uses: exec, with: {argv: [sh, -c, "echo a >>$0/log; sleep 60", "${{ params.dir }}"]}}\n'
+                      '  - {id: b, uses: exec, needs: [a], with: {argv: [sh, -c, "echo b >>$0/log", "${{ params.dir }}"]}}\n')
+    p = world.w.start("run", plan, "--run-id", "one", "--yes", "-q", "-p", "dir=" + world.folder, stderr=subprocess.DEVNULL)
+    while not os.path.exists(world.path("log")):
+        time.sleep(0.01)
+    p.send_signal(signal.SIGINT)
+    time.sleep(0.2)
+    p.send_signal(signal.SIGINT)
+    equal(p.wait(timeout=20), 130, "exit code after two signals")
+    out = world.w("resume", "one", "--yes")
+    equal(out.code, 3, str(out))
+    equal(out.next()[:3], ["resolve", "one", "a"], "the next command")
+    equal(world.w("resolve", "one", "a", "--done").code, 2, "resolve without a reason; exit code")
+    equal(world.w("resolve", "one", "b", "--done", "--reason", "x").code, 2, "resolve of a step that is not in doubt; exit code")
+    world.w.ok("resolve", "one", "a", "--done", "--reason", "seen in the log")
+    world.w.ok("resume", "one", "--yes")
+    equal(world.text("log"), "a\nb\n", "effects")
+    expect("seen in the log" in world.w.ok("report", "one").out, "the reason is not in the report")
+
+
+@with_world
+def abort(world):
+    """abort closes a paused run: only finally runs, and nothing can be resumed after it."""
+    plan = world.plan("params: {dir: {type: string, required: true}}\nsteps:\n"
+                      '  - {id: a, uses: exec, with: {argv: [sh, -c, "echo a >>$0/log; kill -9 $PPID", "${{ params.dir }}"], idempotent: true}}\n'
+                      '  - {id: b, uses: exec, needs: [a], with: {argv: [sh, -c, "echo b >>$0/log", "${{ params.dir }}"]}}\n'
+                      'finally:\n  - {id: f, uses: exec, with: {argv: [sh, -c, "echo f >>$0/log", "${{ params.dir }}"]}}\n')
+    world.w("run", plan, "--run-id", "one", "--yes", "-p", "dir=" + world.folder)
+    out = world.w("abort", "one", "--yes")
+    equal(out.code, 0, str(out))
+    equal(world.text("log"), "a\nf\n", "effects")
+    expect(world.w("resume", "one", "--yes").code != 0, "an aborted run was resumed")
+
+
+@with_world
+def secrets(world):
+    """A secret is refused on the command line, and is in no file, no output and no argument list."""
+    canary = "canary-7f3a9b"
+    plan = world.plan("params:\n  dir: {type: string, required: true}\n  word: {type: string, secret: true, env: THE_WORD}\nsteps:\n"
+                      '  - {id: use, uses: exec, with: {argv: [sh, -c, "test \\"$W\\" = %s && echo got $W && tr \\"\\\\0\\" \\" \\" </proc/$PPID/cmdline >$0/cmdline && env >/dev/null", "${{ params.dir }}"], env: {W: "${{ params.word }}"}}}\n'
+                      '  - {id: fail, uses: exec, needs: [use], with: {argv: ["false"], stdin: "${{ params.word }}"}}\n' % canary)
+    env = {"THE_WORD": canary}
+    equal(world.w("run", plan, "--yes", "-p", "dir=" + world.folder, "-p", "word=" + canary).code, 2, "a secret in -p; exit code")
+    os.remove(plan)  # it names the word, to compare with
+    plan = world.plan("params:\n  dir: {type: string, required: true}\n  word: {type: string, secret: true, env: THE_WORD}\nsteps:\n"
+                      '  - {id: use, uses: exec, with: {argv: [sh, -c, "echo got $W; cat /proc/$PPID/cmdline >$0/cmdline", "${{ params.dir }}"], env: {W: "${{ params.word }}"}}}\n'
+                      '  - {id: fail, uses: exec, needs: [use], with: {argv: ["false"], stdin: "${{ params.word }}"}}\n')
+    out = world.w("run", plan, "--run-id", "one", "--yes", "-v", "-p", "dir=" + world.folder, env=env)
+    equal(out.code, 1, str(out))
+    texts = {"run": out.out + out.err}
+    for args in (["status", "one"], ["report", "one"], ["journal", "dump", "one"], ["plan", plan, "-p", "dir=" + world.folder]):
+        done = world.w(*args, env=env)
+        texts[args[0]] = done.out + done.err
+    for path, content in world.files().items():
+        texts[path] = content.decode(errors="replace")
+    for where, text in texts.items():
+        expect(canary not in text, "the secret is in %s" % where)
+    equal(world.w("resume", "one", "--yes").code, 2, "resume without the secret; exit code")
+
+
+@with_world
+def surroundings(world):
+    """Closed descriptors, a reader that goes away, a state folder that cannot be: no crash, the documented code."""
+    plan = world.plan("steps:\n  - {id: a, uses: set, with: {values: {x: 1}}}\n")
+    for closed in ("<&-", ">&-", "2>&-", "<&- >&- 2>&-"):
+        code = subprocess.run(["sh", "-c", '"$0" run "$1" --yes %s' % closed, world.w.program, plan], env=world.w.env,
+                              stderr=subprocess.DEVNULL).returncode
+        equal(code, 0, "exit code with %s" % closed)
+    code = subprocess.run(["bash", "-c", '"$0" run "$1" --yes --format json | true; exit ${PIPESTATUS[0]}', world.w.program, plan],
+                          env=world.w.env, stderr=subprocess.DEVNULL).returncode
+    equal(code, 0, "exit code with a reader that went away")
+    open(world.path("file"), "w").close()
+    out = world.w("run", plan, "--yes", "--state", world.path("file"))
+    equal(out.code, 6, str(out))
+
+
+@with_world
+def unreachable(world):
+    """A target that cannot be reached is waited for until the step's time-out; then the run pauses with 7, and goes on."""
+    plan = world.plan("params: {url: {type: string, required: true}}\n"
+                      'targets: {db: {kind: etcd, endpoints: ["${{ params.url }}"]}}\n'
+                      "steps:\n  - {id: look, uses: etcd.status, with: {in: db}, timeout: 1s}\n")
+    out = world.w("run", plan, "--run-id", "one", "--yes", "-p", "url=http://127.0.0.1:%d" % free_port(1))
+    equal(out.code, 7, str(out))
+    expect("resume one" in out.err, "no next command: %s" % out)
+
+
+if __name__ == "__main__":
+    main(usage, later, problems, done, events, dry, failure, interrupted, in_doubt, abort, secrets, surroundings, unreachable)

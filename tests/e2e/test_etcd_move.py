@@ -1,0 +1,254 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""etcd-to-etcd on real servers: what arrives, what is refused, what is left; versions, security and failures."""
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+from wtest import Etcd, Wherry, Writer, equal, expect, find_etcd, free_port, main, scratch
+
+KEYS = 3000
+
+
+class Move:
+    """Two servers, keys in the first, and a state folder."""
+
+    def __init__(self, folder, versions=("3.4", "3.4"), keys=KEYS):
+        self.folder = folder
+        self.source = Etcd(folder, "source", binary=find_etcd(versions[0]))
+        self.destination = Etcd(folder, "destination", binary=find_etcd(versions[1]))
+        self.w = Wherry(os.path.join(folder, "state"))
+        rng = random.Random(1)
+        self.source.put_many(("/src/%05d" % i, rng.randbytes(rng.randrange(400))) for i in range(keys))
+        self.source.put("/outside", "stays")
+        self.destination.put("/other", "stays")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.source.stop()
+        self.destination.stop()
+
+    def params(self, **more):
+        words = {"source": self.source.url, "destination": self.destination.url, "prefix": "/src/", "destination_prefix": "/dst/", **more}
+        return [x for k, v in words.items() for x in ("-p", "%s=%s" % (k, v))]
+
+    def run(self, code=0, **more):
+        return self.w.ok("run", "etcd-to-etcd", "--run-id", "one", "--yes", *self.params(**more), code=code)
+
+    def plan(self, code=0, **more):
+        return self.w.ok("plan", "etcd-to-etcd", "--format", "json", *self.params(**more), code=code)
+
+    def killed_half_way(self, share=3, **more):
+        """A run slowed down and killed when a part of the keys is there."""
+        p = self.w.start("run", "etcd-to-etcd", "--run-id", "one", "--yes", "-q", *self.params(rate_keys=3000, **more))
+        while p.poll() is None and self.count() < KEYS // share:
+            time.sleep(0.01)
+        p.kill()
+        equal(p.wait(), -signal.SIGKILL, "the killed run's end")
+
+    def count(self):
+        return len(self.destination.values("/dst/"))
+
+    def equal(self, exclude=()):
+        wanted = {k: v for k, v in self.source.values("/src/").items() if k.decode() not in exclude}
+        got = self.destination.values("/dst/")
+        expect(wanted == got, "the copy differs in %d keys, such as %s" % (
+            sum(1 for k in wanted.keys() | got.keys() if wanted.get(k) != got.get(k)),
+            sorted(k for k in wanted.keys() | got.keys() if wanted.get(k) != got.get(k))[:3]))
+        self.nothing_left()
+
+    def nothing_left(self):
+        equal([k for k in self.destination.range() if not k.startswith(b"/dst/")], [b"/other"], "keys beside the copy")
+        equal([k for k in self.source.range() if not k.startswith(b"/src/")], [b"/outside"], "keys beside the source's prefix")
+
+
+def versions():
+    """Between every two of the versions that are here."""
+    missing = [v for v in ("3.4", "3.5", "3.6") if not find_etcd(v)]
+    for pair in (("3.4", "3.4"), ("3.4", "3.5"), ("3.5", "3.6"), ("3.6", "3.4")):
+        if set(pair) & set(missing):
+            continue
+        with scratch() as folder, Move(folder, pair) as move:
+            writer = Writer(move.source, "/src/", random.Random(2))
+            frozen = os.path.join(folder, "frozen")
+            stopper = threading.Thread(target=lambda: (wait_for_file(os.path.join(folder, "freeze")), writer.stop(), open(frozen, "w").close()))
+            stopper.start()
+            move.run(freeze="command", freeze_command=": >%s/freeze; until [ -e %s ]; do sleep 0.01; done" % (folder, frozen))
+            stopper.join()
+            move.equal()
+    return "etcd %s is not here, see tests/lib/etcd_versions.sh" % ", ".join(missing) if len(missing) == 3 else None
+
+
+def wait_for_file(path):
+    while not os.path.exists(path):
+        time.sleep(0.005)
+
+
+def truth():
+    """The dry-run told the truth: a watch on the destination and the servers' revisions saw what it announced."""
+    with scratch() as folder, Move(folder) as move:
+        before = move.source.revision(), move.destination.revision()
+        events = move.plan().json()
+        equal((move.source.revision(), move.destination.revision()), before, "revisions after the dry-run")
+        expect(not os.path.exists(move.w.state), "the dry-run made a state folder")
+        copy = [e for e in events if e["event"] == "action" and e["step"] == "copy"]
+        expect(any(str(KEYS) in e["says"] + e.get("diff", "") for e in copy), "the dry-run does not say %d keys: %s" % (KEYS, copy))
+        announced = {e["step"] for e in events if e["event"] == "action" and not e.get("unchanged")}
+        out = move.w.ok("run", "etcd-to-etcd", "--run-id", "one", "--yes", "--format", "json", *move.params()).json()
+        happened = {e["step"] for e in out if e["event"] == "effect"}
+        equal(happened, announced, "steps with effects (run, dry-run)")
+        equal(move.source.revision(), before[0], "the source's revision after the run")
+        seen = move.destination.events(before[1], move.destination.revision(), "/dst/")
+        equal(len(seen), KEYS, "writes that the destination saw below the prefix")
+        move.equal()
+
+
+def while_down():
+    """Keys written, changed and deleted while wherry was dead still arrive; after a compaction of the source too."""
+    for compact in (False, True):
+        with scratch() as folder, Move(folder) as move:
+            move.killed_half_way()
+            for i in range(0, KEYS, 7):
+                move.source.delete("/src/%05d" % i)
+            move.source.put_many(("/src/%05d" % i, "changed") for i in range(1, KEYS, 11))
+            move.source.put_many(("/src/new-%d" % i, "new") for i in range(100))
+            if compact:
+                move.source.compact(move.source.revision())
+            move.w.ok("resume", "one", "--yes")
+            move.equal()
+
+
+def existing():
+    """Keys that are there: refused; merged when equal, failed when not; replaced, and foreign ones removed."""
+    with scratch() as folder, Move(folder, keys=200) as move:
+        move.destination.put("/dst/00001", "something else")
+        revision = move.destination.revision()
+        out = move.run(code=1)
+        expect("/dst/" in out.err or "not empty" in out.err, "the refusal does not say why: %s" % out)
+        equal(move.destination.revision(), revision, "the destination's revision after the refusal")
+    with scratch() as folder, Move(folder, keys=200) as move:
+        same = move.source.values("/src/")
+        move.destination.put("/dst/00001", same[b"00001"])
+        move.destination.put("/dst/foreign", "stays")
+        move.run(on_existing="merge")
+        got = move.destination.values("/dst/")
+        equal(got.pop(b"foreign"), b"stays", "a foreign key after a merge")
+        equal(got, same, "the copy")
+        move.nothing_left()
+    with scratch() as folder, Move(folder, keys=200) as move:
+        move.destination.put("/dst/00001", "something else")
+        out = move.run(code=1, on_existing="merge")
+        expect("00001" in out.err, "the unequal key is not named: %s" % out)
+        equal(move.destination.values("/dst/")[b"00001"], b"something else", "the unequal key")
+    with scratch() as folder, Move(folder, keys=200) as move:
+        move.destination.put("/dst/00001", "something else")
+        move.destination.put("/dst/foreign", "goes")
+        move.run(on_existing="replace")
+        move.equal()
+
+
+def excluded():
+    """Keys below an excluded prefix stay where they are, and the rest is equal."""
+    with scratch() as folder, Move(folder, keys=200) as move:
+        move.source.put("/src/events/1", "not this")
+        move.run(exclude="/src/events/")
+        move.equal(exclude=("events/1",))
+
+
+def failed_verify():
+    """A difference that appears after the freeze: verify names it, the freeze is lifted, the hand-over does not run."""
+    with scratch() as folder, Move(folder, keys=200) as move:
+        log = os.path.join(folder, "log")
+        put = "ETCDCTL_API=3 etcdctl --endpoints %s put /src/late x; ETCDCTL_API=3 etcdctl --endpoints %s put /dst/intruder x" % (
+            move.source.url, move.destination.url)
+        out = move.run(code=1, freeze="command", freeze_command=put + "; echo freeze >>" + log, thaw_command="echo thaw >>" + log,
+                       handover_command="echo handover >>" + log)
+        expect("intruder" in out.err, "the difference is not named: %s" % out)
+        equal(open(log).read().split(), ["freeze", "thaw"], "commands that ran")
+
+
+def failed_handover():
+    """A hand-over that failed may have handed over: the freeze stays, and is named."""
+    with scratch() as folder, Move(folder, keys=200) as move:
+        log = os.path.join(folder, "log")
+        out = move.run(code=1, freeze="command", freeze_command="echo freeze >>" + log, thaw_command="echo thaw >>" + log,
+                       handover_command="echo handover >>%s; exit 9" % log)
+        equal(open(log).read().split(), ["freeze", "handover"], "commands that ran")
+        expect("frozen" in out.err or "freeze" in out.err, "it is not said that the source is still frozen: %s" % out)
+
+
+def servers_fail():
+    """An endpoint that is dead, a destination that stops answering or dies half-way: waited for, and gone on with."""
+    with scratch() as folder, Move(folder) as move:
+        dead = "http://127.0.0.1:%d," % free_port(1)
+        p = move.w.start("run", "etcd-to-etcd", "--run-id", "one", "--yes", "-q", *move.params(
+            source=dead + move.source.url, destination=dead + move.destination.url, rate_keys=2000))
+        while move.count() < KEYS // 4:
+            time.sleep(0.01)
+        move.destination.pause()
+        time.sleep(1)
+        move.destination.go_on()
+        while move.count() < KEYS // 2:
+            time.sleep(0.01)
+        move.destination.stop()
+        time.sleep(1)
+        expect(move.destination.start(), "the destination does not come back")
+        equal(p.wait(timeout=60), 0, "the run's exit code")
+        move.equal()
+
+
+def shell(folder, script):
+    done = subprocess.run(["sh", "-ec", script], cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          env={**os.environ, "ETCDCTL_API": "3"})
+    expect(done.returncode == 0, "%s\n%s" % (script, done.stdout))
+    return done.stdout
+
+
+CERTIFICATES = """
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=ca -keyout ca.key -out ca.crt
+for name in server mover; do
+    openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=$name -keyout $name.key -out $name.csr
+    printf 'subjectAltName=IP:127.0.0.1\\nextendedKeyUsage=serverAuth,clientAuth\\n' >ext
+    openssl x509 -req -in $name.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 2 -extfile ext -out $name.crt
+done
+"""
+
+
+def secured():
+    """Mutual TLS on both sides, user and password on the destination; a wrong password is refused with 7."""
+    with scratch() as folder:
+        shell(folder, CERTIFICATES)
+        options = ["--cert-file", folder + "/server.crt", "--key-file", folder + "/server.key", "--trusted-ca-file", folder + "/ca.crt",
+                   "--client-cert-auth"]
+        with Etcd(folder, "source", options=options, scheme="https") as source, \
+                Etcd(folder, "destination", options=options, scheme="https") as destination:
+            ctl = "etcdctl --cacert ca.crt --cert mover.crt --key mover.key --endpoints "
+            shell(folder, "for i in $(seq 50); do %s %s put /src/$i value-$i; done" % (ctl, source.url))
+            to = ctl + destination.url
+            shell(folder, "%s user add root:rootpw; %s user grant-role root root; %s user add mover:s3cret; %s role add moving;"
+                  "%s role grant-permission moving readwrite --prefix=true /; %s user grant-role mover moving; %s auth enable" % ((to,) * 7))
+            words = {"source": source.url, "destination": destination.url, "prefix": "/src/", "destination_prefix": "/dst/",
+                     "destination_user": "mover"}
+            for side in ("source", "destination"):
+                words.update({side + "_ca": folder + "/ca.crt", side + "_cert": folder + "/mover.crt", side + "_key": folder + "/mover.key"})
+            params = [x for k, v in words.items() for x in ("-p", "%s=%s" % (k, v))]
+            w = Wherry(os.path.join(folder, "state"))
+            wrong = w("run", "etcd-to-etcd", "--run-id", "one", "--yes", *params, env={"WHERRY_PARAM_DESTINATION_PASSWORD": "wr0ng"})
+            equal(wrong.code, 7, str(wrong))
+            expect("wr0ng" not in wrong.err + wrong.out, "the password is shown")
+            w.ok("resume", "one", "--yes", env={"WHERRY_PARAM_DESTINATION_PASSWORD": "s3cret"})
+            got = shell(folder, to + " --user root:rootpw get --prefix /dst/ --keys-only").split()
+            equal(len(got), 50, "keys that arrived")
+            state = subprocess.run(["grep", "-rl", "s3cret", w.state], stdout=subprocess.PIPE, text=True).stdout
+            equal(state, "", "files with the password")
+
+
+if __name__ == "__main__":
+    main(truth, while_down, existing, excluded, failed_verify, failed_handover, servers_fail, secured, versions)

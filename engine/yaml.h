@@ -39,6 +39,9 @@ struct problems {
 #define PROBLEMS_MAX 100
 #define PROBLEMS_INIT ((struct problems){ 0 })
 void problems_add(struct problems *p, struct pos where, const char *hint, const char *fmt, ...) PRINTF(4, 5);
+/* As problems_add; the hint is "did you mean 'x'?" when one of the n names is near to word. */
+void problems_add_near(struct problems *p, struct pos where, const char *word, const char *const *names, size_t n,
+		       const char *fmt, ...) PRINTF(6, 7);
 /* Sort by file, line, column and drop exact duplicates. */
 void problems_sort(struct problems *p);
 /* "file:line:col: message" lines with an excerpt of the source line, a caret and the hint. text is the file's bytes. */

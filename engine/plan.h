@@ -41,7 +41,7 @@ struct step {
 struct param {
 	struct field field;               /* name, type, default, … as a field */
 	const char *env;                  /* environment variable, or NULL */
-	const struct node *dflt;          /* default node for lists and maps, or NULL */
+	const struct node *dflt;          /* default as written, or NULL */
 	struct pos where;
 };
 
@@ -54,7 +54,7 @@ struct plan_target {
 
 struct plan {
 	struct arena arena;
-	const char *file;          /* as named by the user; for places */
+	const char *file;          /* as named by the user, borrowed: it outlives plan and problems */
 	const char *name, *summary;
 	char *text;                /* the source bytes, for excerpts and the journal */
 	size_t text_len;

@@ -16,24 +16,6 @@ plan_pos(const struct loader *l, const struct node *n)
 	return node_pos(n, l->plan->file);
 }
 
-const struct step_type *
-registry_step(const struct registry *r, const char *name)
-{
-	for (const struct step_type *const *t = r->steps; *t != NULL; t++)
-		if (strcmp((*t)->name, name) == 0)
-			return *t;
-	return NULL;
-}
-
-const struct target_type *
-registry_target(const struct registry *r, const char *kind)
-{
-	for (const struct target_type *const *t = r->targets; *t != NULL; t++)
-		if (strcmp((*t)->kind, kind) == 0)
-			return *t;
-	return NULL;
-}
-
 static void
 check_top_keys(struct loader *l, const struct node *root)
 {

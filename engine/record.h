@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Journal records: one line of canonical JSON each, short keys, only the members that are set. The table in record.c
- * names every type and member once; writing, parsing, `journal dump` and the fuzz target follow from it. */
+/* Journal records: one line of canonical JSON each, short keys, only the members that are set. The table in
+ * record.c names every type and member once; writing, parsing, `journal dump` and the fuzz target follow from
+ * it. */
 #ifndef WHERRY_RECORD_H
 #define WHERRY_RECORD_H
 
 #include "value.h"
 
 enum record_type {
-	REC_OPEN,     /* first: run, plan name, closure {file: sha256}, params, args, user, host, build, wall, jobs, seed */
+	REC_OPEN,     /* first: user, host, build, wall, value {run, plan (its name), closure {file: sha256}, params, args,
+		       * jobs, seed} */
 	REC_RESUME,   /* a new process goes on: user, host, build, wall, epoch */
 	REC_TARGET,   /* target, identity (value) */
 	REC_START,    /* step, attempt: only for display, never synced by itself */
@@ -21,8 +23,10 @@ enum record_type {
 	REC_RESOLVE,  /* step, status done|not-done, user, host, msg (reason): settles what is in doubt */
 	REC_PAUSE,    /* kind, msg, next, code: resumable stop */
 	REC_CLOSE,    /* status done|failed|aborted, msg, outputs */
-	REC_REOPEN,   /* a failed run goes on: failed, blocked and finally steps are pending again */
-	REC_TAIL,     /* a torn tail was quarantined: file, msg; the steps in doubt by it follow as REC_DOUBT */
+	REC_REOPEN,   /* a failed run goes on; and, with a step each: failed, blocked and finally steps are pending again
+		       * (kind "finally": its effects are to happen once more) */
+	REC_TAIL,     /* written by journal_open: a torn tail was quarantined: file, msg. The steps in doubt by it follow as
+		       * REC_DOUBT, in one batch with the REC_RESUME that takes them up */
 	REC_DOUBT,    /* step: may have begun in the lost batch */
 	REC_TYPES
 };
@@ -38,6 +42,7 @@ struct record {
 	const struct value *value;   /* identity, reply, outputs, params … as the type says; NULL absent */
 	const struct value *before;  /* pre-image */
 	const struct value *body;    /* effect body (secrets as tags) */
+	const char *value_file, *before_file, *body_file; /* SHA-256 of a value too large to be inline; journal*.c only */
 };
 
 /* Append the record as one line with its newline. */
@@ -45,5 +50,8 @@ void record_write(struct buf *to, const struct record *r);
 /* Parse one line (without newline); strings and values live in the arena. */
 int record_parse(struct arena *a, const char *line, size_t len, struct record *ret, struct err *err);
 const char *record_type_name(enum record_type t);
+/* Append one line for people, without newline: time, type and the members that are set; control characters
+ * escaped. */
+void record_show(struct buf *to, const struct record *r);
 
 #endif

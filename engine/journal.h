@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The journal: a run's one durable truth. An interface with one file implementation; nothing outside journal*.c may
- * assume a file (design §9). One writer; batches chained by SHA-256; one write and one fdatasync a batch; never a write
- * before the previous sync came back; the first failing write or sync is sticky and ends the run. */
+/* The journal: a run's one durable truth. An interface with one file implementation; nothing outside journal*.c
+ * may assume a file (design §9). One writer; batches chained by SHA-256; one write and one fdatasync a batch;
+ * never a write before the previous sync came back; the first failing write or sync is sticky and ends the run. */
 #ifndef WHERRY_JOURNAL_H
 #define WHERRY_JOURNAL_H
 
@@ -11,8 +11,9 @@ struct journal;
 
 #define JOURNAL_INLINE_MAX 16384 /* canonical bytes of a value kept inline; larger go to a file named by hash */
 
-/* Create the run's folder DIR/RUN (a used id: ERR_USAGE), take its lock, write the opening batch and make it durable.
- * files: closure to store beside it (name, bytes), each durable before the opening batch names its hash. */
+/* Create the run's folder DIR/RUN (a used id: ERR_USAGE), take its lock, write the opening batch and make it
+ * durable. files: closure to store beside it (name, bytes), each durable before the opening batch names its
+ * hash. */
 struct journal_file {
 	const char *name;
 	const void *p;
@@ -24,29 +25,33 @@ int journal_create(const char *dir, const char *run, const struct record *open, 
 /* What reading found. */
 struct journal_info {
 	uint64_t batches, records, bytes;
-	bool torn;                 /* the last batch was torn (quarantined by journal_open, only reported by journal_read) */
-	const char *quarantine;    /* where to */
+	bool torn;                 /* the last batch was torn (quarantined by journal_open, only reported by journal_read), or
+				    * an earlier one was and no REC_RESUME has taken it up since */
+	const char *quarantine;    /* where to, in the run's folder; NULL unless just done; lives with the journal */
 	bool trimmed;              /* paused or closed properly */
 };
-/* Called for every record in order; record and its values die after the call. -1 stops with err. */
+/* Called for every record in order (seq from 1); record and its values die after the call. -1 stops with err. Where
+ * one is asked for, NULL only verifies. */
 typedef int journal_record_fn(void *data, uint64_t seq, const struct record *r, struct err *err);
 /* Read only, beside a live writer too (an unfinished last batch is then not an error). */
 int journal_read(const char *dir, const char *run, journal_record_fn *fn, void *data, struct journal_info *ret,
 		 struct err *err);
-/* Lock, verify, replay, quarantine a torn tail, and go on writing. Corrupt: ERR_REFUSED with file and offset, nothing
- * changed. Locked: ERR_LOCKED naming the holder. */
+/* Lock, verify, replay, quarantine a torn tail, and go on writing. Corrupt: ERR_REFUSED with file and offset,
+ * nothing changed. Locked: ERR_LOCKED naming the holder. */
 int journal_open(const char *dir, const char *run, journal_record_fn *fn, void *data, struct journal **ret,
 		 struct journal_info *info, struct err *err);
 
-/* Stage a record for the next batch (values over JOURNAL_INLINE_MAX are first written to files and synced here).
- * -1 only for such a file; the record is then not staged. */
+/* Stage a record for the next batch (values over JOURNAL_INLINE_MAX are first written to files and synced
+ * here). -1 only for such a file, or for a record that no batch can hold; the record is then not staged. */
 int journal_add(struct journal *, const struct record *, struct err *);
-/* Make room so that `n` completions of full size can be recorded whatever the disk does; n counts those in flight. */
+/* Make room so that `n` completions of full size (REC_SETTLED and REC_END) can be recorded whatever the disk
+ * does; n counts those in flight. -1: ERR_LOCAL; a full disk is not sticky: start nothing, record what ends,
+ * pause. */
 int journal_reserve(struct journal *, unsigned n, struct err *);
 /* Write and sync all that is staged as one batch. 0: durable. -1: ERR_LOCAL, sticky; stop starting anything. */
 int journal_commit(struct journal *, struct err *);
 bool journal_staged(const struct journal *);
-/* Commit, record the final length, trim. For pause and close. */
+/* Commit, record the final length, trim. For pause and close; nothing can be added after it. */
 int journal_seal(struct journal *, struct err *);
 /* Release the lock and free; no writing. */
 void journal_free(struct journal *);
@@ -54,7 +59,7 @@ void journal_free(struct journal *);
 const char *journal_dir(const struct journal *);
 /* The key for secrets' digests, random per run. */
 struct bytes journal_key(const struct journal *);
-/* Counters for bench and tests. */
+/* Batches and bytes of the whole journal so far, for bench and tests. */
 void journal_counts(const struct journal *, uint64_t *ret_batches, uint64_t *ret_bytes);
 
 /* A stored closure file's bytes, hash-checked against the opening record. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The fold of a journal: what every step's state is, which effects settled and which are in doubt. Resume, status,
- * report and runs all read this one fold. */
+/* The fold of a journal: what every step's state is, which effects settled and which are in doubt. Resume,
+ * status, report and runs all read this one fold. */
 #ifndef WHERRY_HISTORY_H
 #define WHERRY_HISTORY_H
 
@@ -30,13 +30,14 @@ struct hist_effect {
 struct hist_step {
 	const char *path;
 	enum step_status status;
-	bool torn;                      /* may have begun in a lost batch */
+	bool torn;                      /* may have begun in a lost batch, and has not ended or been resolved since */
 	uint32_t attempts;
 	const char *outputs;            /* canonical bytes, or NULL */
 	const char *digest, *kind, *msg, *next;
 	int64_t started, ended;         /* wall ms, 0 unknown */
 	uint64_t ns;
-	struct hist_effect *effects;
+	const char *resolved;           /* the operator's word on what is in doubt ("done", "not-done"), until the step ends */
+	struct hist_effect *effects, *last;
 };
 
 struct hist_target {
@@ -56,6 +57,7 @@ struct history {
 	enum run_status status;
 	const char *run, *plan, *user, *host, *build;
 	const char *closure, *params, *args, *outputs; /* canonical bytes */
+	bool tail;                      /* a torn tail was dropped and no resume has taken it up yet */
 	const char *pause_kind, *pause_msg, *next;
 	uint32_t pause_code, epoch;     /* epoch: processes so far */
 	int64_t opened, last;           /* wall ms */
@@ -67,5 +69,7 @@ void history_done(struct history *);
 /* Apply one record: fits journal_record_fn with data = struct history *. */
 int history_apply(void *data, uint64_t seq, const struct record *r, struct err *err);
 struct hist_step *history_step(const struct history *, const char *path); /* or NULL */
+/* Has it begun something of which nobody knows whether it happened? */
+bool history_in_doubt(const struct hist_step *);
 
 #endif

@@ -1,0 +1,406 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Owns the fold of records into state: one function a record type. Values are kept as canonical bytes in one
+ * arena, so that a step without outputs costs little, and nothing here decides what to do about what it finds. */
+#include "history.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const step_names[STEP_STATUSES] = {
+	[STEP_PENDING] = "pending",     [STEP_RUNNING] = "running", [STEP_DONE] = "done",
+	[STEP_UNCHANGED] = "unchanged", [STEP_SKIPPED] = "skipped", [STEP_FAILED] = "failed",
+	[STEP_BLOCKED] = "blocked",     [STEP_IN_DOUBT] = "in-doubt", [STEP_CANCELLED] = "cancelled",
+};
+
+static const char *const run_names[] = {
+	[RUN_RUNNING] = "running", [RUN_PAUSED] = "paused", [RUN_DONE] = "done",
+	[RUN_FAILED] = "failed",   [RUN_ABORTED] = "aborted",
+};
+
+const char *
+step_status_name(enum step_status s)
+{
+	return s < STEP_STATUSES ? step_names[s] : "?";
+}
+
+enum step_status
+step_status_parse(const char *name)
+{
+	for (size_t i = 0; name != NULL && i < STEP_STATUSES; i++)
+		if (strcmp(name, step_names[i]) == 0)
+			return (enum step_status)i;
+	return STEP_PENDING;
+}
+
+const char *
+run_status_name(enum run_status s)
+{
+	return s < countof(run_names) ? run_names[s] : "?";
+}
+
+void
+history_init(struct history *h)
+{
+	*h = (struct history){ .arena = ARENA_INIT, .index = MAP_INIT };
+}
+
+void
+history_done(struct history *h)
+{
+	map_done(&h->index);
+	free(h->steps);
+	arena_done(&h->arena);
+	history_init(h);
+}
+
+struct hist_step *
+history_step(const struct history *h, const char *path)
+{
+	uint32_t i = map_get(&h->index, path, strlen(path));
+
+	return i != MAP_NONE ? &h->steps[i] : NULL;
+}
+
+bool
+history_in_doubt(const struct hist_step *s)
+{
+	for (const struct hist_effect *e = s->effects; e != NULL; e = e->next)
+		if (e->state == EFFECT_BEGUN || e->state == EFFECT_UNKNOWN)
+			return true;
+	return s->torn;
+}
+
+static const char *
+keep(struct history *h, const char *s)
+{
+	return s != NULL ? arena_strdup(&h->arena, s) : NULL;
+}
+
+static const char *
+keep_value(struct history *h, const struct value *v)
+{
+	struct buf b = BUF_INIT(0);
+	const char *s;
+
+	if (v == NULL)
+		return NULL;
+	value_write(&b, v);
+	s = arena_strndup(&h->arena, b.p, b.len);
+	buf_done(&b);
+	return s;
+}
+
+static struct hist_step *
+step_of(struct history *h, const char *path)
+{
+	struct hist_step *s = history_step(h, path);
+
+	if (s != NULL)
+		return s;
+	if (h->nsteps == h->cap) {
+		h->cap = h->cap ? h->cap * 2 : 64;
+		h->steps = xreallocarray(h->steps, h->cap, sizeof(*h->steps));
+	}
+	s = &h->steps[h->nsteps];
+	*s = (struct hist_step){ .path = keep(h, path) };
+	(void)map_add(&h->index, s->path, strlen(s->path), h->nsteps++);
+	return s;
+}
+
+static struct hist_effect *
+effect_find(const struct hist_step *s, uint32_t number)
+{
+	if (s->last != NULL && s->last->number == number)
+		return s->last;
+	for (struct hist_effect *e = s->effects; e != NULL; e = e->next)
+		if (e->number == number)
+			return e;
+	return NULL;
+}
+
+static struct hist_effect *
+effect_add(struct history *h, struct hist_step *s, uint32_t number)
+{
+	struct hist_effect *e = arena_alloc(&h->arena, sizeof(*e)), **at = &s->effects;
+
+	e->number = number;
+	if (s->last != NULL && s->last->number < number)
+		at = &s->last->next;
+	while (*at != NULL && (*at)->number < number)
+		at = &(*at)->next;
+	e->next = *at;
+	*at = e;
+	if (e->next == NULL)
+		s->last = e;
+	return e;
+}
+
+static void
+apply_open(struct history *h, const struct record *r)
+{
+	h->run = keep(h, value_get_str(r->value, "run", NULL));
+	h->plan = keep(h, value_get_str(r->value, "plan", NULL));
+	h->closure = keep_value(h, value_get(r->value, "closure"));
+	h->params = keep_value(h, value_get(r->value, "params"));
+	h->args = keep_value(h, value_get(r->value, "args"));
+	h->user = keep(h, r->user);
+	h->host = keep(h, r->host);
+	h->build = keep(h, r->build);
+	h->opened = r->wall;
+	h->epoch = 1;
+}
+
+static void
+apply_resume(struct history *h, const struct record *r)
+{
+	h->epoch = r->epoch != 0 ? r->epoch : h->epoch + 1;
+	h->status = RUN_RUNNING;
+	h->pause_kind = h->pause_msg = h->next = NULL;
+	h->pause_code = 0;
+	h->tail = false;
+}
+
+static int
+apply_target(struct history *h, const struct record *r, struct err *err)
+{
+	struct hist_target **at = &h->targets;
+
+	if (r->target == NULL)
+		return err_set(err, ERR_REFUSED, "an identity of no target");
+	while (*at != NULL && strcmp((*at)->name, r->target) != 0)
+		at = &(*at)->next;
+	if (*at == NULL) {
+		*at = arena_alloc(&h->arena, sizeof(**at));
+		(*at)->name = keep(h, r->target);
+	}
+	(*at)->identity = keep_value(h, r->value);
+	return 0;
+}
+
+static void
+apply_intent(struct history *h, struct hist_step *s, const struct record *r)
+{
+	struct hist_effect *e = effect_find(s, r->effect);
+
+	if (e == NULL)
+		e = effect_add(h, s, r->effect);
+	e->state = EFFECT_BEGUN;
+	e->occ = r->occ;
+	e->verb = keep(h, r->verb);
+	e->ref = keep(h, r->ref);
+	e->class = keep(h, r->class);
+	e->says = keep(h, r->says);
+	e->digest = keep(h, r->digest);
+	e->nonce = keep(h, r->nonce);
+	e->before = keep_value(h, r->before);
+	e->body = keep_value(h, r->body);
+	e->msg = e->value = NULL;
+}
+
+static void
+apply_settled(struct history *h, struct hist_effect *e, const struct record *r)
+{
+	if (r->status != NULL && strcmp(r->status, "failed") == 0)
+		e->state = EFFECT_FAILED;
+	else if (r->status != NULL && strcmp(r->status, "unchanged") == 0)
+		e->state = EFFECT_UNCHANGED;
+	else
+		e->state = EFFECT_OK;
+	e->value = keep_value(h, r->value);
+	e->msg = keep(h, r->msg);
+}
+
+static void
+apply_cursor(struct history *h, struct hist_effect *e, const struct record *r)
+{
+	e->done = r->done;
+	e->total = r->total;
+	if (r->unit != NULL && (e->unit == NULL || strcmp(e->unit, r->unit) != 0))
+		e->unit = keep(h, r->unit);
+}
+
+/* A record of an effect; only an intent may name a new one. */
+static int
+apply_effect(struct history *h, struct hist_step *s, const struct record *r, struct err *err)
+{
+	struct hist_effect *e = effect_find(s, r->effect);
+
+	if (e == NULL)
+		return err_set(err, ERR_REFUSED, "%s of effect %" PRIu32 " of step '%s', which never began",
+			       record_type_name(r->type), r->effect, s->path);
+	if (r->type == REC_SETTLED) {
+		apply_settled(h, e, r);
+	} else if (r->type == REC_CURSOR) {
+		apply_cursor(h, e, r);
+	} else {
+		e->state = EFFECT_UNKNOWN;
+		e->msg = keep(h, r->msg);
+	}
+	return 0;
+}
+
+static void
+apply_retry(struct history *h, struct hist_step *s, const struct record *r)
+{
+	s->attempts++;
+	s->status = STEP_PENDING;
+	s->kind = keep(h, r->kind);
+	s->msg = keep(h, r->msg);
+}
+
+static void
+apply_end(struct history *h, struct hist_step *s, const struct record *r)
+{
+	s->status = step_status_parse(r->status);
+	s->outputs = keep_value(h, r->value);
+	s->digest = keep(h, r->digest);
+	s->kind = keep(h, r->kind);
+	s->msg = keep(h, r->msg);
+	s->next = keep(h, r->next);
+	s->resolved = NULL;
+	s->torn = false;
+	if (r->attempt != 0)
+		s->attempts = r->attempt;
+	s->ended = r->wall;
+	s->ns = r->ns;
+}
+
+static void
+apply_resolve(struct hist_step *s, const struct record *r)
+{
+	bool done = r->status != NULL && strcmp(r->status, "done") == 0;
+
+	for (struct hist_effect *e = s->effects; e != NULL; e = e->next)
+		if (e->state == EFFECT_BEGUN || e->state == EFFECT_UNKNOWN)
+			e->state = done ? EFFECT_RESOLVED_DONE : EFFECT_RESOLVED_NOT_DONE;
+	s->resolved = done ? "done" : "not-done";
+	s->torn = false;
+	if (s->status == STEP_IN_DOUBT)
+		s->status = STEP_PENDING;
+}
+
+/* A step that had succeeded is reopened only because it runs at every close: then its effects are to happen
+ * again. One that failed keeps what it settled, so that nothing is done twice; kind "finally" says that it is
+ * of the first sort. */
+static void
+apply_reopen(struct hist_step *s, const struct record *r)
+{
+	if (s->status == STEP_DONE || s->status == STEP_UNCHANGED || (r->kind != NULL && strcmp(r->kind, "finally") == 0))
+		s->effects = s->last = NULL;
+	s->status = STEP_PENDING;
+	s->outputs = s->digest = s->kind = s->msg = s->next = NULL;
+	s->attempts = 0;
+	s->started = s->ended = 0;
+	s->ns = 0;
+}
+
+static void
+apply_pause(struct history *h, const struct record *r)
+{
+	h->status = RUN_PAUSED;
+	h->pause_kind = keep(h, r->kind);
+	h->pause_msg = keep(h, r->msg);
+	h->next = keep(h, r->next);
+	h->pause_code = r->code;
+}
+
+static void
+apply_close(struct history *h, const struct record *r)
+{
+	h->status = RUN_DONE;
+	for (size_t i = RUN_DONE; r->status != NULL && i < countof(run_names); i++)
+		if (strcmp(r->status, run_names[i]) == 0)
+			h->status = (enum run_status)i;
+	h->pause_msg = keep(h, r->msg);
+	h->next = keep(h, r->next);
+	h->outputs = keep_value(h, r->value);
+}
+
+static int
+apply_to_step(struct history *h, const struct record *r, struct err *err)
+{
+	struct hist_step *s;
+
+	if (r->step == NULL)
+		return err_set(err, ERR_REFUSED, "%s without a step", record_type_name(r->type));
+	s = step_of(h, r->step);
+	switch (r->type) {
+	case REC_START:
+	case REC_INTENT:
+		if (s->status == STEP_PENDING)
+			s->status = STEP_RUNNING;
+		if (s->started == 0)
+			s->started = r->wall;
+		if (r->type == REC_INTENT)
+			apply_intent(h, s, r);
+		break;
+	case REC_SETTLED:
+	case REC_UNKNOWN:
+	case REC_CURSOR:
+		return apply_effect(h, s, r, err);
+	case REC_RETRY:
+		apply_retry(h, s, r);
+		break;
+	case REC_END:
+		apply_end(h, s, r);
+		break;
+	case REC_RESOLVE:
+		apply_resolve(s, r);
+		break;
+	case REC_REOPEN:
+		apply_reopen(s, r);
+		break;
+	case REC_DOUBT:
+		s->torn = true;
+		break;
+	default:
+		break;
+	}
+	return 0;
+}
+
+static int
+apply(struct history *h, const struct record *r, struct err *err)
+{
+	switch (r->type) {
+	case REC_OPEN:
+		apply_open(h, r);
+		return 0;
+	case REC_RESUME:
+		apply_resume(h, r);
+		return 0;
+	case REC_TARGET:
+		return apply_target(h, r, err);
+	case REC_PAUSE:
+		apply_pause(h, r);
+		return 0;
+	case REC_CLOSE:
+		apply_close(h, r);
+		return 0;
+	case REC_TAIL:
+		h->tail = true;
+		return 0;
+	case REC_NOTE:
+		return 0;
+	case REC_REOPEN:
+		if (r->step != NULL)
+			return apply_to_step(h, r, err);
+		h->status = RUN_RUNNING;
+		h->outputs = NULL;
+		return 0;
+	default:
+		return apply_to_step(h, r, err);
+	}
+}
+
+int
+history_apply(void *data, uint64_t seq, const struct record *r, struct err *err)
+{
+	struct history *h = data;
+
+	h->records = seq;
+	if (r->wall != 0)
+		h->last = r->wall;
+	return apply(h, r, err) < 0 ? err_wrap(err, "record %" PRIu64, seq) : 0;
+}

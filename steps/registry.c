@@ -4,14 +4,20 @@
 
 #include "steps/target/targets.h"
 
-#define STEPS(X)           \
-	X(exec_step)       \
-	X(set_step)        \
-	X(wait_step)       \
-	X(assert_step)     \
-	X(sleep_step)      \
-	X(file_read_step)  \
-	X(file_write_step)
+#define STEPS(X)             \
+	X(exec_step)         \
+	X(set_step)          \
+	X(wait_step)         \
+	X(assert_step)       \
+	X(sleep_step)        \
+	X(file_read_step)    \
+	X(file_write_step)   \
+	X(etcd_status_step)  \
+	X(etcd_get_step)     \
+	X(etcd_count_step)   \
+	X(etcd_put_step)     \
+	X(etcd_delete_step)  \
+	X(etcd_release_step)
 
 #define DECLARE(name) extern const struct step_type name;
 #define ADDRESS(name) &name,

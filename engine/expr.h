@@ -26,6 +26,7 @@ struct expr_ref {
 	const char *member;      /* "outputs", "status", "ran", "items", or NULL; only for steps */
 	struct pos where;
 };
+/* -1 ends the check; the callee has told why (to its own problems or err). */
 typedef int expr_ref_fn(void *data, const struct expr_ref *ref);
 
 /* An expression as an input of type expr: evaluated later, by the step, over `value`, with the roots it names frozen
@@ -37,10 +38,12 @@ struct expr {
 	const struct value *frozen; /* map "root/key" or "root" -> value */
 };
 
-/* Compile (text only) and report syntax errors at their own place; call fn for each reference. len excludes "${{ }}". */
+/* Compile (text only) and report syntax errors at their own place; call fn (if given) for each reference. len excludes
+ * "${{ }}"; where is the place of the first byte after "${{". */
 int expr_check(struct expr_host *h, const char *src, size_t len, struct pos where, expr_ref_fn *fn, void *data,
 	       struct err *err);
-/* Evaluate; the result is copied into the arena. */
+/* Evaluate; the result is copied into the arena. After a secret was touched every string and number of the result is a
+ * secret (numbers as text); true, false and null stay, for conditions. */
 int expr_eval(struct expr_host *h, const char *src, size_t len, struct pos where, const struct expr_env *env,
 	      struct arena *a, struct value *ret, struct err *err);
 /* Freeze the roots that src names (for inputs of type expr); a reference to `value` stays open. */
@@ -57,8 +60,7 @@ int template_whole(const struct node *n, const char **ret_src, size_t *ret_len, 
 /* A node tree to a value: scalars typed, one whole expression keeps its type, inside longer text interpolated. */
 int template_eval(struct expr_host *h, const struct node *n, const char *file, const struct expr_env *env,
 		  struct arena *a, struct value *ret, struct err *err);
-/* Check every expression in the tree; problems collected; fn called for each reference. skip_key, if given, names a
- * direct member of a top-level map whose scalar is wholly one expression over `value` (checked too). */
+/* Check every expression in the tree; problems collected; fn called for each reference. */
 void template_check(struct expr_host *h, const struct node *n, const char *file, expr_ref_fn *fn, void *data,
 		    struct problems *problems);
 /* Append the help text on expressions: roots and every function with one line each (from the table that defines them). */

@@ -241,18 +241,24 @@ pair_cmp(const void *a, const void *b)
 }
 
 void
-order_init(struct order *o, const struct value *v)
+pairs_sorted(const struct value *v, const struct pair **ret)
 {
 	bool sorted = true;
 
-	o->p = v->len <= ORDER_INLINE ? o->in : xreallocarray(NULL, v->len, sizeof(*o->p));
 	for (uint32_t i = 0; i < v->len; i++) {
-		o->p[i] = &v->pairs[i];
-		if (i > 0 && strcmp(o->p[i - 1]->key, o->p[i]->key) > 0)
+		ret[i] = &v->pairs[i];
+		if (i > 0 && strcmp(ret[i - 1]->key, ret[i]->key) > 0)
 			sorted = false;
 	}
 	if (!sorted)
-		qsort(o->p, v->len, sizeof(*o->p), pair_cmp);
+		qsort(ret, v->len, sizeof(*ret), pair_cmp);
+}
+
+void
+order_init(struct order *o, const struct value *v)
+{
+	o->p = v->len <= ORDER_INLINE ? o->in : xreallocarray(NULL, v->len, sizeof(*o->p));
+	pairs_sorted(v, o->p);
 }
 
 void

@@ -4,7 +4,7 @@
  *
  * Canonical bytes are JSON (RFC 8259): keys sorted bytewise, no spaces, shortest round-trip numbers, and four tags:
  *   {"$unknown":"why"}  {"$secret":"where it comes from"}  {"$bytes":"base64"} for a string that is not UTF-8;
- *   a map key that begins with "$" is written with one "$" more. */
+ *   a map key that begins with "$" is written with one "$" more; one that is not UTF-8 is "$bytes:base64". */
 #ifndef WHERRY_VALUE_H
 #define WHERRY_VALUE_H
 
@@ -79,8 +79,8 @@ void value_write(struct buf *to, const struct value *v);
 int value_parse(struct arena *a, const char *p, size_t len, struct value *ret, struct err *err);
 /* Parse foreign JSON: strict, duplicate keys, NaN, depth over 64 and bad UTF-8 refused, no tags. */
 int value_parse_json(struct arena *a, const char *p, size_t len, struct value *ret, struct err *err);
-/* Append plain JSON for people and `--format json`: control and bidi characters escaped, secrets as "(secret)",
- * unknowns as "(unknown)". */
+/* Append plain JSON for people and `--format json`: keys sorted and as they are, control and bidi characters escaped,
+ * secrets as "(secret)", unknowns as "(unknown)". */
 void value_show(struct buf *to, const struct value *v);
 /* SHA-256 over canonical bytes in which every secret stands as its HMAC under key: equal inputs, equal digests. */
 void value_digest(const struct value *v, struct bytes key, char ret_hex[65]);

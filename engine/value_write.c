@@ -187,30 +187,20 @@ write_secret(const struct writer *w, const struct secret *s)
 static void write_value(const struct writer *w, const struct value *v);
 
 static void
-write_pair(const struct writer *w, const struct pair *p, bool first)
-{
-	if (!first)
-		buf_putc(w->to, ',');
-	write_key(w, p->key);
-	buf_putc(w->to, ':');
-	write_value(w, &p->v);
-}
-
-static void
 write_map(const struct writer *w, const struct value *v)
 {
 	struct order o;
 
 	buf_putc(w->to, '{');
-	if (w->style == SHOWN) {
-		for (uint32_t i = 0; i < v->len; i++)
-			write_pair(w, &v->pairs[i], i == 0);
-	} else {
-		order_init(&o, v);
-		for (uint32_t i = 0; i < v->len; i++)
-			write_pair(w, o.p[i], i == 0);
-		order_done(&o);
+	order_init(&o, v);
+	for (uint32_t i = 0; i < v->len; i++) {
+		if (i > 0)
+			buf_putc(w->to, ',');
+		write_key(w, o.p[i]->key);
+		buf_putc(w->to, ':');
+		write_value(w, &o.p[i]->v);
 	}
+	order_done(&o);
 	buf_putc(w->to, '}');
 }
 

@@ -1,0 +1,508 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Owns what can be said about an expression without running it: where it ends, what it refers to, and mistakes that
+ * Lua would only find at run time (an unknown name, a root without a literal key). It reads tokens, not grammar: Lua has
+ * compiled the same text already. */
+#include <ctype.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "expr_int.h"
+
+enum token_kind { T_END, T_NAME, T_STRING, T_NUMBER, T_OP, T_BAD };
+
+struct token {
+	enum token_kind kind;
+	const char *p;
+	size_t len;
+};
+
+struct lexer {
+	const char *p, *end;
+};
+
+static const char *const roots[] = { "params", "targets", "steps", "item", "index", "value", "run", "key" };
+#define ROOTS_KEYED 3 /* the first ones take a literal key */
+
+static bool
+is_word(const char *s, size_t len, const char *word)
+{
+	return strlen(word) == len && memcmp(s, word, len) == 0;
+}
+
+static bool
+is_one_of(const char *s, size_t len, const char *const *words, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (is_word(s, len, words[i]))
+			return true;
+	return false;
+}
+
+bool
+expr_is_root(const char *s, size_t len)
+{
+	return is_one_of(s, len, roots, countof(roots));
+}
+
+bool
+expr_root_has_keys(const char *root)
+{
+	return is_one_of(root, strlen(root), roots, ROOTS_KEYED);
+}
+
+/* --- tokens --- */
+
+/* Behind the "]]" of a long bracket that begins at p; NULL when p begins none, end + 1 when it does not end. */
+static const char *
+long_bracket(const char *p, const char *end)
+{
+	const char *q;
+	size_t level;
+
+	if (p == end || *p != '[')
+		return NULL;
+	for (q = p + 1; q < end && *q == '='; q++)
+		;
+	if (q == end || *q != '[')
+		return NULL;
+	level = (size_t)(q - p) - 1;
+	for (q++; q < end; q++) {
+		size_t n = 0;
+
+		if (*q != ']')
+			continue;
+		while (n < level && q + 1 + n < end && q[1 + n] == '=')
+			n++;
+		if (n == level && q + 1 + n < end && q[1 + n] == ']')
+			return q + n + 2;
+	}
+	return end + 1;
+}
+
+/* Behind the closing quote, or NULL. */
+static const char *
+short_string(const char *p, const char *end)
+{
+	char quote = *p++;
+
+	for (; p < end && *p != quote; p++) {
+		if (*p == '\n')
+			return NULL;
+		if (*p != '\\' || ++p == end)
+			continue;
+		if (*p == 'z')
+			while (p + 1 < end && isspace((unsigned char)p[1]))
+				p++;
+	}
+	return p < end ? p + 1 : NULL;
+}
+
+static const char *
+number_end(const char *p, const char *end)
+{
+	bool hex = p + 1 < end && *p == '0' && (p[1] == 'x' || p[1] == 'X');
+
+	for (; p < end; p++) {
+		char low = (char)tolower((unsigned char)*p);
+
+		if ((*p == '+' || *p == '-') && tolower((unsigned char)p[-1]) == (hex ? 'p' : 'e'))
+			continue;
+		if (!isalnum((unsigned char)low) && low != '.' && low != '_')
+			break;
+	}
+	return p;
+}
+
+/* Skip blanks and comments; false when a long comment does not end. */
+static bool
+skip_blanks(struct lexer *lx)
+{
+	const char *q;
+
+	for (;;) {
+		while (lx->p < lx->end && isspace((unsigned char)*lx->p))
+			lx->p++;
+		if (lx->end - lx->p < 2 || lx->p[0] != '-' || lx->p[1] != '-')
+			return true;
+		q = long_bracket(lx->p + 2, lx->end);
+		if (q == NULL)
+			q = memchr(lx->p, '\n', (size_t)(lx->end - lx->p));
+		if (q != NULL && q > lx->end)
+			return false;
+		lx->p = q != NULL ? q : lx->end;
+	}
+}
+
+static size_t
+op_len(const char *p, const char *end)
+{
+	static const char *const two[] = { "..", "==", "~=", "<=", ">=", "//", "::", "<<", ">>" };
+
+	if (end - p >= 3 && memcmp(p, "...", 3) == 0)
+		return 3;
+	return end - p >= 2 && is_one_of(p, 2, two, countof(two)) ? 2 : 1;
+}
+
+static struct token
+next_token(struct lexer *lx)
+{
+	struct token t = { .kind = T_BAD };
+	const char *q;
+
+	if (!skip_blanks(lx)) {
+		t.p = lx->p;
+		t.len = (size_t)(lx->end - lx->p);
+		lx->p = lx->end;
+		return t;
+	}
+	t.p = q = lx->p;
+	if (q == lx->end) {
+		t.kind = T_END;
+	} else if (isalpha((unsigned char)*q) || *q == '_') {
+		t.kind = T_NAME;
+		while (q < lx->end && (isalnum((unsigned char)*q) || *q == '_'))
+			q++;
+	} else if (isdigit((unsigned char)*q) || (*q == '.' && q + 1 < lx->end && isdigit((unsigned char)q[1]))) {
+		t.kind = T_NUMBER;
+		q = number_end(q, lx->end);
+	} else if (*q == '"' || *q == '\'') {
+		q = short_string(q, lx->end);
+		t.kind = q != NULL ? T_STRING : T_BAD;
+	} else if ((q = long_bracket(q, lx->end)) != NULL) {
+		t.kind = q <= lx->end ? T_STRING : T_BAD;
+	} else {
+		t.kind = T_OP;
+		q = t.p + op_len(t.p, lx->end);
+	}
+	lx->p = t.kind == T_BAD ? lx->end : q;
+	t.len = (size_t)(lx->p - t.p);
+	return t;
+}
+
+static bool
+is_op(const struct token *t, const char *op)
+{
+	return t->kind == T_OP && is_word(t->p, t->len, op);
+}
+
+static bool
+is_name(const struct token *t, const char *name)
+{
+	return t->kind == T_NAME && is_word(t->p, t->len, name);
+}
+
+const char *
+expr_close(const char *p, const char *end)
+{
+	struct lexer lx = { p, end };
+	struct token t;
+	size_t depth = 0;
+
+	for (t = next_token(&lx); t.kind != T_END && t.kind != T_BAD; t = next_token(&lx)) {
+		if (is_op(&t, "{")) {
+			depth++;
+		} else if (is_op(&t, "}") && depth > 0) {
+			depth--;
+		} else if (is_op(&t, "}")) {
+			if (lx.p < end && *lx.p == '}')
+				return t.p;
+			break;
+		}
+	}
+	/* Unbalanced, or "}}" sits in an open string or a comment: let Lua name the fault of the obvious part. */
+	return memmem(p, (size_t)(end - p), "}}", 2);
+}
+
+struct pos
+expr_pos_at(const char *src, size_t at, struct pos where)
+{
+	for (size_t i = 0; i < at; i++) {
+		if (src[i] == '\n') {
+			where.line++;
+			where.col = 1;
+		} else if (((unsigned char)src[i] & 0xc0) != 0x80) {
+			where.col++;
+		}
+	}
+	return where;
+}
+
+size_t
+expr_find_token(const char *src, size_t len, uint32_t line, const char *token, size_t token_len, size_t from)
+{
+	struct lexer lx = { src, src + len };
+	const char *counted = src;
+	uint32_t at = 1;
+
+	for (;;) {
+		struct token t = next_token(&lx);
+
+		for (; counted < t.p; counted++)
+			at += *counted == '\n';
+		if (t.kind == T_END || at > line)
+			return 0;
+		if (at == line && (size_t)(t.p - src) >= from && t.len == token_len && memcmp(t.p, token, token_len) == 0)
+			return (size_t)(lx.p - src);
+	}
+}
+
+/* --- names --- */
+
+#define LOCALS_MAX 64
+
+struct scan {
+	struct arena *a;
+	const char *src;
+	struct pos where;
+	struct lexer lx;
+	struct token prev, now;
+	struct token locals[LOCALS_MAX];
+	size_t nlocals;
+	size_t brackets, blocks; /* open "(" "[" "{", open blocks */
+	uint64_t in_table;       /* a bit for each open bracket, the innermost last: is it a "{" */
+	expr_ref_fn *fn;
+	void *data;
+	struct err *err;
+};
+
+static int
+fault(struct scan *s, const struct token *t, const char *msg)
+{
+	return err_at(s->err, expr_pos_at(s->src, (size_t)(t->p - s->src), s->where), "%s", msg);
+}
+
+static void
+advance(struct scan *s)
+{
+	s->prev = s->now;
+	s->now = next_token(&s->lx);
+}
+
+static struct token
+peek(const struct scan *s)
+{
+	struct lexer lx = s->lx;
+
+	return next_token(&lx);
+}
+
+static int
+declare(struct scan *s, const struct token *t)
+{
+	if (expr_is_root(t->p, t->len))
+		return fault(s, t, arena_printf(s->a, "'%.*s' is a name of the plan and cannot be a local name: choose another",
+						(int)t->len, t->p));
+	if (s->nlocals == LOCALS_MAX)
+		return fault(s, t, "more than 64 local names");
+	s->locals[s->nlocals++] = *t;
+	return 0;
+}
+
+/* The names after `local`, `for` or the "(" of a function: NAME [<attrib>] {, NAME}. */
+static int
+declare_list(struct scan *s, struct lexer lx)
+{
+	struct token t = next_token(&lx);
+
+	while (t.kind == T_NAME) {
+		if (declare(s, &t) < 0)
+			return -1;
+		t = next_token(&lx);
+		if (is_op(&t, "<")) {
+			(void)next_token(&lx);
+			(void)next_token(&lx);
+			t = next_token(&lx);
+		}
+		if (!is_op(&t, ","))
+			break;
+		t = next_token(&lx);
+	}
+	return 0;
+}
+
+/* Names may be used before they are declared in the text of another function, so all are collected first. */
+static int
+collect_locals(struct scan *s)
+{
+	struct lexer ahead;
+	struct token t;
+	int rc = 0;
+
+	for (advance(s); rc == 0 && s->now.kind != T_END; advance(s)) {
+		ahead = s->lx;
+		t = next_token(&ahead);
+		if (is_name(&s->now, "function")) {
+			if (t.kind == T_NAME)
+				rc = declare(s, &t);
+			if (t.kind == T_NAME)
+				t = next_token(&ahead);
+			if (rc == 0 && is_op(&t, "("))
+				rc = declare_list(s, ahead);
+		} else if (is_name(&s->now, "for") || (is_name(&s->now, "local") && !is_name(&t, "function"))) {
+			rc = declare_list(s, s->lx);
+		}
+	}
+	return rc;
+}
+
+static bool
+is_local(const struct scan *s, const struct token *t)
+{
+	for (size_t i = 0; i < s->nlocals; i++)
+		if (s->locals[i].len == t->len && memcmp(s->locals[i].p, t->p, t->len) == 0)
+			return true;
+	return false;
+}
+
+static int
+unknown_name(struct scan *s, const struct token *t)
+{
+	const char **names = arena_array(s->a, expr_nfns + countof(roots), sizeof(*names)), *near;
+	char *name = arena_strndup(s->a, t->p, t->len);
+	size_t n = 0;
+
+	for (size_t i = 0; i < expr_nfns; i++) {
+		if (strcspn(expr_fns[i].name, ".") == t->len && memcmp(expr_fns[i].name, t->p, t->len) == 0)
+			return 0;
+		names[n++] = expr_fns[i].name;
+	}
+	for (size_t i = 0; i < countof(roots); i++)
+		names[n++] = roots[i];
+	(void)fault(s, t, arena_printf(s->a, "unknown name '%s'", name));
+	near = text_nearest(name, names, n);
+	return near != NULL ? err_next(s->err, "did you mean '%s'?", near) : -1;
+}
+
+/* --- references --- */
+
+/* After a root or a step's name: ".NAME" or "['literal']", consumed; 1 found, 0 something else. */
+static int
+literal_key(struct scan *s, const char **ret)
+{
+	struct lexer lx = s->lx;
+	struct token open = next_token(&lx), name = next_token(&lx), close;
+
+	if (is_op(&open, ".") && name.kind == T_NAME) {
+		*ret = arena_strndup(s->a, name.p, name.len);
+		advance(s);
+		advance(s);
+		return 1;
+	}
+	close = next_token(&lx);
+	if (!is_op(&open, "[") || name.kind != T_STRING || !is_op(&close, "]") || name.p[0] == '[' ||
+	    memchr(name.p, '\\', name.len) != NULL)
+		return 0;
+	*ret = arena_strndup(s->a, name.p + 1, name.len - 2);
+	for (int i = 0; i < 3; i++)
+		advance(s);
+	return 1;
+}
+
+static int
+check_member(struct scan *s, const struct token *at, const char *step, const char *member)
+{
+	static const char *const members[] = { "outputs", "status", "ran", "items" };
+	const char *near;
+
+	if (is_one_of(member, strlen(member), members, countof(members)))
+		return 0;
+	(void)fault(s, at, arena_printf(s->a, "step '%s' has outputs, status, ran and items, but no '%s'", step, member));
+	near = text_nearest(member, members, countof(members));
+	if (near != NULL)
+		return err_next(s->err, "did you mean '%s'?", near);
+	return err_next(s->err, "its results are under outputs: steps.%s.outputs.%s", step, member);
+}
+
+static int
+reference(struct scan *s)
+{
+	struct token at = s->now;
+	struct expr_ref ref = { .where = expr_pos_at(s->src, (size_t)(at.p - s->src), s->where) };
+
+	ref.root = arena_strndup(s->a, at.p, at.len);
+	if (expr_root_has_keys(ref.root)) {
+		if (!literal_key(s, &ref.key))
+			return fault(s, &at, arena_printf(s->a, "'%s' takes literal keys only: write %s.NAME or %s['NAME']",
+							  ref.root, ref.root, ref.root));
+		if (strcmp(ref.root, "steps") == 0 && literal_key(s, &ref.member) &&
+		    check_member(s, &at, ref.key, ref.member) < 0)
+			return -1;
+	}
+	return s->fn != NULL && s->fn(s->data, &ref) < 0 ? -1 : 0;
+}
+
+/* A name in the place of a variable? Not a member, a method, a label, an attribute or a key of a table constructor. */
+static bool
+is_variable(const struct scan *s)
+{
+	struct token next = peek(s);
+
+	if (is_op(&s->prev, ".") || is_op(&s->prev, ":") || is_op(&s->prev, "::") || is_name(&s->prev, "goto"))
+		return false;
+	if (is_op(&s->prev, "<") && is_op(&next, ">"))
+		return !is_name(&s->now, "const") && !is_name(&s->now, "close");
+	return !(is_op(&next, "=") && (s->in_table & 1) &&
+		 (is_op(&s->prev, "{") || is_op(&s->prev, ",") || is_op(&s->prev, ";")));
+}
+
+static int
+scan_name(struct scan *s)
+{
+	static const char *const words[] = {
+		"and",   "break", "do",  "else", "elseif", "end",    "false", "for",  "function", "goto",  "if",
+		"in",    "local", "nil", "not",  "or",     "repeat", "return", "then", "true",     "until", "while",
+	};
+	static const char *const openers[] = { "function", "if", "do", "repeat" }, *const closers[] = { "end", "until" };
+
+	if (is_one_of(s->now.p, s->now.len, words, countof(words))) {
+		s->blocks += is_one_of(s->now.p, s->now.len, openers, countof(openers));
+		if (s->blocks > 0)
+			s->blocks -= is_one_of(s->now.p, s->now.len, closers, countof(closers));
+		return 0;
+	}
+	if (!is_variable(s))
+		return 0;
+	if (expr_is_root(s->now.p, s->now.len))
+		return reference(s);
+	return is_local(s, &s->now) ? 0 : unknown_name(s, &s->now);
+}
+
+static int
+scan_op(struct scan *s)
+{
+	const struct token *t = &s->now;
+	char c = t->len == 1 ? t->p[0] : '\0';
+
+	if (c == '(' || c == '[' || c == '{') {
+		s->brackets++;
+		s->in_table = s->in_table << 1 | (c == '{');
+	} else if (s->brackets > 0 && (c == ')' || c == ']' || c == '}')) {
+		s->brackets--;
+		s->in_table >>= 1;
+	} else if (s->brackets == 0 && s->blocks == 0 && (c == ',' || c == ';')) {
+		return fault(s, t, "one expression is wanted here, not several");
+	}
+	return 0;
+}
+
+int
+expr_scan(struct arena *a, const char *src, size_t len, struct pos where, expr_ref_fn *fn, void *data,
+	  struct err *err)
+{
+	struct scan s = { .a = a, .src = src, .where = where, .lx = { src, src + len }, .fn = fn, .data = data, .err = err };
+	int rc;
+
+	rc = collect_locals(&s);
+	s.lx = (struct lexer){ src, src + len };
+	s.now = (struct token){ .kind = T_END };
+	advance(&s);
+	if (rc == 0 && s.now.kind == T_END)
+		return err_at(err, where, "the expression is empty");
+	for (; rc == 0 && s.now.kind != T_END; advance(&s)) {
+		if (s.now.kind == T_NAME)
+			rc = scan_name(&s);
+		else if (s.now.kind == T_OP)
+			rc = scan_op(&s);
+	}
+	return rc;
+}

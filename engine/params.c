@@ -30,9 +30,12 @@ env_name(struct arena *a, const char *param)
 static struct value
 scalar_text(enum field_type type, const char *text, size_t len)
 {
-	const struct node n = { .kind = NODE_SCALAR, .plain = true, .len = (uint32_t)len, .s = text };
+	const struct node n = {
+		.kind = NODE_SCALAR, .plain = true, .len = (uint32_t)len, .s = text
+	};
 
-	return type == F_INT || type == F_NUMBER || type == F_BOOL ? node_value(NULL, &n) : value_strn(text, len);
+	return type == F_INT || type == F_NUMBER || type == F_BOOL ? node_value(NULL, &n)
+								   : value_strn(text, len);
 }
 
 static struct value
@@ -68,7 +71,8 @@ flow_value(const char *text, struct arena *a, struct value *ret, struct err *err
 }
 
 static int
-text_value(const struct field *f, const char *given, struct arena *a, struct value *ret, struct err *err)
+text_value(const struct field *f, const char *given, struct arena *a, struct value *ret,
+	   struct err *err)
 {
 	char *text = arena_strdup(a, given);
 	const size_t len = strlen(text), bad = utf8_check(text, len);
@@ -88,7 +92,8 @@ text_value(const struct field *f, const char *given, struct arena *a, struct val
 
 /* The normal form; a secret learns where it comes from. */
 static int
-finish(const struct resolver *r, const struct param *p, const struct value *v, struct value *ret, struct err *err)
+finish(const struct resolver *r, const struct param *p, const struct value *v, struct value *ret,
+       struct err *err)
 {
 	struct secret *named;
 
@@ -104,7 +109,8 @@ finish(const struct resolver *r, const struct param *p, const struct value *v, s
 }
 
 static void
-take_value(const struct resolver *r, const struct param *p, const char *origin, const struct value *v, struct value *ret)
+take_value(const struct resolver *r, const struct param *p, const char *origin,
+	   const struct value *v, struct value *ret)
 {
 	struct err err = ERR_INIT;
 
@@ -113,7 +119,8 @@ take_value(const struct resolver *r, const struct param *p, const char *origin, 
 }
 
 static void
-take_text(const struct resolver *r, const struct param *p, const char *origin, const char *text, struct value *ret)
+take_text(const struct resolver *r, const struct param *p, const char *origin, const char *text,
+	  struct value *ret)
 {
 	struct err err = ERR_INIT;
 	struct value v;
@@ -131,10 +138,12 @@ take_given(const struct resolver *r, const struct param *p, const char *text, st
 
 	if (p->field.secret)
 		problems_add(r->problems, nowhere, NULL,
-			     "-p %s: a secret is refused on the command line, where others can read it: give it by %s%s%s or --params FILE",
+			     "-p %s: a secret is refused on the command line, where others can "
+			     "read it: give it by %s%s%s or --params FILE",
 			     name, own, p->env != NULL ? ", " : "", p->env != NULL ? p->env : "");
 	else if (r->from->stored != NULL)
-		problems_add(r->problems, nowhere, NULL, "-p %s: the run keeps the parameters that it began with", name);
+		problems_add(r->problems, nowhere, NULL,
+			     "-p %s: the run keeps the parameters that it began with", name);
 	else
 		take_text(r, p, "-p", text, ret);
 }
@@ -160,7 +169,8 @@ ask(const struct resolver *r, const struct param *p)
 {
 	if (r->from->ask == NULL || !p->field.secret || !p->field.required)
 		return NULL;
-	return r->from->ask(r->from->env_data, p->field.help != NULL ? p->field.help : p->field.name);
+	return r->from->ask(r->from->env_data,
+			    p->field.help != NULL ? p->field.help : p->field.name);
 }
 
 static void
@@ -169,10 +179,12 @@ report_missing(const struct resolver *r, const struct param *p)
 	const char *name = p->field.name, *own = env_name(r->arena, name);
 
 	if (p->field.secret)
-		problems_add(r->problems, p->where, p->field.help, "missing secret parameter '%s': give it by %s%s%s or --params FILE",
+		problems_add(r->problems, p->where, p->field.help,
+			     "missing secret parameter '%s': give it by %s%s%s or --params FILE",
 			     name, own, p->env != NULL ? ", " : "", p->env != NULL ? p->env : "");
 	else
-		problems_add(r->problems, p->where, p->field.help, "missing parameter '%s': give -p %s=…", name, name);
+		problems_add(r->problems, p->where, p->field.help,
+			     "missing parameter '%s': give -p %s=…", name, name);
 }
 
 static void
@@ -219,12 +231,13 @@ check_name(const struct resolver *r, const char *name, const char *origin)
 		if (strcmp(names[i], name) == 0)
 			return;
 	}
-	problems_add_near(r->problems, nowhere, name, names, r->plan->nparams, "%s: unknown parameter '%.60s'", origin, name);
+	problems_add_near(r->problems, nowhere, name, names, r->plan->nparams,
+			  "%s: unknown parameter '%.60s'", origin, name);
 }
 
 int
-params_resolve(const struct plan *plan, const struct param_source *from, struct arena *a, struct value *ret,
-	       struct problems *problems)
+params_resolve(const struct plan *plan, const struct param_source *from, struct arena *a,
+	       struct value *ret, struct problems *problems)
 {
 	const struct resolver r = { plan, from, a, problems };
 	const size_t before = problems->n + problems->dropped;
@@ -234,10 +247,13 @@ params_resolve(const struct plan *plan, const struct param_source *from, struct 
 		check_name(&r, from->given[i][0], "-p");
 		for (size_t k = 0; k < i; k++)
 			if (strcmp(from->given[i][0], from->given[k][0]) == 0)
-				problems_add(problems, nowhere, NULL, "-p %s: given twice", from->given[i][0]);
+				problems_add(problems, nowhere, NULL, "-p %s: given twice",
+					     from->given[i][0]);
 	}
-	for (uint32_t i = 0; from->file != NULL && from->file->kind == V_MAP && i < from->file->len; i++)
-		check_name(&r, from->file->pairs[i].key, from->file_name != NULL ? from->file_name : "--params");
+	for (uint32_t i = 0; from->file != NULL && from->file->kind == V_MAP && i < from->file->len;
+	     i++)
+		check_name(&r, from->file->pairs[i].key,
+			   from->file_name != NULL ? from->file_name : "--params");
 	for (size_t i = 0; i < plan->nparams; i++) {
 		pairs[i] = (struct pair){ plan->params[i].field.name, VALUE_NULL };
 		resolve(&r, &plan->params[i], &pairs[i].v);

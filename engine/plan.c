@@ -19,8 +19,8 @@ plan_pos(const struct loader *l, const struct node *n)
 static void
 check_top_keys(struct loader *l, const struct node *root)
 {
-	static const char *const keys[] = { "wherry", "name", "summary", "params", "targets", "defaults", "steps", "finally",
-					    "outputs" };
+	static const char *const keys[] = { "wherry",   "name",  "summary", "params", "targets",
+					    "defaults", "steps", "finally", "outputs" };
 	static const char *const later[] = { "pools", "hooks" };
 
 	for (uint32_t i = 0; i < root->len; i++) {
@@ -31,12 +31,13 @@ check_top_keys(struct loader *l, const struct node *root)
 			known = known || strcmp(key->s, keys[k]) == 0;
 		for (size_t k = 0; k < countof(later); k++)
 			if (strcmp(key->s, later[k]) == 0) {
-				problems_add(l->problems, plan_pos(l, key), NULL, "'%s' comes in a later version", key->s);
+				problems_add(l->problems, plan_pos(l, key), NULL,
+					     "'%s' comes in a later version", key->s);
 				known = true;
 			}
 		if (!known)
-			problems_add_near(l->problems, plan_pos(l, key), key->s, keys, countof(keys), "unknown key '%.60s'",
-					  key->s);
+			problems_add_near(l->problems, plan_pos(l, key), key->s, keys,
+					  countof(keys), "unknown key '%.60s'", key->s);
 	}
 }
 
@@ -48,13 +49,16 @@ read_head(struct loader *l, const struct node *root)
 	const struct pos top = plan_pos(l, root);
 
 	if (version == NULL)
-		problems_add(l->problems, top, NULL, "missing 'wherry: v1', the version of the format");
+		problems_add(l->problems, top, NULL,
+			     "missing 'wherry: v1', the version of the format");
 	else if (version->kind != NODE_SCALAR || strcmp(version->s, "v1") != 0)
-		problems_add(l->problems, plan_pos(l, version), NULL, "'wherry': this version reads plans of format v1");
+		problems_add(l->problems, plan_pos(l, version), NULL,
+			     "'wherry': this version reads plans of format v1");
 	if (name == NULL)
 		problems_add(l->problems, top, NULL, "missing 'name'");
 	else if (name->kind != NODE_SCALAR || !text_is_name(name->s, name->len))
-		problems_add(l->problems, plan_pos(l, name), NULL, "'name': expected [A-Za-z][A-Za-z0-9_-]{0,62}");
+		problems_add(l->problems, plan_pos(l, name), NULL,
+			     "'name': expected [A-Za-z][A-Za-z0-9_-]{0,62}");
 	else
 		l->plan->name = arena_strdup(&l->plan->arena, name->s);
 	if (summary != NULL && summary->kind != NODE_SCALAR)
@@ -80,7 +84,8 @@ section(struct loader *l, const struct node *root, const char *name)
 static const struct target_type *
 target_type(struct loader *l, const struct node *kind)
 {
-	static const char *const later[] = { "kubernetes", "linstor", "postgresql", "mysql", "nats", "http", "helm" };
+	static const char *const later[] = { "kubernetes", "linstor", "postgresql", "mysql",
+					     "nats",       "http",    "helm" };
 	const struct target_type *type = registry_target(l->registry, kind->s);
 	const char *names[32];
 	size_t n = 0;
@@ -88,19 +93,23 @@ target_type(struct loader *l, const struct node *kind)
 	if (type != NULL && !type->local)
 		return type;
 	if (type != NULL) {
-		problems_add(l->problems, plan_pos(l, kind), NULL, "targets of kind '%s' are not declared: there is one, always",
+		problems_add(l->problems, plan_pos(l, kind), NULL,
+			     "targets of kind '%s' are not declared: there is one, always",
 			     kind->s);
 		return NULL;
 	}
 	for (size_t i = 0; i < countof(later); i++)
 		if (strcmp(kind->s, later[i]) == 0) {
-			problems_add(l->problems, plan_pos(l, kind), NULL, "target kind '%s' comes in a later version", kind->s);
+			problems_add(l->problems, plan_pos(l, kind), NULL,
+				     "target kind '%s' comes in a later version", kind->s);
 			return NULL;
 		}
-	for (const struct target_type *const *t = l->registry->targets; *t != NULL && n < countof(names); t++)
+	for (const struct target_type *const *t = l->registry->targets;
+	     *t != NULL && n < countof(names); t++)
 		if (!(*t)->local)
 			names[n++] = (*t)->kind;
-	problems_add_near(l->problems, plan_pos(l, kind), kind->s, names, n, "unknown target kind '%.60s'", kind->s);
+	problems_add_near(l->problems, plan_pos(l, kind), kind->s, names, n,
+			  "unknown target kind '%.60s'", kind->s);
 	return NULL;
 }
 
@@ -108,7 +117,8 @@ target_type(struct loader *l, const struct node *kind)
 static struct node
 target_fields(struct loader *l, const struct node *map)
 {
-	struct node *pairs = arena_array(&l->scratch, (size_t)map->len * 2, sizeof(*pairs)), fields = *map;
+	struct node *pairs = arena_array(&l->scratch, (size_t)map->len * 2, sizeof(*pairs)),
+		    fields = *map;
 
 	fields.len = 0;
 	fields.items = pairs;
@@ -128,21 +138,24 @@ add_targets(struct loader *l, const struct node *targets)
 
 	p->targets = arena_array(&p->arena, n, sizeof(*p->targets));
 	for (uint32_t i = 0; i < n; i++) {
-		const struct node *name = &targets->items[2 * i], *map = name + 1, *kind = node_get(map, "kind");
+		const struct node *name = &targets->items[2 * i], *map = name + 1,
+				  *kind = node_get(map, "kind");
 		struct plan_target *t = &p->targets[p->ntargets];
 
 		if (!text_is_name(name->s, name->len))
 			problems_add(l->problems, plan_pos(l, name), NULL,
-				     "target name '%.60s': expected [A-Za-z][A-Za-z0-9_-]{0,62}", name->s);
-		if (map->kind != NODE_MAP || kind == NULL || kind->kind != NODE_SCALAR) {
-			problems_add(l->problems, plan_pos(l, map), NULL, "target '%.60s': expected a map with its 'kind'",
+				     "target name '%.60s': expected [A-Za-z][A-Za-z0-9_-]{0,62}",
 				     name->s);
+		if (map->kind != NODE_MAP || kind == NULL || kind->kind != NODE_SCALAR) {
+			problems_add(l->problems, plan_pos(l, map), NULL,
+				     "target '%.60s': expected a map with its 'kind'", name->s);
 			kind = NULL;
 		}
 		t->name = arena_strdup(&p->arena, name->s);
 		t->where = plan_pos(l, name);
 		t->type = kind != NULL ? target_type(l, kind) : NULL;
-		t->fields = map->kind == NODE_MAP ? target_fields(l, map) : (struct node){ .kind = NODE_MAP };
+		t->fields = map->kind == NODE_MAP ? target_fields(l, map)
+						  : (struct node){ .kind = NODE_MAP };
 		(void)map_add(&l->target_index, t->name, name->len, (uint32_t)p->ntargets++);
 	}
 }
@@ -157,7 +170,8 @@ add_outputs(struct loader *l, const struct node *outputs)
 
 		if (!text_is_name(name->s, name->len))
 			problems_add(l->problems, plan_pos(l, name), NULL,
-				     "output name '%.60s': expected [A-Za-z][A-Za-z0-9_-]{0,62}", name->s);
+				     "output name '%.60s': expected [A-Za-z][A-Za-z0-9_-]{0,62}",
+				     name->s);
 	}
 	l->plan->outputs = node_copy(&l->plan->arena, outputs);
 }
@@ -167,10 +181,16 @@ static void
 order_steps(struct loader *l)
 {
 	struct plan *p = l->plan;
-	struct step *steps = xcalloc(p->nsteps, sizeof(*steps));
-	struct draft *drafts = xcalloc(p->nsteps, sizeof(*drafts));
+	struct step *steps;
+	struct draft *drafts;
 	uint32_t main_at = 0, finally_at = p->nmain, at;
 
+	if (p->nmain == 0 || !p->steps[0].finally) {
+		p->steps = xreallocarray(p->steps, p->nsteps, sizeof(*p->steps));
+		return;
+	}
+	steps = xcalloc(p->nsteps, sizeof(*steps));
+	drafts = xcalloc(p->nsteps, sizeof(*drafts));
 	for (uint32_t i = 0; i < p->nsteps; i++) {
 		at = p->steps[i].finally ? finally_at++ : main_at++;
 		steps[at] = p->steps[i];
@@ -197,8 +217,8 @@ index_steps(struct loader *l)
 		first = map_add(&p->index, s->id, strlen(s->id), i);
 		if (first != MAP_NONE)
 			problems_add(l->problems, (struct pos){ p->file, s->line, s->col }, NULL,
-				     "duplicate step id '%s' in line %u: it is also in line %u", s->id, s->line,
-				     p->steps[first].line);
+				     "duplicate step id '%s' in line %u: it is also in line %u",
+				     s->id, s->line, p->steps[first].line);
 	}
 }
 
@@ -210,10 +230,13 @@ check_sections(struct loader *l, const struct node *root)
 
 	for (size_t i = 0; i < countof(names); i++) {
 		n = node_get(root, names[i]);
-		if (n != NULL && n->kind != NODE_LIST && !(n->kind == NODE_SCALAR && n->plain && n->len == 0))
-			problems_add(l->problems, plan_pos(l, n), NULL, "'%s': expected a list", names[i]);
+		if (n != NULL && n->kind != NODE_LIST &&
+		    !(n->kind == NODE_SCALAR && n->plain && n->len == 0))
+			problems_add(l->problems, plan_pos(l, n), NULL, "'%s': expected a list",
+				     names[i]);
 		else if (i == 0 && l->plan->nmain == 0)
-			problems_add(l->problems, plan_pos(l, n != NULL ? n : root), NULL, "plan has no steps");
+			problems_add(l->problems, plan_pos(l, n != NULL ? n : root), NULL,
+				     "plan has no steps");
 	}
 }
 
@@ -223,10 +246,12 @@ load(struct loader *l, const char *text, size_t len)
 	struct plan *p = l->plan;
 	struct node root;
 
-	if (yaml_parse(&l->scratch, p->file, text, len, plan_add_item, l, &root, l->problems) < 0 && root.len == 0)
+	if (yaml_parse(&l->scratch, p->file, text, len, plan_add_item, l, &root, l->problems) < 0 &&
+	    root.len == 0)
 		return;
 	if (root.kind != NODE_MAP) {
-		problems_add(l->problems, plan_pos(l, &root), NULL, "a plan is a map with 'wherry', 'name' and 'steps'");
+		problems_add(l->problems, plan_pos(l, &root), NULL,
+			     "a plan is a map with 'wherry', 'name' and 'steps'");
 		return;
 	}
 	if (root.len == 0) {
@@ -263,11 +288,14 @@ loader_done(struct loader *l)
 }
 
 struct plan *
-plan_load(const struct registry *registry, const char *file, const char *text, size_t len, struct problems *problems)
+plan_load(const struct registry *registry, const char *file, const char *text, size_t len,
+	  struct problems *problems)
 {
 	const size_t before = problems->n + problems->dropped;
 	struct plan *p = xcalloc(1, sizeof(*p));
-	struct loader l = { .registry = registry, .plan = p, .problems = problems, .host = expr_host_new() };
+	struct loader l = {
+		.registry = registry, .plan = p, .problems = problems, .host = expr_host_new()
+	};
 
 	p->file = file;
 	load(&l, text, len);

@@ -13,12 +13,13 @@
 /* Where we are: what a reference found here means. */
 struct scope {
 	struct loader *l;
-	uint32_t step;        /* the step that is checked, or MAP_NONE in a target or output */
-	uint32_t target;      /* the target whose fields are checked, or MAP_NONE */
-	const char *what;     /* "field 'x'" without the word: its name */
-	bool secret, value;   /* may hold a secret; may use `value` */
-	uint32_t *seen;       /* for each step: 1 + where it stands in the needs of the current step, if stamped so */
-	uint32_t *stamp;      /* for each step: 1 + the step that last needed it */
+	uint32_t step;      /* the step that is checked, or MAP_NONE in a target or output */
+	uint32_t target;    /* the target whose fields are checked, or MAP_NONE */
+	const char *what;   /* "field 'x'" without the word: its name */
+	bool secret, value; /* may hold a secret; may use `value` */
+	uint32_t *
+	    seen; /* for each step: 1 + where it stands in the needs of the current step, if stamped so */
+	uint32_t *stamp; /* for each step: 1 + the step that last needed it */
 };
 
 static struct pos
@@ -49,7 +50,8 @@ unknown_step(struct loader *l, const char *id, struct pos where)
 	names = xcalloc(l->plan->nsteps, sizeof(*names));
 	for (uint32_t i = 0; i < l->plan->nsteps; i++)
 		names[i] = l->plan->steps[i].id;
-	problems_add_near(l->problems, where, id, names, l->plan->nsteps, "unknown step '%.60s'", id);
+	problems_add_near(l->problems, where, id, names, l->plan->nsteps, "unknown step '%.60s'",
+			  id);
 	free(names);
 }
 
@@ -64,14 +66,17 @@ add_need(const struct scope *c, uint32_t to, bool weak, bool explicit, struct po
 		return;
 	}
 	if (!from->finally && other->finally) {
-		problems_add(c->l->problems, where, NULL, "step '%s' cannot wait for '%s', which is in 'finally'", from->id,
+		problems_add(c->l->problems, where, NULL,
+			     "step '%s' cannot wait for '%s', which is in 'finally'", from->id,
 			     other->id);
 		return;
 	}
 	if (from->finally && !other->finally) {
 		if (explicit && !weak)
 			problems_add(c->l->problems, where, NULL,
-				     "a step of 'finally' runs whatever happened before: write '%s?', or a 'when'", other->id);
+				     "a step of 'finally' runs whatever happened before: write "
+				     "'%s?', or a 'when'",
+				     other->id);
 		weak = true;
 	}
 	if (c->stamp[to] == c->step + 1) {
@@ -121,14 +126,16 @@ ref_param(const struct scope *c, const struct expr_ref *ref)
 
 	if (at != MAP_NONE) {
 		if (p->params[at].field.secret && !c->secret)
-			problems_add(c->l->problems, ref->where, NULL, "secret 'params.%s' in '%s', which may not hold one",
-				     ref->key, c->what);
+			problems_add(c->l->problems, ref->where, NULL,
+				     "secret 'params.%s' in '%s', which may not hold one", ref->key,
+				     c->what);
 		return;
 	}
 	names = xcalloc(p->nparams, sizeof(*names));
 	for (size_t i = 0; i < p->nparams; i++)
 		names[i] = p->params[i].field.name;
-	problems_add_near(c->l->problems, ref->where, ref->key, names, p->nparams, "unknown param '%.60s'", ref->key);
+	problems_add_near(c->l->problems, ref->where, ref->key, names, p->nparams,
+			  "unknown param '%.60s'", ref->key);
 	free(names);
 }
 
@@ -141,7 +148,8 @@ find_target(const struct scope *c, const char *name, struct pos where)
 	const char **names;
 
 	if (at != MAP_NONE && c->target != MAP_NONE && at >= c->target) {
-		problems_add(c->l->problems, where, NULL, "target '%s' is not declared above this one", name);
+		problems_add(c->l->problems, where, NULL,
+			     "target '%s' is not declared above this one", name);
 		return MAP_NONE;
 	}
 	if (at != MAP_NONE)
@@ -149,7 +157,8 @@ find_target(const struct scope *c, const char *name, struct pos where)
 	names = xcalloc(p->ntargets, sizeof(*names));
 	for (size_t i = 0; i < p->ntargets; i++)
 		names[i] = p->targets[i].name;
-	problems_add_near(c->l->problems, where, name, names, p->ntargets, "unknown target '%.60s'", name);
+	problems_add_near(c->l->problems, where, name, names, p->ntargets, "unknown target '%.60s'",
+			  name);
 	free(names);
 	return MAP_NONE;
 }
@@ -171,9 +180,11 @@ check_ref(void *data, const struct expr_ref *ref)
 			use_target(c, target, ref->where);
 	} else if (strcmp(ref->root, "value") == 0) {
 		if (!c->value)
-			problems_add(c->l->problems, ref->where, NULL, "'value' is known only in inputs of type expression");
+			problems_add(c->l->problems, ref->where, NULL,
+				     "'value' is known only in inputs of type expression");
 	} else if (strcmp(ref->root, "run") != 0) {
-		problems_add(c->l->problems, ref->where, NULL, "'%s' comes in a later version", ref->root);
+		problems_add(c->l->problems, ref->where, NULL, "'%s' comes in a later version",
+			     ref->root);
 	}
 	return 0;
 }
@@ -200,7 +211,8 @@ target_kind(void *data, const struct node *name)
 	return c->l->plan->targets[at].type != NULL ? c->l->plan->targets[at].type->kind : NULL;
 }
 
-static void check_with(struct scope *c, const struct step_type *type, const struct node *with, struct pos at);
+static void check_with(struct scope *c, const struct step_type *type, const struct node *with,
+		       struct pos at);
 
 /* A nested step has no effects, whatever it is. */
 static void
@@ -223,15 +235,18 @@ check_call(struct scope *c, const struct node *call)
 		return;
 	args = arena_alloc(&a, type->args_size);
 	(void)schema_bind_literals(type->inputs, with, &a, args);
-	quiet = (type->flags & STEP_READ_ONLY) != 0 || (type->is_read_only != NULL && type->is_read_only(args));
+	quiet = (type->flags & STEP_READ_ONLY) != 0 ||
+		(type->is_read_only != NULL && type->is_read_only(args));
 	if (!quiet)
-		problems_add(c->l->problems, plan_pos(c->l, uses), NULL, "'%s' may change something: only a read-only step can stand here%s",
+		problems_add(c->l->problems, plan_pos(c->l, uses), NULL,
+			     "'%s' may change something: only a read-only step can stand here%s",
 			     type->name, type->is_read_only != NULL ? " (read_only: true)" : "");
 	arena_done(&a);
 }
 
 static void
-check_args(const struct scope *c, const struct step_type *type, const struct node *with, struct pos at)
+check_args(const struct scope *c, const struct step_type *type, const struct node *with,
+	   struct pos at)
 {
 	struct arena a = ARENA_INIT;
 	struct err err = ERR_INIT;
@@ -248,7 +263,8 @@ check_with(struct scope *c, const struct step_type *type, const struct node *wit
 	const size_t before = c->l->problems->n + c->l->problems->dropped;
 
 	if (type != NULL)
-		schema_check(type->inputs, with, at, c->l->plan->file, target_kind, c, c->l->problems);
+		schema_check(type->inputs, with, at, c->l->plan->file, target_kind, c,
+			     c->l->problems);
 	for (uint32_t i = 0; i < with->len; i++) {
 		const struct node *key = &with->items[2 * i], *n = key + 1;
 		const struct field *f = type != NULL ? schema_field(type->inputs, key->s) : NULL;
@@ -262,7 +278,8 @@ check_with(struct scope *c, const struct step_type *type, const struct node *wit
 		c->value = f == NULL || f->type == F_EXPR;
 		check_template(c, n);
 	}
-	if (type != NULL && type->check != NULL && c->l->problems->n + c->l->problems->dropped == before)
+	if (type != NULL && type->check != NULL &&
+	    c->l->problems->n + c->l->problems->dropped == before)
 		check_args(c, type, with, at);
 }
 
@@ -277,7 +294,8 @@ check_explicit(const struct scope *c, const struct node *needs)
 		char id[64];
 
 		if (n->kind != NODE_SCALAR || !text_is_name(n->s, len)) {
-			problems_add(c->l->problems, plan_pos(c->l, n), NULL, "'needs': expected the id of a step, or 'id?'");
+			problems_add(c->l->problems, plan_pos(c->l, n), NULL,
+				     "'needs': expected the id of a step, or 'id?'");
 			continue;
 		}
 		memcpy(id, n->s, len);
@@ -314,10 +332,12 @@ check_target(struct scope *c, uint32_t i)
 
 	c->target = i;
 	if (t->type != NULL)
-		schema_check(t->type->fields, &t->fields, t->where, t->where.file, target_kind, c, c->l->problems);
+		schema_check(t->type->fields, &t->fields, t->where, t->where.file, target_kind, c,
+			     c->l->problems);
 	for (uint32_t k = 0; k < t->fields.len; k++) {
 		const struct node *key = &t->fields.items[2 * k];
-		const struct field *f = t->type != NULL ? schema_field(t->type->fields, key->s) : NULL;
+		const struct field *f =
+		    t->type != NULL ? schema_field(t->type->fields, key->s) : NULL;
 
 		c->what = key->s;
 		c->secret = f == NULL || f->secret || f->type == F_SECRET;

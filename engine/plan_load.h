@@ -7,7 +7,13 @@
 #include "plan.h"
 
 /* What a step (or `defaults`) says about its policy: deduplicated by its bytes. */
-enum said { SAID_TIMEOUT = 1, SAID_ATTEMPTS = 2, SAID_BACKOFF = 4, SAID_MAX_BACKOFF = 8, SAID_ON_ERROR = 16 };
+enum said {
+	SAID_TIMEOUT = 1,
+	SAID_ATTEMPTS = 2,
+	SAID_BACKOFF = 4,
+	SAID_MAX_BACKOFF = 8,
+	SAID_ON_ERROR = 16
+};
 struct said_policy {
 	struct policy policy;
 	unsigned said; /* enum said */
@@ -37,7 +43,7 @@ struct loader {
 	struct expr_host *host;
 	struct needs *target_needs; /* of plan->targets: their fields may refer to steps */
 	struct needs needs;         /* becomes plan->needs */
-	unsigned searches;          /* for names of steps near to an unknown one: each walks all steps */
+	unsigned searches; /* for names of steps near to an unknown one: each walks all steps */
 };
 
 /* yaml_item_fn: one item of `steps` or `finally`; data is the loader. */

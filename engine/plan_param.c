@@ -9,10 +9,10 @@
 #include "base/text.h"
 
 /* The types that people write, in one order with their meaning. */
-static const char *const type_words[] = { "string", "integer", "number",   "boolean", "path", "url",
-					  "duration", "size",  "list",     "map",     NULL };
-static const enum field_type types[] = { F_STRING,   F_INT,  F_NUMBER, F_BOOL, F_PATH, F_URL,
-					 F_DURATION, F_SIZE, F_LIST,   F_MAP };
+static const char *const type_words[] = { "string",   "integer", "number", "boolean", "path", "url",
+					  "duration", "size",    "list",   "map",     NULL };
+static const enum field_type types[] = { F_STRING, F_INT,      F_NUMBER, F_BOOL, F_PATH,
+					 F_URL,    F_DURATION, F_SIZE,   F_LIST, F_MAP };
 
 struct decl {
 	const char *type, *items, *pattern, *help, *env;
@@ -20,22 +20,28 @@ struct decl {
 	bool required, secret;
 };
 static const struct field decl_fields[] = {
-	{ .name = "type", .type = F_STRING, .offset = offsetof(struct decl, type), .required = true, .choices = type_words,
-	  .help = "what the value is" },
-	{ .name = "items", .type = F_STRING, .offset = offsetof(struct decl, items), .choices = type_words,
-	  .help = "type of the items of a list" },
-	{ .name = "enum", .type = F_LIST, .item = F_STRING, .offset = offsetof(struct decl, choices),
-	  .help = "the texts to choose from" },
+	{ .name = "type", .type = F_STRING, .offset = offsetof(struct decl, type),
+	  .required = true, .choices = type_words, .help = "what the value is" },
+	{ .name = "items", .type = F_STRING, .offset = offsetof(struct decl, items),
+	  .choices = type_words, .help = "type of the items of a list" },
+	{ .name = "enum", .type = F_LIST, .item = F_STRING,
+	  .offset = offsetof(struct decl, choices), .help = "the texts to choose from" },
 	{ .name = "pattern", .type = F_STRING, .offset = offsetof(struct decl, pattern),
 	  .help = "extended regular expression that the text matches" },
-	{ .name = "min", .type = F_ANY, .offset = offsetof(struct decl, min), .help = "least value" },
-	{ .name = "max", .type = F_ANY, .offset = offsetof(struct decl, max), .help = "greatest value" },
-	{ .name = "required", .type = F_BOOL, .offset = offsetof(struct decl, required), .help = "must be given" },
-	{ .name = "default", .type = F_ANY, .offset = offsetof(struct decl, dflt), .help = "value when none is given" },
-	{ .name = "help", .type = F_STRING, .offset = offsetof(struct decl, help), .help = "one sentence for people" },
-	{ .name = "env", .type = F_STRING, .offset = offsetof(struct decl, env), .pattern = "^[A-Za-z_][A-Za-z0-9_]*$",
-	  .help = "environment variable to take it from" },
-	{ .name = "secret", .type = F_BOOL, .offset = offsetof(struct decl, secret), .help = "never printed or kept" },
+	{ .name = "min", .type = F_ANY, .offset = offsetof(struct decl, min),
+	  .help = "least value" },
+	{ .name = "max", .type = F_ANY, .offset = offsetof(struct decl, max),
+	  .help = "greatest value" },
+	{ .name = "required", .type = F_BOOL, .offset = offsetof(struct decl, required),
+	  .help = "must be given" },
+	{ .name = "default", .type = F_ANY, .offset = offsetof(struct decl, dflt),
+	  .help = "value when none is given" },
+	{ .name = "help", .type = F_STRING, .offset = offsetof(struct decl, help),
+	  .help = "one sentence for people" },
+	{ .name = "env", .type = F_STRING, .offset = offsetof(struct decl, env),
+	  .pattern = "^[A-Za-z_][A-Za-z0-9_]*$", .help = "environment variable to take it from" },
+	{ .name = "secret", .type = F_BOOL, .offset = offsetof(struct decl, secret),
+	  .help = "never printed or kept" },
 	{ 0 },
 };
 
@@ -60,12 +66,14 @@ refuse(const struct at *at, const char *key, const char *why)
 {
 	const struct node *n = node_get(at->map, key);
 
-	problems_add(at->l->problems, plan_pos(at->l, n != NULL ? n : at->map), NULL, "param '%s': %s", at->name, why);
+	problems_add(at->l->problems, plan_pos(at->l, n != NULL ? n : at->map), NULL,
+		     "param '%s': %s", at->name, why);
 }
 
 /* A limit is a value of the param's own type. */
 static double
-read_limit(const struct at *at, const struct field *f, const char *key, const struct value *v, double none)
+read_limit(const struct at *at, const struct field *f, const char *key, const struct value *v,
+	   double none)
 {
 	struct field limit = { .name = key, .type = f->type == F_LIST ? f->item : f->type };
 	struct err err = ERR_INIT;
@@ -74,7 +82,8 @@ read_limit(const struct at *at, const struct field *f, const char *key, const st
 
 	if (v == NULL || v->kind == V_NULL)
 		return none;
-	if (limit.type != F_INT && limit.type != F_NUMBER && limit.type != F_SIZE && limit.type != F_DURATION) {
+	if (limit.type != F_INT && limit.type != F_NUMBER && limit.type != F_SIZE &&
+	    limit.type != F_DURATION) {
 		refuse(at, key, "'min' and 'max' are for integer, number, size and duration");
 		return none;
 	}
@@ -105,8 +114,10 @@ read_texts(const struct at *at, const struct decl *d, struct field *f)
 	const char **choices;
 	regex_t re;
 
-	if ((d->pattern != NULL || d->choices != NULL) && type != F_STRING && type != F_PATH && type != F_URL)
-		refuse(at, d->pattern != NULL ? "pattern" : "enum", "'pattern' and 'enum' are for string, path and url");
+	if ((d->pattern != NULL || d->choices != NULL) && type != F_STRING && type != F_PATH &&
+	    type != F_URL)
+		refuse(at, d->pattern != NULL ? "pattern" : "enum",
+		       "'pattern' and 'enum' are for string, path and url");
 	if (d->pattern != NULL) {
 		if (regcomp(&re, d->pattern, REG_EXTENDED | REG_NOSUB) == 0)
 			regfree(&re);
@@ -128,7 +139,8 @@ static void
 read_default(const struct at *at, const struct decl *d, struct param *p)
 {
 	const struct node *n = node_get(at->map, "default");
-	const struct node pair[2] = { { .kind = NODE_SCALAR, .s = p->field.name }, n != NULL ? *n : (struct node){ 0 } };
+	const struct node pair[2] = { { .kind = NODE_SCALAR, .s = p->field.name },
+				      n != NULL ? *n : (struct node){ 0 } };
 	const struct node map = { .kind = NODE_MAP, .len = 1, .items = pair };
 	const struct field fields[2] = { p->field, { 0 } };
 	struct bytes largest;
@@ -141,7 +153,8 @@ read_default(const struct at *at, const struct decl *d, struct param *p)
 	}
 	if (d->required)
 		refuse(at, "required", "'required' and 'default' exclude each other");
-	if (schema_read(fields, &map, plan_pos(at->l, n), p->where.file, &at->l->scratch, &largest, at->l->problems) < 0)
+	if (schema_read(fields, &map, plan_pos(at->l, n), p->where.file, &at->l->scratch, &largest,
+			at->l->problems) < 0)
 		return;
 	p->dflt = n;
 	if (n->kind == NODE_SCALAR)
@@ -155,7 +168,8 @@ read_decl(const struct at *at, struct param *p)
 	struct decl d = { 0 };
 	struct field *f = &p->field;
 
-	if (schema_read(decl_fields, at->map, plan_pos(l, at->map), l->plan->file, &l->plan->arena, &d, l->problems) < 0)
+	if (schema_read(decl_fields, at->map, plan_pos(l, at->map), l->plan->file, &l->plan->arena,
+			&d, l->problems) < 0)
 		return;
 	f->type = type_of(d.type);
 	f->item = f->type != F_LIST ? F_ANY : d.items != NULL ? type_of(d.items) : F_STRING;
@@ -163,7 +177,9 @@ read_decl(const struct at *at, struct param *p)
 	f->help = d.help;
 	p->env = d.env;
 	if (d.items != NULL && (f->type != F_LIST || f->item == F_LIST))
-		refuse(at, "items", f->type != F_LIST ? "'items' is for lists" : "lists of lists are not known here");
+		refuse(at, "items",
+		       f->type != F_LIST ? "'items' is for lists"
+					 : "lists of lists are not known here");
 	read_limits(at, &d, f);
 	read_texts(at, &d, f);
 	if (d.secret && (f->type != F_STRING || f->pattern != NULL || f->choices != NULL))
@@ -192,12 +208,13 @@ plan_add_params(struct loader *l, const struct node *params)
 		p->where = plan_pos(l, name);
 		(void)map_add(&l->param_index, name->s, name->len, (uint32_t)plan->nparams++);
 		if (!text_is_name(name->s, name->len))
-			problems_add(l->problems, p->where, NULL, "param name '%.60s': expected [A-Za-z][A-Za-z0-9_-]{0,62}",
+			problems_add(l->problems, p->where, NULL,
+				     "param name '%.60s': expected [A-Za-z][A-Za-z0-9_-]{0,62}",
 				     name->s);
 		if (map->kind == NODE_MAP)
 			read_decl(&(struct at){ l, map, name->s }, p);
 		else
-			problems_add(l->problems, plan_pos(l, map), NULL, "param '%s': expected a map such as {type: string}",
-				     name->s);
+			problems_add(l->problems, plan_pos(l, map), NULL,
+				     "param '%s': expected a map such as {type: string}", name->s);
 	}
 }

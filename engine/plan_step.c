@@ -15,12 +15,12 @@ struct retry_args {
 	int64_t attempts, backoff, max_backoff;
 };
 static const struct field retry_fields[] = {
-	{ .name = "attempts", .type = F_INT, .offset = offsetof(struct retry_args, attempts), .min = 1, .max = 1000000,
-	  .help = "tries in all" },
+	{ .name = "attempts", .type = F_INT, .offset = offsetof(struct retry_args, attempts),
+	  .min = 1, .max = 1000000, .help = "tries in all" },
 	{ .name = "backoff", .type = F_DURATION, .offset = offsetof(struct retry_args, backoff),
 	  .help = "pause after the first failure; doubled each time" },
-	{ .name = "max_backoff", .type = F_DURATION, .offset = offsetof(struct retry_args, max_backoff),
-	  .help = "longest pause" },
+	{ .name = "max_backoff", .type = F_DURATION,
+	  .offset = offsetof(struct retry_args, max_backoff), .help = "longest pause" },
 	{ 0 },
 };
 
@@ -30,9 +30,10 @@ struct policy_args {
 	const char *on_error;
 };
 static const struct field policy_fields[] = {
-	{ .name = "timeout", .type = F_DURATION, .offset = offsetof(struct policy_args, timeout), .min = NS_PER_MS,
-	  .help = "for all attempts together" },
-	{ .name = "retry", .type = F_MAP, .offset = offsetof(struct policy_args, retry), .help = "what a failure is worth" },
+	{ .name = "timeout", .type = F_DURATION, .offset = offsetof(struct policy_args, timeout),
+	  .min = NS_PER_MS, .help = "for all attempts together" },
+	{ .name = "retry", .type = F_MAP, .offset = offsetof(struct policy_args, retry),
+	  .help = "what a failure is worth" },
 	{ .name = "on_error", .type = F_STRING, .offset = offsetof(struct policy_args, on_error),
 	  .choices = on_error_words, .help = "stop or continue" },
 	{ 0 },
@@ -49,7 +50,8 @@ read_retry(struct loader *l, const struct node *map, struct said_policy *ret)
 {
 	struct retry_args args = { 0 };
 
-	if (schema_read(retry_fields, map, plan_pos(l, map), l->plan->file, &l->scratch, &args, l->problems) < 0)
+	if (schema_read(retry_fields, map, plan_pos(l, map), l->plan->file, &l->scratch, &args,
+			l->problems) < 0)
 		return;
 	ret->said |= args.attempts > 0 ? SAID_ATTEMPTS : 0;
 	ret->said |= node_get(map, "backoff") != NULL ? SAID_BACKOFF : 0;
@@ -67,11 +69,14 @@ read_policy(struct loader *l, const struct node *map, struct said_policy *ret)
 	struct policy_args args = { 0 };
 
 	memset(ret, 0, sizeof(*ret)); /* padding too: it is compared as bytes */
-	if (on_error != NULL && on_error->kind == NODE_SCALAR && strcmp(on_error->s, "rollback") == 0) {
-		problems_add(l->problems, plan_pos(l, on_error), NULL, "'on_error: rollback' comes in a later version");
+	if (on_error != NULL && on_error->kind == NODE_SCALAR &&
+	    strcmp(on_error->s, "rollback") == 0) {
+		problems_add(l->problems, plan_pos(l, on_error), NULL,
+			     "'on_error: rollback' comes in a later version");
 		return;
 	}
-	if (schema_read(policy_fields, map, plan_pos(l, map), l->plan->file, &l->scratch, &args, l->problems) < 0)
+	if (schema_read(policy_fields, map, plan_pos(l, map), l->plan->file, &l->scratch, &args,
+			l->problems) < 0)
 		return;
 	if (args.timeout > 0) {
 		ret->said |= SAID_TIMEOUT;
@@ -79,7 +84,8 @@ read_policy(struct loader *l, const struct node *map, struct said_policy *ret)
 	}
 	if (args.on_error != NULL) {
 		ret->said |= SAID_ON_ERROR;
-		ret->policy.on_error = strcmp(args.on_error, "continue") == 0 ? ON_ERROR_CONTINUE : ON_ERROR_STOP;
+		ret->policy.on_error =
+		    strcmp(args.on_error, "continue") == 0 ? ON_ERROR_CONTINUE : ON_ERROR_STOP;
 	}
 	if (args.retry != NULL)
 		read_retry(l, retry, ret);
@@ -94,7 +100,8 @@ share_policy(struct loader *l, const struct said_policy *said)
 	if (at != MAP_NONE)
 		return at;
 	if ((l->nsaid & (l->nsaid - 1)) == 0)
-		l->said = xreallocarray(l->said, l->nsaid == 0 ? 1 : (size_t)l->nsaid * 2, sizeof(*l->said));
+		l->said = xreallocarray(l->said, l->nsaid == 0 ? 1 : (size_t)l->nsaid * 2,
+					sizeof(*l->said));
 	l->said[l->nsaid] = xmalloc(sizeof(*said));
 	memcpy(l->said[l->nsaid], said, sizeof(*said));
 	(void)map_add(&l->said_index, (const char *)l->said[l->nsaid], sizeof(*said), l->nsaid);
@@ -119,7 +126,8 @@ merge_policy(struct policy *to, const struct said_policy *from)
 void
 plan_set_policies(struct loader *l, const struct node *defaults)
 {
-	struct policy base = builtin_policy, *policies = arena_array(&l->plan->arena, l->nsaid, sizeof(*policies));
+	struct policy base = builtin_policy,
+		      *policies = arena_array(&l->plan->arena, l->nsaid, sizeof(*policies));
 	struct said_policy said;
 
 	if (defaults != NULL) {
@@ -137,7 +145,8 @@ plan_set_policies(struct loader *l, const struct node *defaults)
 static bool
 is_later_type(const char *name)
 {
-	static const char *const families[] = { "kubernetes.", "helm.", "linstor.", "http.", "archive.", "kamaji." };
+	static const char *const families[] = { "kubernetes.", "helm.",    "linstor.",
+						"http.",       "archive.", "kamaji." };
 	static const char *const types[] = { "plan", "undo", "confirm" };
 
 	for (size_t i = 0; i < countof(families); i++)
@@ -161,13 +170,17 @@ plan_step_type(struct loader *l, const struct node *name)
 	if (type != NULL && (type->flags & STEP_LATER) == 0)
 		return type;
 	if (name->kind != NODE_SCALAR)
-		problems_add(l->problems, plan_pos(l, name), NULL, "'uses': expected the name of a step type");
+		problems_add(l->problems, plan_pos(l, name), NULL,
+			     "'uses': expected the name of a step type");
 	else if (type != NULL || is_later_type(name->s))
-		problems_add(l->problems, plan_pos(l, name), NULL, "'%.60s' comes in a later version", name->s);
+		problems_add(l->problems, plan_pos(l, name), NULL,
+			     "'%.60s' comes in a later version", name->s);
 	else {
-		for (const struct step_type *const *t = l->registry->steps; *t != NULL && n < countof(names); t++)
+		for (const struct step_type *const *t = l->registry->steps;
+		     *t != NULL && n < countof(names); t++)
 			names[n++] = (*t)->name;
-		problems_add_near(l->problems, plan_pos(l, name), name->s, names, n, "unknown step type '%.60s'", name->s);
+		problems_add_near(l->problems, plan_pos(l, name), name->s, names, n,
+				  "unknown step type '%.60s'", name->s);
 	}
 	return NULL;
 }
@@ -181,9 +194,10 @@ read_when(struct loader *l, const struct node *n)
 	const char *src;
 	size_t len;
 
-	if (n->kind != NODE_SCALAR ||
-	    (template_whole(n, &src, &len, &where) != 1 && !(n->plain && node_value(NULL, n).kind == V_BOOL))) {
-		problems_add(l->problems, plan_pos(l, n), NULL, "'when': expected one whole expression ${{ … }}, or true or false");
+	if (n->kind != NODE_SCALAR || (template_whole(n, &src, &len, &where) != 1 &&
+				       !(n->plain && node_value(NULL, n).kind == V_BOOL))) {
+		problems_add(l->problems, plan_pos(l, n), NULL,
+			     "'when': expected one whole expression ${{ … }}, or true or false");
 		return NULL;
 	}
 	kept = arena_alloc(&l->plan->arena, sizeof(*kept));
@@ -191,23 +205,29 @@ read_when(struct loader *l, const struct node *n)
 	return kept;
 }
 
-enum step_key { KEY_ID, KEY_USES, KEY_WITH, KEY_NEEDS, KEY_WHEN, KEY_TIMEOUT, KEY_RETRY, KEY_ON_ERROR, KEYS };
-static const char *const step_keys[] = { "id", "uses", "with", "needs", "when", "timeout", "retry", "on_error" };
+enum step_key {
+	KEY_ID, KEY_USES, KEY_WITH, KEY_NEEDS, KEY_WHEN, KEY_TIMEOUT, KEY_RETRY, KEY_ON_ERROR, KEYS
+};
+static const char *const step_keys[] = { "id",   "uses",    "with",  "needs",
+					 "when", "timeout", "retry", "on_error" };
 
 static enum step_key
 read_key(struct loader *l, const struct node *key)
 {
-	static const char *const later[] = { "foreach", "key", "pool", "guard", "undo", "irreversible" };
+	static const char *const later[] = { "foreach", "key",  "pool",
+					     "guard",   "undo", "irreversible" };
 
 	for (unsigned k = 0; k < KEYS; k++)
 		if (strcmp(key->s, step_keys[k]) == 0)
 			return k;
 	for (size_t k = 0; k < countof(later); k++)
 		if (strcmp(key->s, later[k]) == 0) {
-			problems_add(l->problems, plan_pos(l, key), NULL, "'%s' comes in a later version", key->s);
+			problems_add(l->problems, plan_pos(l, key), NULL,
+				     "'%s' comes in a later version", key->s);
 			return KEYS;
 		}
-	problems_add_near(l->problems, plan_pos(l, key), key->s, step_keys, KEYS, "unknown key '%.60s'", key->s);
+	problems_add_near(l->problems, plan_pos(l, key), key->s, step_keys, KEYS,
+			  "unknown key '%.60s'", key->s);
 	return KEYS;
 }
 
@@ -219,13 +239,15 @@ read_id(struct loader *l, const struct node *n, struct step *s)
 	if (n->kind == NODE_SCALAR && text_is_name(n->s, n->len))
 		s->id = arena_strndup(&l->plan->arena, n->s, n->len);
 	else
-		problems_add(l->problems, plan_pos(l, n), NULL, "step id%s%.60s%s: expected [A-Za-z][A-Za-z0-9_-]{0,62}",
+		problems_add(l->problems, plan_pos(l, n), NULL,
+			     "step id%s%.60s%s: expected [A-Za-z][A-Za-z0-9_-]{0,62}",
 			     n->kind == NODE_SCALAR ? " '" : "", n->kind == NODE_SCALAR ? n->s : "",
 			     n->kind == NODE_SCALAR ? "'" : "");
 }
 
 static void
-read_part(struct loader *l, enum step_key key, const struct node *n, struct step *s, struct draft *d)
+read_part(struct loader *l, enum step_key key, const struct node *n, struct step *s,
+	  struct draft *d)
 {
 	switch (key) {
 	case KEY_ID:
@@ -238,13 +260,15 @@ read_part(struct loader *l, enum step_key key, const struct node *n, struct step
 		if (n->kind == NODE_MAP)
 			s->with = node_copy(&l->plan->arena, n);
 		else if (n->kind != NODE_SCALAR || !n->plain || n->len > 0)
-			problems_add(l->problems, plan_pos(l, n), NULL, "'with': expected a map of inputs");
+			problems_add(l->problems, plan_pos(l, n), NULL,
+				     "'with': expected a map of inputs");
 		break;
 	case KEY_NEEDS:
 		if (n->kind == NODE_LIST)
 			d->needs = node_copy(&l->scratch, n);
 		else
-			problems_add(l->problems, plan_pos(l, n), NULL, "'needs': expected a list of step ids");
+			problems_add(l->problems, plan_pos(l, n), NULL,
+				     "'needs': expected a list of step ids");
 		break;
 	case KEY_WHEN:
 		s->when = read_when(l, n);
@@ -258,12 +282,14 @@ read_part(struct loader *l, enum step_key key, const struct node *n, struct step
 static uint32_t
 item_policy(struct loader *l, const struct node *item)
 {
-	struct node pairs[2 * (KEYS - KEY_TIMEOUT)], map = { .kind = NODE_MAP, .line = item->line, .col = item->col };
+	struct node pairs[2 * (KEYS - KEY_TIMEOUT)],
+	    map = { .kind = NODE_MAP, .line = item->line, .col = item->col };
 	struct said_policy said;
 
 	for (uint32_t i = 0; i < item->len && map.len < KEYS - KEY_TIMEOUT; i++)
 		for (unsigned k = KEY_TIMEOUT; k < KEYS; k++)
-			if (strcmp(item->items[2 * i].s, step_keys[k]) == 0 && map.len < KEYS - KEY_TIMEOUT) {
+			if (strcmp(item->items[2 * i].s, step_keys[k]) == 0 &&
+			    map.len < KEYS - KEY_TIMEOUT) {
 				pairs[2 * map.len] = item->items[2 * i];
 				pairs[2 * map.len++ + 1] = item->items[2 * i + 1];
 			}
@@ -281,11 +307,13 @@ plan_add_item(void *data, const char *section, const struct node *item)
 	struct draft d = { .needs = { .kind = NODE_LIST } };
 
 	if (item->kind != NODE_MAP) {
-		problems_add(l->problems, plan_pos(l, item), NULL, "a step is a map with 'id' and 'uses'");
+		problems_add(l->problems, plan_pos(l, item), NULL,
+			     "a step is a map with 'id' and 'uses'");
 		return 0;
 	}
 	if (p->nsteps == PLAN_MAX_STEPS) {
-		problems_add(l->problems, plan_pos(l, item), NULL, "more than %d steps", PLAN_MAX_STEPS);
+		problems_add(l->problems, plan_pos(l, item), NULL, "more than %d steps",
+			     PLAN_MAX_STEPS);
 		return -1;
 	}
 	s.line = item->line;
@@ -295,7 +323,8 @@ plan_add_item(void *data, const char *section, const struct node *item)
 	if (node_get(item, "id") == NULL)
 		problems_add(l->problems, plan_pos(l, item), NULL, "a step without 'id'");
 	if (node_get(item, "uses") == NULL)
-		problems_add(l->problems, plan_pos(l, item), NULL, "step '%s': missing 'uses'", s.id);
+		problems_add(l->problems, plan_pos(l, item), NULL, "step '%s': missing 'uses'",
+			     s.id);
 	d.policy = item_policy(l, item);
 	if (p->nsteps == l->cap) {
 		l->cap = l->cap == 0 ? 16 : l->cap * 2;

@@ -10,9 +10,9 @@
 
 #include "base/text.h"
 
-#define MSG_MAX 800
+#define MSG_MAX        800
 #define EXCERPT_BEFORE 48 /* characters shown before the caret of a long line, and all in all: */
-#define EXCERPT_MAX 100
+#define EXCERPT_MAX    100
 
 static char *
 escaped(const char *s, size_t len)
@@ -41,7 +41,9 @@ add(struct problems *p, struct pos where, const char *hint, const char *fmt, va_
 	}
 	n = vasprintf(&raw, fmt, ap);
 	at = &p->list[p->n++];
-	*at = (struct problem){ .where = where, .msg = n >= 0 ? escaped(raw, (size_t)n) : xstrdup("out of memory") };
+	*at =
+	    (struct problem){ .where = where,
+			      .msg = n >= 0 ? escaped(raw, (size_t)n) : xstrdup("out of memory") };
 	if (hint != NULL)
 		at->hint = escaped(hint, strlen(hint));
 	if (n >= 0)
@@ -59,8 +61,8 @@ problems_add(struct problems *p, struct pos where, const char *hint, const char 
 }
 
 void
-problems_add_near(struct problems *p, struct pos where, const char *word, const char *const *names, size_t n,
-		  const char *fmt, ...)
+problems_add_near(struct problems *p, struct pos where, const char *word, const char *const *names,
+		  size_t n, const char *fmt, ...)
 {
 	const char *near = p->n < PROBLEMS_MAX ? text_nearest(word, names, n) : NULL;
 	char *hint = near != NULL ? xasprintf("did you mean '%s'?", near) : NULL;

@@ -13,10 +13,12 @@
 #define SHOWN_MAX 80 /* bytes of a refused value in a message */
 
 static const char *const type_names[] = {
-	[F_STRING] = "string",     [F_BYTES] = "bytes", [F_INT] = "integer", [F_NUMBER] = "number", [F_BOOL] = "boolean",
-	[F_PATH] = "path",         [F_URL] = "url",     [F_DURATION] = "duration", [F_SIZE] = "size", [F_LIST] = "list",
-	[F_MAP] = "map",           [F_ANY] = "any",     [F_SECRET] = "secret",     [F_TARGET] = "target",
-	[F_EXPR] = "expression",   [F_CALL] = "step",
+	[F_STRING] = "string", [F_BYTES] = "bytes",       [F_INT] = "integer",
+	[F_NUMBER] = "number", [F_BOOL] = "boolean",      [F_PATH] = "path",
+	[F_URL] = "url",       [F_DURATION] = "duration", [F_SIZE] = "size",
+	[F_LIST] = "list",     [F_MAP] = "map",           [F_ANY] = "any",
+	[F_SECRET] = "secret", [F_TARGET] = "target",     [F_EXPR] = "expression",
+	[F_CALL] = "step",
 };
 
 const char *
@@ -74,15 +76,17 @@ static int
 refuse(const struct field *f, enum field_type type, const struct value *v, struct err *err)
 {
 	struct buf got = BUF_INIT(SHOWN_MAX);
-	bool bare = (type == F_STRING || type == F_SECRET) && (v->kind == V_BOOL || v->kind == V_NUMBER || v->kind == V_INT);
+	bool bare = (type == F_STRING || type == F_SECRET) &&
+		    (v->kind == V_BOOL || v->kind == V_NUMBER || v->kind == V_INT);
 	char kind[48];
 
-	if (type != F_SECRET && (v->kind == V_STRING || v->kind == V_INT || v->kind == V_NUMBER || v->kind == V_BOOL))
+	if (type != F_SECRET &&
+	    (v->kind == V_STRING || v->kind == V_INT || v->kind == V_NUMBER || v->kind == V_BOOL))
 		value_show(&got, v);
 	else
 		buf_puts(&got, value_kind_text(v, kind));
-	err_set(err, ERR_PLAN, "field '%s': expected %s, got %s%s%s", f->name, expected(type), got.p,
-		got.failed ? "…" : "", bare ? ": quote it" : "");
+	err_set(err, ERR_PLAN, "field '%s': expected %s, got %s%s%s", f->name, expected(type),
+		got.p, got.failed ? "…" : "", bare ? ": quote it" : "");
 	buf_done(&got);
 	return -1;
 }
@@ -94,7 +98,8 @@ first_secret(const struct value *v)
 
 	if (v->kind == V_SECRET)
 		return v->secret;
-	for (uint32_t i = 0; i < v->len && found == NULL && (v->kind == V_LIST || v->kind == V_MAP); i++)
+	for (uint32_t i = 0; i < v->len && found == NULL && (v->kind == V_LIST || v->kind == V_MAP);
+	     i++)
 		found = first_secret(v->kind == V_LIST ? &v->items[i] : &v->pairs[i].v);
 	return found;
 }
@@ -113,7 +118,8 @@ check_range(const struct field *f, const struct value *v, double n, struct err *
 	else
 		(void)snprintf(limit, sizeof(limit), "%.15g", low ? f->min : f->max);
 	value_show(&got, v);
-	err_set(err, ERR_PLAN, "field '%s': expected at %s %s, got %s", f->name, low ? "least" : "most", limit, got.p);
+	err_set(err, ERR_PLAN, "field '%s': expected at %s %s, got %s", f->name,
+		low ? "least" : "most", limit, got.p);
 	buf_done(&got);
 	return -1;
 }
@@ -131,8 +137,9 @@ check_choices(const struct field *f, const char *s, struct err *err)
 	for (size_t i = 0; i < n; i++)
 		buf_printf(&all, "%s%s", i > 0 ? ", " : "", f->choices[i]);
 	near = text_nearest(s, f->choices, n);
-	err_set(err, ERR_PLAN, "field '%s': expected one of %s; got '%.60s'%s%s%s", f->name, all.len > 0 ? all.p : "", s,
-		near != NULL ? "; did you mean '" : "", near != NULL ? near : "", near != NULL ? "'?" : "");
+	err_set(err, ERR_PLAN, "field '%s': expected one of %s; got '%.60s'%s%s%s", f->name,
+		all.len > 0 ? all.p : "", s, near != NULL ? "; did you mean '" : "",
+		near != NULL ? near : "", near != NULL ? "'?" : "");
 	buf_done(&all);
 	return -1;
 }
@@ -144,12 +151,15 @@ check_pattern(const struct field *f, const char *s, struct err *err)
 	int ret;
 
 	if (regcomp(&re, f->pattern, REG_EXTENDED | REG_NOSUB) != 0)
-		return err_set(err, ERR_PLAN, "field '%s': its pattern '%.60s' is no regular expression", f->name, f->pattern);
+		return err_set(err, ERR_PLAN,
+			       "field '%s': its pattern '%.60s' is no regular expression", f->name,
+			       f->pattern);
 	ret = regexec(&re, s, 0, NULL, 0);
 	regfree(&re);
 	if (ret == 0)
 		return 0;
-	return err_set(err, ERR_PLAN, "field '%s': expected text that matches %.80s, got '%.60s'", f->name, f->pattern, s);
+	return err_set(err, ERR_PLAN, "field '%s': expected text that matches %.80s, got '%.60s'",
+		       f->name, f->pattern, s);
 }
 
 /* scheme://host…, no blanks and no control characters. */
@@ -161,7 +171,8 @@ is_url(const char *s)
 	if (colon == NULL || colon == s || colon[3] == '\0' || colon[3] == '/')
 		return false;
 	for (const char *p = s; p < colon; p++)
-		if (!((*p | 0x20) >= 'a' && (*p | 0x20) <= 'z') && (p == s || strchr("0123456789+.-", *p) == NULL))
+		if (!((*p | 0x20) >= 'a' && (*p | 0x20) <= 'z') &&
+		    (p == s || strchr("0123456789+.-", *p) == NULL))
 			return false;
 	for (const char *p = s; *p != '\0'; p++)
 		if ((unsigned char)*p <= ' ' || *p == 0x7F)
@@ -178,14 +189,16 @@ expand_path(const struct field *f, struct value *v, struct arena *a, struct err 
 		return 0;
 	home = getenv("HOME");
 	if (home == NULL || home[0] != '/')
-		return err_set(err, ERR_PLAN, "field '%s': '~' needs HOME to be an absolute path", f->name);
+		return err_set(err, ERR_PLAN, "field '%s': '~' needs HOME to be an absolute path",
+			       f->name);
 	*v = value_str(arena_printf(a, "%s%s", home, v->s + 1));
 	return 0;
 }
 
 /* The types that are written as text. */
 static int
-text_value(const struct field *f, const struct value *v, struct arena *a, struct value *ret, struct err *err)
+text_value(const struct field *f, const struct value *v, struct arena *a, struct value *ret,
+	   struct err *err)
 {
 	struct value text = *v;
 	int64_t n;
@@ -195,7 +208,8 @@ text_value(const struct field *f, const struct value *v, struct arena *a, struct
 	if (text.kind != V_STRING)
 		return refuse(f, f->type, v, err);
 	if (f->type != F_BYTES && memchr(text.s, '\0', text.len) != NULL)
-		return err_set(err, ERR_PLAN, "field '%s': expected text without NUL characters", f->name);
+		return err_set(err, ERR_PLAN, "field '%s': expected text without NUL characters",
+			       f->name);
 	if (f->type == F_DURATION) {
 		if (v->kind != V_STRING || duration_parse(text.s, &n) < 0)
 			return refuse(f, f->type, v, err);
@@ -228,7 +242,8 @@ number_value(const struct field *f, const struct value *v, struct value *ret, st
 }
 
 static int
-list_value(const struct field *f, const struct value *v, struct arena *a, struct value *ret, struct err *err)
+list_value(const struct field *f, const struct value *v, struct arena *a, struct value *ret,
+	   struct err *err)
 {
 	struct field item = *f;
 	struct value *items;
@@ -253,7 +268,8 @@ list_value(const struct field *f, const struct value *v, struct arena *a, struct
 }
 
 static int
-secret_value(const struct field *f, const struct value *v, struct arena *a, struct value *ret, struct err *err)
+secret_value(const struct field *f, const struct value *v, struct arena *a, struct value *ret,
+	     struct err *err)
 {
 	struct secret *s;
 
@@ -272,15 +288,19 @@ secret_value(const struct field *f, const struct value *v, struct arena *a, stru
 }
 
 int
-schema_value(const struct field *f, const struct value *v, struct arena *a, struct value *ret, struct err *err)
+schema_value(const struct field *f, const struct value *v, struct arena *a, struct value *ret,
+	     struct err *err)
 {
 	if ((v->flags & VF_SECRET) != 0 && !f->secret && f->type != F_SECRET)
-		return err_set(err, ERR_PLAN, "field '%s' may not hold a secret, and this is one: %s", f->name,
+		return err_set(err, ERR_PLAN,
+			       "field '%s' may not hold a secret, and this is one: %s", f->name,
 			       first_secret(v)->where);
 	if (v->kind == V_NULL && f->required)
-		return err_set(err, ERR_PLAN, "field '%s' is required, but its value is null", f->name);
+		return err_set(err, ERR_PLAN, "field '%s' is required, but its value is null",
+			       f->name);
 	if (v->kind == V_UNKNOWN && f->type != F_ANY)
-		return err_set(err, ERR_PREDICTED, "field '%s': unknown until then: %s", f->name, v->s);
+		return err_set(err, ERR_PREDICTED, "field '%s': unknown until then: %s", f->name,
+			       v->s);
 	*ret = *v;
 	if (v->kind == V_NULL)
 		return 0;
@@ -305,7 +325,8 @@ schema_value(const struct field *f, const struct value *v, struct arena *a, stru
 }
 
 int
-schema_convert(const struct field *f, const struct value *v, struct arena *a, void *dst, struct err *err)
+schema_convert(const struct field *f, const struct value *v, struct arena *a, void *dst,
+	       struct err *err)
 {
 	struct value n, *kept;
 	int64_t i = 0;

@@ -8,7 +8,9 @@
 bool
 schema_is_literal(const struct node *n)
 {
-	const size_t parts = n->kind == NODE_MAP ? (size_t)n->len * 2 : n->kind == NODE_LIST ? n->len : 0;
+	const size_t parts = n->kind == NODE_MAP    ? (size_t)n->len * 2
+			     : n->kind == NODE_LIST ? n->len
+						    : 0;
 
 	for (size_t i = 0; i < parts; i++)
 		if (!schema_is_literal(&n->items[i]))
@@ -19,7 +21,9 @@ schema_is_literal(const struct node *n)
 static struct value
 default_value(const struct field *f)
 {
-	const struct node n = { .kind = NODE_SCALAR, .plain = true, .len = (uint32_t)strlen(f->dflt), .s = f->dflt };
+	const struct node n = {
+		.kind = NODE_SCALAR, .plain = true, .len = (uint32_t)strlen(f->dflt), .s = f->dflt
+	};
 
 	if (f->type == F_INT || f->type == F_NUMBER || f->type == F_BOOL)
 		return node_value(NULL, &n);
@@ -27,7 +31,8 @@ default_value(const struct field *f)
 }
 
 static int
-bind_target(const struct node *n, const struct bind_env *env, void *dst, struct value *ret_input, struct err *err)
+bind_target(const struct node *n, const struct bind_env *env, void *dst, struct value *ret_input,
+	    struct err *err)
 {
 	struct target *target;
 
@@ -38,8 +43,8 @@ bind_target(const struct node *n, const struct bind_env *env, void *dst, struct 
 }
 
 static int
-bind_expr(const struct field *f, const struct node *n, const struct bind_env *env, struct arena *a, void *dst,
-	  struct value *ret_input, struct err *err)
+bind_expr(const struct field *f, const struct node *n, const struct bind_env *env, struct arena *a,
+	  void *dst, struct value *ret_input, struct err *err)
 {
 	struct expr *e = arena_alloc(a, sizeof(*e));
 	struct pos where;
@@ -47,7 +52,8 @@ bind_expr(const struct field *f, const struct node *n, const struct bind_env *en
 	size_t len;
 
 	if (n->kind != NODE_SCALAR || template_whole(n, &src, &len, &where) != 1)
-		return err_set(err, ERR_PLAN, "field '%s': expected one whole expression ${{ … }}", f->name);
+		return err_set(err, ERR_PLAN, "field '%s': expected one whole expression ${{ … }}",
+			       f->name);
 	*ret_input = value_strn(n->s, n->len);
 	where.file = env->file;
 	memcpy(dst, &e, sizeof(e));
@@ -55,8 +61,8 @@ bind_expr(const struct field *f, const struct node *n, const struct bind_env *en
 }
 
 static int
-bind_call(const struct node *n, const struct bind_env *env, struct arena *a, void *dst, struct value *ret_input,
-	  struct err *err)
+bind_call(const struct node *n, const struct bind_env *env, struct arena *a, void *dst,
+	  struct value *ret_input, struct err *err)
 {
 	const struct call *call;
 
@@ -67,8 +73,8 @@ bind_call(const struct node *n, const struct bind_env *env, struct arena *a, voi
 }
 
 static int
-bind_value(const struct field *f, const struct node *n, const struct bind_env *env, struct arena *a, void *dst,
-	   struct value *ret_input, struct err *err)
+bind_value(const struct field *f, const struct node *n, const struct bind_env *env, struct arena *a,
+	   void *dst, struct value *ret_input, struct err *err)
 {
 	if (f->type == F_TARGET)
 		return bind_target(n, env, dst, ret_input, err);
@@ -84,8 +90,8 @@ bind_value(const struct field *f, const struct node *n, const struct bind_env *e
 }
 
 int
-schema_bind(const struct field *fields, const struct node *with, const struct bind_env *env, struct arena *a, void *args,
-	    struct value *ret_inputs, struct err *err)
+schema_bind(const struct field *fields, const struct node *with, const struct bind_env *env,
+	    struct arena *a, void *args, struct value *ret_inputs, struct err *err)
 {
 	struct pair *inputs = arena_array(a, with->len, sizeof(*inputs));
 	const struct node *n;

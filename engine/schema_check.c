@@ -33,7 +33,8 @@ is_mixed(const struct node *n)
 static void
 refuse_kind(const struct checker *c, const struct field *f, const struct node *n)
 {
-	struct value shape = { .kind = n->kind == NODE_LIST ? V_LIST : V_MAP, .len = n->len }, normal;
+	struct value shape = { .kind = n->kind == NODE_LIST ? V_LIST : V_MAP, .len = n->len },
+		     normal;
 	struct arena a = ARENA_INIT;
 	struct err err = ERR_INIT;
 
@@ -54,11 +55,12 @@ check_literal(const struct checker *c, const struct field *f, const struct node 
 
 	(void)snprintf(text, sizeof(text), "%lld", v.kind == V_INT ? (long long)v.i : 0LL);
 	if (schema_value(f, &v, &a, &normal, &err) < 0)
-		problems_add(c->problems, node_pos(n, c->file), NULL, v.kind == V_NUMBER ? "%s (written %.60s)" : "%s", err.msg,
-			     n->s);
+		problems_add(c->problems, node_pos(n, c->file), NULL,
+			     v.kind == V_NUMBER ? "%s (written %.60s)" : "%s", err.msg, n->s);
 	else if (v.kind == V_INT && normal.kind == V_STRING && strcmp(text, n->s) != 0)
 		problems_add(c->problems, node_pos(n, c->file), NULL,
-			     "field '%s': expected a string, got the integer %s: quote it", f->name, n->s);
+			     "field '%s': expected a string, got the integer %s: quote it", f->name,
+			     n->s);
 	arena_done(&a);
 }
 
@@ -93,7 +95,8 @@ check_list(const struct checker *c, const struct field *f, const struct node *n)
 static void
 check_map(const struct checker *c, const struct field *f, const struct node *n)
 {
-	if (n->kind == NODE_LIST || (n->kind == NODE_SCALAR && template_has_expr(n->s) && is_mixed(n)))
+	if (n->kind == NODE_LIST ||
+	    (n->kind == NODE_SCALAR && template_has_expr(n->s) && is_mixed(n)))
 		refuse_kind(c, f, n);
 	else if (n->kind == NODE_SCALAR && !template_has_expr(n->s))
 		check_literal(c, f, n);
@@ -105,7 +108,8 @@ check_secret(const struct checker *c, const struct field *f, const struct node *
 	if (n->kind != NODE_SCALAR)
 		refuse_kind(c, f, n);
 	else if (!template_has_expr(n->s) && !(n->plain && n->len == 0))
-		problems_add(c->problems, node_pos(n, c->file), "take it from a param with 'secret: true'",
+		problems_add(c->problems, node_pos(n, c->file),
+			     "take it from a param with 'secret: true'",
 			     "field '%s': a secret must not be written in a plan", f->name);
 }
 
@@ -115,12 +119,14 @@ check_target(const struct checker *c, const struct field *f, const struct node *
 	const char *kind;
 
 	if (n->kind != NODE_SCALAR || template_has_expr(n->s)) {
-		problems_add(c->problems, node_pos(n, c->file), NULL, "field '%s': expected the name of a target", f->name);
+		problems_add(c->problems, node_pos(n, c->file), NULL,
+			     "field '%s': expected the name of a target", f->name);
 		return;
 	}
 	kind = c->target_kind(c->data, n);
 	if (kind != NULL && f->kind != NULL && strcmp(kind, f->kind) != 0)
-		problems_add(c->problems, node_pos(n, c->file), NULL, "field '%s': expected a target of kind %s, but '%s' is of kind %s",
+		problems_add(c->problems, node_pos(n, c->file), NULL,
+			     "field '%s': expected a target of kind %s, but '%s' is of kind %s",
 			     f->name, f->kind, n->s, kind);
 }
 
@@ -129,9 +135,10 @@ check_call(const struct checker *c, const struct field *f, const struct node *n)
 {
 	const struct node *uses = node_get(n, "uses"), *with = node_get(n, "with");
 
-	if (n->kind != NODE_MAP || uses == NULL || uses->kind != NODE_SCALAR || n->len != (with != NULL ? 2 : 1) ||
-	    (with != NULL && with->kind != NODE_MAP))
-		problems_add(c->problems, node_pos(n, c->file), NULL, "field '%s': expected a step {uses: …, with: {…}}", f->name);
+	if (n->kind != NODE_MAP || uses == NULL || uses->kind != NODE_SCALAR ||
+	    n->len != (with != NULL ? 2 : 1) || (with != NULL && with->kind != NODE_MAP))
+		problems_add(c->problems, node_pos(n, c->file), NULL,
+			     "field '%s': expected a step {uses: …, with: {…}}", f->name);
 }
 
 static void
@@ -183,15 +190,19 @@ check_unknown(const struct checker *c, const struct field *fields, const struct 
 		buf_printf(&known, "%s%s", n == 0 ? "; known: " : ", ", f->name);
 		names[n++] = f->name;
 	}
-	problems_add_near(c->problems, node_pos(key, c->file), key->s, names, n, "unknown field '%.60s'%s", key->s, known.p);
+	problems_add_near(c->problems, node_pos(key, c->file), key->s, names, n,
+			  "unknown field '%.60s'%s", key->s, known.p);
 	buf_done(&known);
 }
 
 void
 schema_check(const struct field *fields, const struct node *with, struct pos at, const char *file,
-	     const char *(*target_kind)(void *data, const struct node *name), void *data, struct problems *problems)
+	     const char *(*target_kind)(void *data, const struct node *name), void *data,
+	     struct problems *problems)
 {
-	const struct checker c = { .file = file, .target_kind = target_kind, .data = data, .problems = problems };
+	const struct checker c = {
+		.file = file, .target_kind = target_kind, .data = data, .problems = problems
+	};
 	const struct field *f;
 	char type[32];
 
@@ -204,14 +215,17 @@ schema_check(const struct field *fields, const struct node *with, struct pos at,
 	}
 	for (f = fields; f->name != NULL; f++)
 		if (f->required && node_get(with, f->name) == NULL)
-			problems_add(problems, at, f->help, "missing field '%s' (%s)", f->name, field_type_name(f, type));
+			problems_add(problems, at, f->help, "missing field '%s' (%s)", f->name,
+				     field_type_name(f, type));
 }
 
 bool
-schema_bind_literals(const struct field *fields, const struct node *with, struct arena *a, void *args)
+schema_bind_literals(const struct field *fields, const struct node *with, struct arena *a,
+		     void *args)
 {
 	const struct bind_env env = { 0 };
-	struct node literal = { .kind = NODE_MAP }, *pairs = arena_array(a, (size_t)with->len * 2, sizeof(*pairs));
+	struct node literal = { .kind = NODE_MAP },
+		    *pairs = arena_array(a, (size_t)with->len * 2, sizeof(*pairs));
 	const struct field *f;
 	struct err err = ERR_INIT;
 
@@ -224,7 +238,8 @@ schema_bind_literals(const struct field *fields, const struct node *with, struct
 		pairs[2 * literal.len] = with->items[2 * i];
 		pairs[2 * literal.len++ + 1] = with->items[2 * i + 1];
 	}
-	return schema_bind(fields, &literal, &env, a, args, NULL, &err) == 0 && literal.len == with->len;
+	return schema_bind(fields, &literal, &env, a, args, NULL, &err) == 0 &&
+	       literal.len == with->len;
 }
 
 static const char *
@@ -238,7 +253,9 @@ no_target(void *data, const struct node *name)
 static void
 refuse_exprs(const struct node *n, const char *file, struct problems *problems)
 {
-	const size_t parts = n->kind == NODE_MAP ? (size_t)n->len * 2 : n->kind == NODE_LIST ? n->len : 0;
+	const size_t parts = n->kind == NODE_MAP    ? (size_t)n->len * 2
+			     : n->kind == NODE_LIST ? n->len
+						    : 0;
 
 	for (size_t i = 0; i < parts; i++)
 		refuse_exprs(&n->items[i], file, problems);
@@ -247,8 +264,8 @@ refuse_exprs(const struct node *n, const char *file, struct problems *problems)
 }
 
 int
-schema_read(const struct field *fields, const struct node *map, struct pos at, const char *file, struct arena *a,
-	    void *args, struct problems *problems)
+schema_read(const struct field *fields, const struct node *map, struct pos at, const char *file,
+	    struct arena *a, void *args, struct problems *problems)
 {
 	const size_t before = problems->n + problems->dropped;
 

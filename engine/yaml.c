@@ -31,6 +31,7 @@ struct reader {
 	size_t depth;
 	struct node *nodes;
 	size_t n, cap;
+	size_t total;        /* nodes so far, wherever they went */
 	const char *section; /* the list of items that we are in, or NULL */
 	yaml_item_fn *item_fn;
 	void *data;
@@ -90,7 +91,8 @@ syntax_hint(const struct reader *r)
 	if (end == NULL)
 		end = at + left;
 	if (memmem(line, (size_t)(end - line), "${{", 3) != NULL)
-		return "inside { } and [ ], and before ': ' or ' #', an expression needs quotes: \"${{ … }}\"";
+		return "inside { } and [ ], and before ': ' or ' #', an expression needs quotes: "
+		       "\"${{ … }}\"";
 	if (left > 0 && strchr("@`%", *at) != NULL)
 		return "text that begins like this needs quotes";
 	return NULL;
@@ -103,20 +105,25 @@ report_syntax(struct reader *r)
 	const char *problem = p->problem != NULL ? p->problem : "not YAML";
 
 	if (p->error == YAML_READER_ERROR)
-		problems_add(r->problems, byte_pos(r, p->problem_offset < r->len ? p->problem_offset : r->len), NULL,
-			     "%s: U+%04X at byte %zu", problem, (unsigned)p->problem_value, p->problem_offset);
+		problems_add(r->problems,
+			     byte_pos(r, p->problem_offset < r->len ? p->problem_offset : r->len),
+			     NULL, "%s: U+%04X at byte %zu", problem, (unsigned)p->problem_value,
+			     p->problem_offset);
 	else if (p->context != NULL)
-		problems_add(r->problems, mark_pos(r, &p->problem_mark), syntax_hint(r), "%s %s that begins at line %zu",
-			     problem, p->context, p->context_mark.line + 1);
+		problems_add(r->problems, mark_pos(r, &p->problem_mark), syntax_hint(r),
+			     "%s %s that begins at line %zu", problem, p->context,
+			     p->context_mark.line + 1);
 	else
-		problems_add(r->problems, mark_pos(r, &p->problem_mark), syntax_hint(r), "%s", problem);
+		problems_add(r->problems, mark_pos(r, &p->problem_mark), syntax_hint(r), "%s",
+			     problem);
 }
 
 static void
 report_duplicate(struct reader *r, const struct node *key, const struct node *first)
 {
-	problems_add(r->problems, node_pos(key, r->file), NULL, "duplicate key '%s' in line %u: it is also in line %u",
-		     key->s, key->line, first->line);
+	problems_add(r->problems, node_pos(key, r->file), NULL,
+		     "duplicate key '%s' in line %u: it is also in line %u", key->s, key->line,
+		     first->line);
 }
 
 static void
@@ -172,7 +179,8 @@ check_key(struct reader *r, const struct node *n)
 	else if (n->plain && strcmp(n->s, "<<") == 0)
 		problems_add(r->problems, where, NULL, "merge keys ('<<') are not allowed");
 	else if (!is_plain_text(n->s, n->len))
-		problems_add(r->problems, where, NULL, "key '%s' holds control or invisible characters", n->s);
+		problems_add(r->problems, where, NULL,
+			     "key '%s' holds control or invisible characters", n->s);
 }
 
 static bool
@@ -193,6 +201,11 @@ add_node(struct reader *r, struct node node)
 {
 	int ret;
 
+	if (++r->total > YAML_MAX_NODES) {
+		problems_add(r->problems, node_pos(&node, r->file), NULL,
+			     "more than %d values in one file", YAML_MAX_NODES);
+		return -1;
+	}
 	if (r->section != NULL && r->depth == 2) {
 		ret = r->item_fn(r->data, r->section, &node);
 		arena_reset(&r->scratch);
@@ -201,7 +214,11 @@ add_node(struct reader *r, struct node node)
 	if (at_key(r)) {
 		check_key(r, &node);
 		if (node.kind != NODE_SCALAR) /* keep the shape that everyone relies on */
-			node = (struct node){ .kind = NODE_SCALAR, .line = node.line, .col = node.col, .s = "?", .len = 1 };
+			node = (struct node){ .kind = NODE_SCALAR,
+					      .line = node.line,
+					      .col = node.col,
+					      .s = "?",
+					      .len = 1 };
 	}
 	if (r->n == r->cap) {
 		r->cap = r->cap == 0 ? 256 : r->cap * 2;
@@ -234,15 +251,18 @@ open_frame(struct reader *r, const yaml_event_t *e, enum node_kind kind)
 	const struct node n = new_node(kind, &e->start_mark), *key;
 
 	if (r->depth == YAML_MAX_DEPTH) {
-		problems_add(r->problems, mark_pos(r, &e->start_mark), NULL, "nested deeper than %d levels",
-			     YAML_MAX_DEPTH);
+		problems_add(r->problems, mark_pos(r, &e->start_mark), NULL,
+			     "nested deeper than %d levels", YAML_MAX_DEPTH);
 		return -1;
 	}
 	if (kind == NODE_LIST && r->depth == 1 && r->item_fn != NULL && in_map(r) && !at_key(r)) {
 		key = &r->nodes[r->n - 1];
-		r->section = strcmp(key->s, "steps") == 0 ? "steps" : strcmp(key->s, "finally") == 0 ? "finally" : NULL;
+		r->section = strcmp(key->s, "steps") == 0     ? "steps"
+			     : strcmp(key->s, "finally") == 0 ? "finally"
+							      : NULL;
 	}
-	r->frames[r->depth++] = (struct frame){ .first = r->n, .line = n.line, .col = n.col, .kind = n.kind };
+	r->frames[r->depth++] =
+	    (struct frame){ .first = r->n, .line = n.line, .col = n.col, .kind = n.kind };
 	return 0;
 }
 
@@ -286,28 +306,31 @@ add_scalar(struct reader *r, const yaml_event_t *e)
 
 /* Anchors and tags change what a node means from afar. */
 static void
-check_properties(struct reader *r, const yaml_event_t *e, const yaml_char_t *anchor, const yaml_char_t *tag)
+check_properties(struct reader *r, const yaml_event_t *e, const yaml_char_t *anchor,
+		 const yaml_char_t *tag)
 {
 	if (anchor != NULL)
 		problems_add(r->problems, mark_pos(r, &e->start_mark), NULL,
-			     "anchors and aliases are not allowed: '&%s' in line %zu", (const char *)anchor,
-			     e->start_mark.line + 1);
+			     "anchors and aliases are not allowed: '&%s' in line %zu",
+			     (const char *)anchor, e->start_mark.line + 1);
 	if (tag != NULL)
-		problems_add(r->problems, mark_pos(r, &e->start_mark), NULL, "tags are not allowed: '%s'",
-			     (const char *)tag);
+		problems_add(r->problems, mark_pos(r, &e->start_mark), NULL,
+			     "tags are not allowed: '%s'", (const char *)tag);
 }
 
 static int
 start_document(struct reader *r, const yaml_event_t *e, unsigned documents)
 {
 	if (documents > 1) {
-		problems_add(r->problems, mark_pos(r, &e->start_mark), NULL, "line %zu: second document",
-			     e->start_mark.line + 1);
+		problems_add(r->problems, mark_pos(r, &e->start_mark), NULL,
+			     "line %zu: second document", e->start_mark.line + 1);
 		return -1;
 	}
 	if (e->data.document_start.version_directive != NULL ||
-	    e->data.document_start.tag_directives.start != e->data.document_start.tag_directives.end)
-		problems_add(r->problems, mark_pos(r, &e->start_mark), NULL, "directives (%%YAML, %%TAG) are not allowed");
+	    e->data.document_start.tag_directives.start !=
+		e->data.document_start.tag_directives.end)
+		problems_add(r->problems, mark_pos(r, &e->start_mark), NULL,
+			     "directives (%%YAML, %%TAG) are not allowed");
 	return 0;
 }
 
@@ -364,14 +387,16 @@ bytes_fit(const struct reader *r)
 	size_t bad;
 
 	if (r->len > YAML_MAX_BYTES) {
-		problems_add(r->problems, (struct pos){ r->file, 0, 0 }, NULL, "%zu bytes: the limit is %zu MiB", r->len,
+		problems_add(r->problems, (struct pos){ r->file, 0, 0 }, NULL,
+			     "%zu bytes: the limit is %zu MiB", r->len,
 			     (size_t)(YAML_MAX_BYTES >> 20));
 		return false;
 	}
 	mark = memmem(r->text, r->len, "\xEF\xBB\xBF", 3);
 	if (mark != NULL) {
 		bad = (size_t)(mark - r->text);
-		problems_add(r->problems, byte_pos(r, bad), NULL, "byte order mark at byte %zu: save as plain UTF-8", bad);
+		problems_add(r->problems, byte_pos(r, bad), NULL,
+			     "byte order mark at byte %zu: save as plain UTF-8", bad);
 		return false;
 	}
 	bad = utf8_check(r->text, r->len);
@@ -382,12 +407,18 @@ bytes_fit(const struct reader *r)
 }
 
 int
-yaml_parse(struct arena *a, const char *file, const char *text, size_t len, yaml_item_fn *item_fn, void *data,
-	   struct node *ret_root, struct problems *problems)
+yaml_parse(struct arena *a, const char *file, const char *text, size_t len, yaml_item_fn *item_fn,
+	   void *data, struct node *ret_root, struct problems *problems)
 {
 	const size_t before = problems->n + problems->dropped;
 	struct reader r = {
-		.file = file, .text = text, .len = len, .arena = a, .item_fn = item_fn, .data = data, .problems = problems,
+		.file = file,
+		.text = text,
+		.len = len,
+		.arena = a,
+		.item_fn = item_fn,
+		.data = data,
+		.problems = problems,
 	};
 	struct node root = { .kind = NODE_MAP, .line = 1, .col = 1, .s = "" };
 
@@ -399,7 +430,8 @@ yaml_parse(struct arena *a, const char *file, const char *text, size_t len, yaml
 		read_events(&r);
 		yaml_parser_delete(&r.parser);
 	}
-	if (r.depth == 0 && r.n > 0 && !(r.nodes[0].kind == NODE_SCALAR && r.nodes[0].plain && r.nodes[0].len == 0))
+	if (r.depth == 0 && r.n > 0 &&
+	    !(r.nodes[0].kind == NODE_SCALAR && r.nodes[0].plain && r.nodes[0].len == 0))
 		root = r.nodes[0];
 	*ret_root = root;
 	free(r.nodes);

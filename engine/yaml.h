@@ -11,6 +11,7 @@
 
 #define YAML_MAX_BYTES (UINT64_C(64) << 20)
 #define YAML_MAX_DEPTH 64
+#define YAML_MAX_NODES 8000000 /* 40 for each of 200,000 steps */
 
 enum node_kind { NODE_SCALAR, NODE_LIST, NODE_MAP };
 

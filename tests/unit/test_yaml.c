@@ -231,6 +231,27 @@ test_too_large(void **state)
 	arena_done(&a);
 }
 
+/* Bytes alone do not bound memory: a list of one-letter words is thirty times its text. */
+static void
+test_too_many_nodes(void **state)
+{
+	const size_t len = 2 * (size_t)YAML_MAX_NODES + 2;
+	struct arena a = ARENA_INIT;
+	struct problems p = PROBLEMS_INIT;
+	struct node root;
+	char *text = xmalloc(len);
+
+	(void)state;
+	for (size_t i = 0; i < len; i++)
+		text[i] = i == 0 ? '[' : i % 2 == 1 ? 'a' : ',';
+	text[len - 1] = ']';
+	assert_int_equal(yaml_parse(&a, "f", text, len, NULL, NULL, &root, &p), -1);
+	assert_string_equal(p.list[0].msg, "more than 8000000 values in one file");
+	free(text);
+	problems_done(&p);
+	arena_done(&a);
+}
+
 static void
 test_copy(void **state)
 {
@@ -329,7 +350,7 @@ main(void)
 	static const struct CMUnitTest fixed[] = {
 		cmocka_unit_test(test_items),     cmocka_unit_test(test_depth), cmocka_unit_test(test_depth_exact),
 		cmocka_unit_test(test_too_large), cmocka_unit_test(test_copy),  cmocka_unit_test(test_show),
-		cmocka_unit_test(test_show_long), cmocka_unit_test(test_cap),
+		cmocka_unit_test(test_show_long), cmocka_unit_test(test_cap),   cmocka_unit_test(test_too_many_nodes),
 	};
 	struct CMUnitTest all[countof(rows) + countof(scalars) + countof(fixed)];
 	size_t n = 0;

@@ -78,7 +78,7 @@ struct coord {
 	struct err reason;          /* of the pause, or the first failure */
 	const char *reason_step;
 	int signals, signo, sigfd;
-	int64_t drain_until;
+	int64_t drain_until, tick_at;
 	uint64_t rng;
 	uint32_t changes;
 	struct held_event **events, ***events_last; /* dry-run, by step */

@@ -221,12 +221,12 @@ read_signals(struct coord *c)
 }
 
 static int64_t
-next_wake(struct coord *c, int64_t now)
+next_wake(const struct coord *c)
 {
-	int64_t at = c->flush_at, tick = report_tick(c->o->report, now);
+	int64_t at = c->flush_at;
 
-	if (tick != NEVER && now + tick < at)
-		at = now + tick;
+	if (c->tick_at < at)
+		at = c->tick_at;
 	if (c->timers.n > 0 && !c->pausing && c->timers.list[0].key < at)
 		at = c->timers.list[0].key;
 	if (c->drain_until < at)
@@ -238,7 +238,7 @@ static void
 wait_for_something(struct coord *c)
 {
 	struct pollfd fds[] = { { .fd = c->shared.mailbox.fd, .events = POLLIN }, { .fd = c->sigfd, .events = POLLIN } };
-	const int64_t now = clock_now(), at = next_wake(c, now);
+	const int64_t now = clock_now(), at = next_wake(c);
 	const int64_t left = at == NEVER ? -1 : at <= now ? 0 : (at - now + NS_PER_MS - 1) / NS_PER_MS;
 
 	if (poll(fds, countof(fds), left > 60000 ? 60000 : (int)left) > 0 && (fds[1].revents & POLLIN))
@@ -261,6 +261,11 @@ run_timers(struct coord *c)
 	}
 	if (c->flush_at <= now)
 		c->commit = true;
+	if (c->tick_at <= now) {
+		const int64_t tick = report_tick(c->o->report, now);
+
+		c->tick_at = tick == NEVER ? NEVER : now + tick;
+	}
 }
 
 static void
@@ -311,7 +316,7 @@ close_run(struct coord *c, struct err *err)
 static int
 pause_run(struct coord *c, struct err *err)
 {
-	int code = c->signo == SIGINT ? 130 : c->signo != 0 ? 143 : err_exit_code(c->reason.kind);
+	int code = c->failed && !c->pausing ? 1 : c->signo == SIGINT ? 130 : c->signo != 0 ? 143 : err_exit_code(c->reason.kind);
 	char *next = c->reason.next[0] != '\0' ? xstrdup(c->reason.next) : xasprintf("wherry resume %s", c->shared.run);
 	char *msg = c->reason_step != NULL ? xasprintf("step '%s': %s", c->reason_step, c->reason.msg) : xstrdup(c->reason.msg);
 
@@ -332,7 +337,8 @@ pause_run(struct coord *c, struct err *err)
 static int
 rest_run(struct coord *c, struct err *err)
 {
-	err_set(&c->reason, ERR_NONE, "the selected steps are done; others were left out");
+	if (!c->failed)
+		err_set(&c->reason, ERR_NONE, "the selected steps are done; others were left out");
 	(void)pause_run(c, err);
 	return c->broken ? err_exit_code(ERR_LOCAL) : c->failed ? 1 : 0;
 }

@@ -74,6 +74,7 @@ struct coord {
 	int64_t progress_recorded;
 	int64_t flush_at;           /* staged records must not wait longer */
 	/* the end */
+	bool reopened;              /* a closed, failed run goes on: `finally` begins anew */
 	bool failed, stopping, pausing, broken; /* stopping: a failure with on_error stop; broken: the journal cannot be written any more */
 	struct err reason;          /* of the pause, or the first failure */
 	const char *reason_step;

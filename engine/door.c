@@ -86,13 +86,19 @@ door_settled(struct step_ctx *cx, struct memo *e, enum effect_state state, const
 	static const char *const words[] = { [EFFECT_OK] = "ok", [EFFECT_UNCHANGED] = "unchanged",
 		[EFFECT_FAILED] = "failed" };
 	struct door_letter *l = ctx_letter(cx, LETTER_RECORD);
+	struct value *kept = NULL;
 
 	e->state = state;
-	e->value = value != NULL ? value_copy(&cx->at->memory->arena, value) : VALUE_NULL;
+	e->value = VALUE_NULL;
+	if (value != NULL) {
+		e->value = value_copy(&cx->at->memory->arena, value);
+		kept = arena_alloc(cx->arena, sizeof(*kept)); /* the letter is read after the caller has gone on */
+		*kept = e->value;
+	}
 	l->rec = (struct record){ .type = state == EFFECT_UNKNOWN ? REC_UNKNOWN : REC_SETTLED, .step = cx->at->path,
 		.effect = e->number, .verb = state == EFFECT_UNCHANGED ? e->verb : NULL,
 		.ref = state == EFFECT_UNCHANGED ? e->ref : NULL, .occ = state == EFFECT_UNCHANGED ? e->occ : 0,
-		.status = state == EFFECT_UNKNOWN ? NULL : words[state], .value = value,
+		.status = state == EFFECT_UNKNOWN ? NULL : words[state], .value = kept,
 		.msg = msg != NULL && msg[0] != '\0' ? arena_strdup(cx->arena, msg) : NULL };
 	ctx_post(cx, l, false);
 	FAULT("effect.settled");

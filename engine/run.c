@@ -66,9 +66,16 @@ restore(struct coord *c)
 	}
 	if (!reopen)
 		return;
+	c->reopened = true;
 	coord_record(c, &(struct record){ .type = REC_REOPEN }, true);
-	for (uint32_t i = c->plan->nmain; i < c->plan->nsteps; i++)
-		coord_record(c, &(struct record){ .type = REC_REOPEN, .step = c->plan->steps[i].id }, true);
+	for (uint32_t i = 0; i < c->plan->nsteps; i++) {
+		const struct step *s = &c->plan->steps[i];
+		const struct hist_step *hs = history_step(h, s->id);
+
+		if (hs != NULL && (s->finally || hs->status == STEP_FAILED || hs->status == STEP_BLOCKED))
+			coord_record(c, &(struct record){ .type = REC_REOPEN, .step = s->id,
+				.kind = s->finally ? "finally" : NULL }, true);
+	}
 }
 
 static bool
@@ -175,6 +182,7 @@ next_phase(struct coord *c)
 				return true; /* steps were left out: nothing closes */
 		c->phase = PHASE_FINALLY;
 		c->stopping = false;
+		c->ready.n = c->timers.n = 0; /* what a failure kept from starting stays pending */
 		for (uint32_t i = c->plan->nmain; i < c->plan->nsteps; i++)
 			if (c->live[i].blocked == 0)
 				coord_ready(c, i);

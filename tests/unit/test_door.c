@@ -24,7 +24,7 @@
 
 static char dir[64];          /* of this test: state and world */
 static const char *die_at;    /* "before" or "after" the write with this count */
-static int die_count;
+static int die_count, count;
 static bool lose_reply;       /* the write happens, its reply does not come back */
 
 struct world {
@@ -80,7 +80,6 @@ world_read(struct opctx *op, void *conn, const char *path, struct value *ret, st
 static int
 world_write(struct opctx *op, void *conn, const struct effect *f, const char *nonce, struct reply *ret, struct err *err)
 {
-	static int count;
 	const struct world *w = conn;
 	char line[200];
 	int fd;
@@ -247,16 +246,16 @@ go(const char *yaml, enum run_mode mode, bool resume, const char *events)
 	return result.code;
 }
 
-/* The same in a child that dies at the count-th write. */
+/* The same in a child that dies at the nth write. */
 static void
-crash(const char *yaml, const char *where, int count)
+crash(const char *yaml, const char *where, int nth)
 {
 	int status;
 	const pid_t pid = fork();
 
 	if (pid == 0) {
 		die_at = where;
-		die_count = count;
+		die_count = nth;
 		(void)go(yaml, MODE_RUN, false, NULL);
 		_exit(0);
 	}
@@ -269,7 +268,7 @@ setup(void **state)
 {
 	(void)state;
 	(void)snprintf(dir, sizeof(dir), "/tmp/wherry-door.XXXXXX");
-	die_count = 0;
+	die_count = count = 0;
 	lose_reply = false;
 	return mkdtemp(dir) != NULL ? 0 : -1;
 }

@@ -213,6 +213,7 @@ coord_commit(struct coord *c)
 		free(c->ended[i].next);
 	}
 	/* what telling has ended (blocked steps) is staged now, and told after the next sync */
-	memmove(c->ended, c->ended + told, (c->nended - told) * sizeof(*c->ended));
+	if (told > 0 && c->nended > told)
+		memmove(c->ended, c->ended + told, (c->nended - told) * sizeof(*c->ended));
 	c->nended -= told;
 }

@@ -110,6 +110,4 @@ void coord_print_ready(struct coord *);
 /* An event with step, type, index and wall clock filled. */
 struct event coord_event(const struct coord *, enum event_kind, uint32_t step);
 
-bool history_in_doubt(const struct hist_step *);
-
 #endif

@@ -122,8 +122,6 @@ doubt_torn(struct coord *c)
 {
 	unsigned left = c->o->jobs;
 
-	coord_record(c, &(struct record){ .type = REC_TAIL, .file = c->o->torn,
-		.msg = "the last batch was torn and has been put aside" }, true);
 	for (uint32_t i = 0; i < c->plan->nmain && left > 0; i++) {
 		struct live *l = &c->live[i];
 
@@ -445,7 +443,7 @@ run_execute(const struct run_options *o, struct run_result *ret, struct err *err
 		goto out;
 	count_needs(&c);
 	c.phase = c.unsettled > 0 ? PHASE_SETTLE : PHASE_MAIN;
-	if (o->torn != NULL)
+	if (o->torn)
 		doubt_torn(&c);
 	if (o->abort)
 		c.stopping = true;

@@ -18,7 +18,7 @@ struct run_options {
 	const struct value *params;      /* resolved, with secrets */
 	struct journal *journal;         /* NULL in a dry-run */
 	const struct history *history;   /* of a resume, else NULL */
-	const char *torn;                /* where journal_open put a torn tail, or NULL */
+	bool torn;                       /* a torn tail was put aside and no resume has taken it up: journal_info.torn */
 	struct report *report;
 	struct selection selection;
 	unsigned jobs;                   /* worker threads, at least 1 */

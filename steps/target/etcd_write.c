@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "step.h"
+#include "target.h"
 #include "steps/target/etcd_paths.h"
 
 /* An effect, taken apart. */

@@ -100,8 +100,8 @@ void coord_ready(struct coord *, uint32_t step);
 void coord_pause(struct coord *, const char *step, const struct err *);
 /* letters.c: messages of one turn. */
 void coord_letters(struct coord *);
-/* Stage a record; trouble breaks the run. */
-void coord_record(struct coord *, const struct record *, bool wait_for_sync);
+/* Stage a record. -1: it (or its large values) could not be kept, and the run pauses. */
+int coord_record(struct coord *, const struct record *, bool wait_for_sync);
 /* Sync what is staged, then let through and tell. */
 void coord_commit(struct coord *);
 /* dryrun.c */

@@ -70,7 +70,8 @@ door_intent(struct step_ctx *cx, struct memo *e, const struct effect *f, const c
 	value_digest(&f->body, cx->at->shared->key, digest);
 	l->rec = (struct record){ .type = REC_INTENT, .step = cx->at->path, .attempt = cx->at->number, .effect = e->number,
 		.occ = e->occ, .verb = e->verb, .ref = e->ref, .class = class, .says = f->says,
-		.digest = arena_strndup(cx->arena, digest, 32), .nonce = e->nonce, .before = before, .body = &f->body };
+		.digest = arena_strndup(cx->arena, digest, 32), .nonce = e->nonce, .before = before, .body = &f->body,
+		.apart = f->on.target->type->sensitive };
 	if (ctx_ask(cx, l, err) < 0)
 		return -1;
 	e->state = EFFECT_BEGUN;
@@ -81,7 +82,8 @@ door_intent(struct step_ctx *cx, struct memo *e, const struct effect *f, const c
 }
 
 void
-door_settled(struct step_ctx *cx, struct memo *e, enum effect_state state, const struct value *value, const char *msg)
+door_settled(struct step_ctx *cx, const struct target *on, struct memo *e, enum effect_state state,
+	     const struct value *value, const char *msg)
 {
 	static const char *const words[] = { [EFFECT_OK] = "ok", [EFFECT_UNCHANGED] = "unchanged",
 		[EFFECT_FAILED] = "failed" };
@@ -98,7 +100,7 @@ door_settled(struct step_ctx *cx, struct memo *e, enum effect_state state, const
 	l->rec = (struct record){ .type = state == EFFECT_UNKNOWN ? REC_UNKNOWN : REC_SETTLED, .step = cx->at->path,
 		.effect = e->number, .verb = state == EFFECT_UNCHANGED ? e->verb : NULL,
 		.ref = state == EFFECT_UNCHANGED ? e->ref : NULL, .occ = state == EFFECT_UNCHANGED ? e->occ : 0,
-		.status = state == EFFECT_UNKNOWN ? NULL : words[state], .value = kept,
+		.status = state == EFFECT_UNKNOWN ? NULL : words[state], .value = kept, .apart = on->type->sensitive,
 		.msg = msg != NULL && msg[0] != '\0' ? arena_strdup(cx->arena, msg) : NULL };
 	ctx_post(cx, l, false);
 	FAULT("effect.settled");
@@ -121,7 +123,7 @@ settle_done_by_us(struct step_ctx *cx, struct memo *e, const struct effect *f, s
 	if (type->image != NULL ? type->image(&cx->op, f->on.target->conn, f, ret, err) < 0
 				: type->read != NULL && type->read(&cx->op, f->on.target->conn, f->on.path, ret, err) < 0)
 		return -1;
-	door_settled(cx, e, EFFECT_OK, ret, "found done after an interruption");
+	door_settled(cx, f->on.target, e, EFFECT_OK, ret, "found done after an interruption");
 	return 0;
 }
 
@@ -170,19 +172,19 @@ perform(struct step_ctx *cx, struct memo *e, const struct effect *f, struct valu
 	while (rc < 0 && ctx_wait_away(cx, f->on.target, &tries, err));
 	FAULT("effect.replied");
 	if (rc == 0 && (f->accept == NULL || f->accept(&reply, f, err) == 0)) {
-		door_settled(cx, e, EFFECT_OK, &reply.value, NULL);
+		door_settled(cx, f->on.target, e, EFFECT_OK, &reply.value, NULL);
 		*ret = reply.value;
 		return 0;
 	}
 	if (rc == 0) {
-		door_settled(cx, e, EFFECT_FAILED, &reply.value, err->msg);
+		door_settled(cx, f->on.target, e, EFFECT_FAILED, &reply.value, err->msg);
 		return -1;
 	}
 	if (err->kind != ERR_UNKNOWN) {
-		door_settled(cx, e, EFFECT_FAILED, NULL, err->msg);
+		door_settled(cx, f->on.target, e, EFFECT_FAILED, NULL, err->msg);
 		return -1;
 	}
-	door_settled(cx, e, EFFECT_UNKNOWN, NULL, err->msg);
+	door_settled(cx, f->on.target, e, EFFECT_UNKNOWN, NULL, err->msg);
 	lost = *err;
 	if (f->class == EFFECT_IDEMPOTENT) {
 		err->retryable = true;
@@ -234,7 +236,7 @@ run_effect(struct step_ctx *cx, const struct effect *f, struct value *ret, struc
 		return -1;
 	if (type->same != NULL && type->same(f, &before)) {
 		cx->at->any_effect = true;
-		door_settled(cx, e, EFFECT_UNCHANGED, &before, NULL);
+		door_settled(cx, f->on.target, e, EFFECT_UNCHANGED, &before, NULL);
 		*ret = before;
 		return 0;
 	}

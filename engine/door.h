@@ -11,7 +11,8 @@ struct memo *door_memo(struct step_ctx *, const char *verb, const char *ref);
 int door_intent(struct step_ctx *, struct memo *, const struct effect *, const char *class, const struct value *before,
 		struct err *);
 /* Record how it ended (EFFECT_OK, _UNCHANGED, _FAILED, _UNKNOWN); durable with the step's completion at the latest. */
-void door_settled(struct step_ctx *, struct memo *, enum effect_state, const struct value *value, const char *msg);
+void door_settled(struct step_ctx *, const struct target *on, struct memo *, enum effect_state, const struct value *value,
+		  const char *msg);
 /* ERR_IN_DOUBT naming the effect, why, and the command that resolves it; always -1. */
 int door_in_doubt(struct step_ctx *, const struct memo *, const char *why, struct err *);
 const char *effect_class_name(enum effect_class);

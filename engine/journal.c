@@ -196,16 +196,17 @@ add_frame(struct journal *j)
 	return &j->frames[j->nframes++];
 }
 
-/* Put a large value into a file of its own; the record then names the file instead. */
+/* Put a value of more than `over` bytes into a file of its own; the record then names the file instead. */
 static int
-move_out(struct journal *j, const struct value **v, const char **file, char sha256[SHA256_HEX], struct err *err)
+move_out(struct journal *j, size_t over, const struct value **v, const char **file, char sha256[SHA256_HEX],
+	 struct err *err)
 {
 	struct buf bytes = BUF_INIT(0);
 	int rc = 0;
 
 	if (*v != NULL)
 		value_write(&bytes, *v);
-	if (bytes.len > JOURNAL_INLINE_MAX) {
+	if (bytes.len > over) {
 		rc = store_put(j->folder, &bytes, sha256, err);
 		*v = NULL;
 		*file = sha256;
@@ -219,16 +220,18 @@ static int
 write_line(struct journal *j, struct frame *f, const struct record *rec, struct err *err)
 {
 	char value[SHA256_HEX], before[SHA256_HEX], body[SHA256_HEX];
-	size_t from = f->buf.len;
+	const size_t from = f->buf.len, over = rec->apart ? sizeof("null") - 1 : JOURNAL_INLINE_MAX;
 	struct record r = *rec;
 
-	record_write(&f->buf, &r);
-	if (f->buf.len - from <= JOURNAL_INLINE_MAX)
-		return 0;
-	f->buf.len = from;
-	if (move_out(j, &r.value, &r.value_file, value, err) < 0 ||
-	    move_out(j, &r.before, &r.before_file, before, err) < 0 ||
-	    move_out(j, &r.body, &r.body_file, body, err) < 0)
+	if (!r.apart) {
+		record_write(&f->buf, &r);
+		if (f->buf.len - from <= JOURNAL_INLINE_MAX)
+			return 0;
+		f->buf.len = from;
+	}
+	if (move_out(j, over, &r.value, &r.value_file, value, err) < 0 ||
+	    move_out(j, over, &r.before, &r.before_file, before, err) < 0 ||
+	    move_out(j, over, &r.body, &r.body_file, body, err) < 0)
 		return -1;
 	record_write(&f->buf, &r);
 	if (f->buf.len - from <= BATCH_BODY_MAX)

@@ -19,22 +19,31 @@ open_gate(struct door_letter *l, int rc, const struct err *err)
 	gate_open(l->gate);
 }
 
-void
+int
 coord_record(struct coord *c, const struct record *r, bool wait_for_sync)
 {
 	struct record stamped = *r;
 	struct err err = ERR_INIT;
 
 	c->commit = c->commit || wait_for_sync;
-	if (c->o->journal == NULL || c->broken)
-		return;
+	if (c->o->journal == NULL)
+		return 0;
+	if (c->broken)
+		return -1;
 	if (!wait_for_sync && c->flush_at == NEVER)
 		c->flush_at = clock_now() + FLUSH_AFTER;
 	stamped.wall = clock_wall_ms();
-	if (journal_add(c->o->journal, &stamped, &err) < 0) {
+	if (journal_add(c->o->journal, &stamped, &err) == 0)
+		return 0;
+	coord_pause(c, r->step, &err);
+	if (r->type == REC_INTENT)
+		return -1;
+	/* a full disk takes no file for a large value, but what happened has its room: keep that at least */
+	stamped.value = stamped.before = stamped.body = NULL;
+	stamped.msg = "its value is lost: there was no room on the disk to keep it";
+	if (journal_add(c->o->journal, &stamped, &err) < 0)
 		c->broken = true;
-		coord_pause(c, r->step, &err);
-	}
+	return -1;
 }
 
 static void
@@ -49,7 +58,10 @@ intent(struct coord *c, struct door_letter *l)
 		open_gate(l, -1, c->broken ? &c->reason : &err);
 		return;
 	}
-	coord_record(c, &l->rec, true);
+	if (coord_record(c, &l->rec, true) < 0) {
+		open_gate(l, -1, &c->reason);
+		return;
+	}
 	c->live[l->at->step].maybe++;
 	e.ref = l->rec.ref;
 	e.verb = l->rec.verb;

@@ -41,6 +41,7 @@ struct record {
 	uint64_t done, total, ns;
 	const struct value *value;   /* identity, reply, outputs, params … as the type says; NULL absent */
 	const struct value *before;  /* pre-image */
+	bool apart;                  /* not written: its values go to files of their own, whatever their size */
 	const struct value *body;    /* effect body (secrets as tags) */
 	const char *value_file, *before_file, *body_file; /* SHA-256 of a value too large to be inline; journal*.c only */
 };

@@ -237,7 +237,7 @@ step_stream_close(struct step_ctx *cx, struct stream *s, bool ok, const struct v
 	if (s->conn_bulk != NULL)
 		s->bulk.on->type->bulk_close(s->conn_bulk);
 	if (ok && s->conn_bulk != NULL)
-		door_settled(cx, s->memo, EFFECT_OK, result, NULL);
+		door_settled(cx, s->bulk.on, s->memo, EFFECT_OK, result, NULL);
 	else if (ok)
 		ret = announce(cx, s, err);
 	for (unsigned i = 0; i < s->samples; i++)

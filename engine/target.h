@@ -135,6 +135,7 @@ struct target_type {
 	const struct field *fields; /* connection fields, as plan targets name them */
 	size_t args_size;
 	bool local;                 /* needs no declaration in a plan: process, file */
+	bool sensitive;             /* what it holds may be secret: images and bodies never stand in the journal itself */
 
 	/* Connect lazily; the conn is used by several threads at once and locks for itself. */
 	int (*open)(struct opctx *, const void *args, void **ret_conn, struct err *);

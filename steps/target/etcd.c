@@ -185,7 +185,7 @@ etcd_query_path(struct arena *a, const struct query *q)
 }
 
 const struct target_type etcd_target = {
-	.kind = "etcd",
+	.kind = "etcd", .sensitive = true,
 	.summary = "an etcd cluster, spoken to in native gRPC",
 	.fields = etcd_fields,
 	.args_size = sizeof(struct etcd_args),

@@ -232,6 +232,7 @@ static const struct field no_fields[] = { { 0 } };
 
 const struct target_type file_target = {
 	.kind = "file",
+	.sensitive = true,
 	.summary = "files on this machine",
 	.fields = no_fields,
 	.local = true,

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Fuzz target: a plan file. The first byte chooses where it goes: a plan with a small registry, its problems shown and
+ * its parameters resolved from defaults; or a file of parameters. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "graph.h"
+#include "plan.h"
+#include "tests/unit/fake_registry.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* What must hold for every plan that is accepted. */
+static void
+check_plan(const struct plan *plan)
+{
+	struct graph graph;
+
+	if (plan->nmain == 0 || plan->nmain > plan->nsteps || plan->name == NULL)
+		abort();
+	for (uint32_t i = 0; i < plan->nsteps; i++) {
+		const struct step *s = &plan->steps[i];
+
+		if (s->type == NULL || s->policy == NULL || s->finally != (i >= plan->nmain) ||
+		    plan_find(plan, s->id, strlen(s->id)) != i)
+			abort();
+		for (uint32_t k = 0; k < s->need_count; k++)
+			if (plan->needs[s->need_first + k].to >= plan->nsteps || plan->needs[s->need_first + k].to == i)
+				abort();
+	}
+	graph_init(&graph, plan);
+	graph_done(&graph);
+}
+
+static void
+resolve(const struct plan *plan, struct problems *problems)
+{
+	const struct param_source from = { 0 };
+	struct arena a = ARENA_INIT;
+	struct value v;
+
+	(void)params_resolve(plan, &from, &a, &v, problems);
+	arena_done(&a);
+}
+
+static void
+read_values(const char *text, size_t len, struct problems *problems)
+{
+	struct arena a = ARENA_INIT;
+	struct buf shown = BUF_INIT(0);
+	struct node root, copy;
+	struct value v;
+
+	if (yaml_parse(&a, "fuzz", text, len, NULL, NULL, &root, problems) == 0) {
+		copy = node_copy(&a, &root);
+		v = node_value(&a, &copy);
+		value_show(&shown, &v);
+	}
+	buf_done(&shown);
+	arena_done(&a);
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct problems problems = PROBLEMS_INIT;
+	struct buf shown = BUF_INIT(0);
+	struct plan *plan = NULL;
+	const char *text = (const char *)data + 1;
+
+	if (size == 0)
+		return 0;
+	if (data[0] == 'v') {
+		read_values(text, size - 1, &problems);
+	} else {
+		plan = plan_load(&fake_registry, "fuzz", text, size - 1, &problems);
+		if ((plan == NULL) != (problems.n > 0))
+			abort();
+	}
+	if (plan != NULL) {
+		check_plan(plan);
+		resolve(plan, &problems);
+	}
+	problems_sort(&problems);
+	problems_show(&problems, &shown, text, size - 1);
+	buf_done(&shown);
+	problems_done(&problems);
+	plan_free(plan);
+	return 0;
+}

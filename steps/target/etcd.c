@@ -160,7 +160,6 @@ etcd_read(struct opctx *cx, void *conn, const char *path, struct value *ret, str
 		*ret = VALUE_NULL;
 		return 0;
 	case ETCD_PATH_MARKERS:
-	case ETCD_PATH_IN:
 		break;
 	}
 	return err_set(err, ERR_PLAN, "'%s' cannot be read", path);
@@ -185,7 +184,8 @@ etcd_query_path(struct arena *a, const struct query *q)
 }
 
 const struct target_type etcd_target = {
-	.kind = "etcd", .sensitive = true,
+	.kind = "etcd",
+	.sensitive = true,
 	.summary = "an etcd cluster, spoken to in native gRPC",
 	.fields = etcd_fields,
 	.args_size = sizeof(struct etcd_args),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Owns the policy of a call: which failure is definite, which one is tried again, where and until when. A read moves on
- * to the next endpoint until the deadline; a write is sent at most once, unless the server says that it did nothing. */
+/* Owns the policy of a call: which failure is definite, which one is tried again, and where. A read moves on to the next
+ * endpoint, for a few rounds over all of them; then the cluster is away, and waiting for it is the door's, which shows
+ * it. A write is sent at most once, unless the server says that it did nothing. */
 #include "steps/target/etcd_conn.h"
 
 #include <poll.h>
@@ -16,6 +17,8 @@
 #define ONLY_LIMIT (5 * NS_PER_S)
 #define WAIT_FIRST (100 * NS_PER_MS)
 #define WAIT_MAX (2 * NS_PER_S)
+#define ROUNDS 3
+#define ROUNDS_LIMIT (5 * NS_PER_S) /* no new round after this long */
 
 /* What a status means for the call that got it. */
 enum verdict {
@@ -208,22 +211,17 @@ attempt(struct opctx *cx, struct etcd_conn *c, const struct etcd_call *call, siz
 
 /* What a call has met so far. */
 struct course {
-	unsigned failed, refused; /* attempts in this round over the endpoints */
-	int64_t wait;
-	bool authenticated, noted;
-	char last[600];           /* "host:port: why" of the last failure */
+	unsigned failed, refused, rounds; /* failed and refused: attempts in this round over the endpoints */
+	int64_t since, wait;
+	bool authenticated;
+	char last[600];                   /* "host:port: why" of the last failure */
 };
 
-/* All endpoints have failed: wait a little before the next round. */
 static void
-wait_round(struct opctx *cx, struct course *w)
+pause_call(struct opctx *cx, struct course *w)
 {
-	if (cx->note != NULL && !w->noted)
-		cx->note(cx, arena_printf(cx->arena, "waiting for etcd: %s", w->last));
-	w->noted = true;
 	etcd_sleep(cx, w->wait);
 	w->wait = w->wait * 2 < WAIT_MAX ? w->wait * 2 : WAIT_MAX;
-	w->failed = w->refused = 0;
 }
 
 static int
@@ -254,8 +252,12 @@ after_silence(struct opctx *cx, struct etcd_conn *c, const struct etcd_call *cal
 	w->refused += a->fate == GRPC_REFUSED;
 	if (w->refused == c->n)
 		return unreachable(c, w, true, false, err);
-	if (w->failed >= c->n)
-		wait_round(cx, w);
+	if (w->failed < c->n)
+		return 0;
+	if (++w->rounds == ROUNDS || clock_now() - w->since > ROUNDS_LIMIT)
+		return unreachable(c, w, true, true, err);
+	w->failed = w->refused = 0;
+	pause_call(cx, w);
 	return 0;
 }
 
@@ -275,8 +277,7 @@ after_answer(struct opctx *cx, struct etcd_conn *c, const struct etcd_call *call
 		return 0;
 	case VERDICT_BUSY:
 		(void)snprintf(w->last, sizeof(w->last), "%s: %s", c->peers[endpoint].name, a->why);
-		etcd_sleep(cx, w->wait);
-		w->wait = w->wait * 2 < WAIT_MAX ? w->wait * 2 : WAIT_MAX;
+		pause_call(cx, w);
 		return 0;
 	case VERDICT_DEFINITE:
 		return etcd_conn_refusal(c, endpoint, a, err);
@@ -291,7 +292,7 @@ after_answer(struct opctx *cx, struct etcd_conn *c, const struct etcd_call *call
 int
 etcd_call(struct opctx *cx, struct etcd_conn *c, struct etcd_call *call, struct err *err)
 {
-	struct course w = { .wait = WAIT_FIRST };
+	struct course w = { .since = clock_now(), .wait = WAIT_FIRST };
 	struct grpc_answer a = { 0 };
 	size_t endpoint = call->only - 1;
 	char *token;

@@ -27,7 +27,7 @@ const char *etcd_conn_name(const struct etcd_conn *c, size_t endpoint);
 const char *etcd_conn_names(const struct etcd_conn *c);
 
 enum etcd_call_kind {
-	ETCD_READ,    /* asked again on other endpoints until the deadline */
+	ETCD_READ,    /* asked again on other endpoints, for a few rounds */
 	ETCD_WRITE,   /* sent once, on a connection of its own: libcurl itself re-sends on a reused one */
 	ETCD_GUARDED, /* a write that carries its own proof against being applied twice: any connection does */
 };

@@ -57,15 +57,15 @@ with_key(struct arena *a, const char *what, struct bytes key)
 }
 
 const char *
-etcd_path_key(struct arena *a, struct bytes key)
+etcd_escape(struct arena *a, struct bytes key)
 {
-	return with_key(a, "key/", key);
+	return with_key(a, "", key);
 }
 
 const char *
-etcd_path_in(struct arena *a, struct bytes key)
+etcd_path_key(struct arena *a, struct bytes key)
 {
-	return with_key(a, "in/", key);
+	return with_key(a, "key/", key);
 }
 
 const char *
@@ -142,7 +142,7 @@ parse(struct arena *a, const char *path, struct etcd_path *ret)
 	static const struct {
 		const char *word;
 		enum etcd_path_kind kind;
-	} with_keys[] = { { "key/", ETCD_PATH_KEY }, { "in/", ETCD_PATH_IN }, { "markers/", ETCD_PATH_MARKERS } },
+	} with_keys[] = { { "key/", ETCD_PATH_KEY }, { "markers/", ETCD_PATH_MARKERS } },
 	  fixed[] = { { "status", ETCD_PATH_STATUS }, { "alarms", ETCD_PATH_ALARMS }, { "history", ETCD_PATH_HISTORY } };
 	size_t n;
 
@@ -198,23 +198,21 @@ overlap(const struct etcd_path *a, const struct etcd_path *b)
 }
 
 bool
-etcd_path_covers(const char *unknowable, const char *path)
+etcd_path_covers(const char *wide, const char *path)
 {
 	struct arena a = ARENA_INIT;
-	struct etcd_path u, p;
+	struct etcd_path w, p;
 	struct err err;
-	bool covers = false;
+	bool covers;
 
-	if (etcd_path_parse(&a, unknowable, &u, &err) < 0 || etcd_path_parse(&a, path, &p, &err) < 0)
+	if (etcd_path_parse(&a, wide, &w, &err) < 0 || etcd_path_parse(&a, path, &p, &err) < 0)
 		covers = true; /* better unknown than wrong */
-	else if (u.kind == ETCD_PATH_RANGE && p.kind == ETCD_PATH_RANGE)
-		covers = overlap(&u, &p);
-	else if (u.kind == ETCD_PATH_RANGE && p.kind == ETCD_PATH_KEY)
-		covers = etcd_range_holds(u.key, u.end, p.key);
-	else if (u.kind == ETCD_PATH_IN && p.kind == ETCD_PATH_RANGE)
-		covers = etcd_range_holds(p.key, p.end, u.key);
+	else if (w.kind == ETCD_PATH_RANGE && p.kind == ETCD_PATH_RANGE)
+		covers = overlap(&w, &p);
+	else if (w.kind == ETCD_PATH_RANGE && p.kind == ETCD_PATH_KEY)
+		covers = etcd_range_holds(w.key, w.end, p.key);
 	else
-		covers = strcmp(unknowable, path) == 0;
+		covers = strcmp(wide, path) == 0;
 	arena_done(&a);
 	return covers;
 }

@@ -12,7 +12,6 @@
  *   alarms          [{member_id, alarm}]
  *   history         reads as null; only written to (compact)
  *   markers/PREFIX  the claims and cursors under a marker prefix; only written to (release-bulk)
- *   in/KEY          never read or written: what an effect on KEY makes unknowable, every range that holds it
  *
  * Effects: verb, path, body -> reply.
  *   put           key/KEY           {value, lease?, guard?} -> the key's map without header_revision (its image)
@@ -39,7 +38,6 @@ enum etcd_path_kind {
 	ETCD_PATH_ALARMS,
 	ETCD_PATH_HISTORY,
 	ETCD_PATH_MARKERS,
-	ETCD_PATH_IN,
 };
 
 struct etcd_path {
@@ -48,19 +46,20 @@ struct etcd_path {
 	int64_t lease;
 };
 
+/* Percent-encoded as in a path. */
+const char *etcd_escape(struct arena *a, struct bytes key);
 const char *etcd_path_key(struct arena *a, struct bytes key);
 /* [from, to); to empty: the path of the key. */
 const char *etcd_path_range(struct arena *a, struct bytes from, struct bytes to);
 const char *etcd_path_lease(struct arena *a, int64_t id);
 const char *etcd_path_markers(struct arena *a, const char *marker_prefix);
-const char *etcd_path_in(struct arena *a, struct bytes key);
 /* Take a path apart; -1 (ERR_PLAN) for one that is malformed. */
 int etcd_path_parse(struct arena *a, const char *path, struct etcd_path *ret, struct err *err);
 /* The end of the range of all keys with this prefix: "\0" for the empty prefix and for one of 0xff only. */
 struct bytes etcd_prefix_end(struct arena *a, struct bytes prefix);
 /* Is key in [from, to)? */
 bool etcd_range_holds(struct bytes from, struct bytes to, struct bytes key);
-/* Does what an earlier effect made unknowable (its path) cover this path? */
-bool etcd_path_covers(const char *unknowable, const char *path);
+/* Is the object of path, or a part of it, in the object of wide? */
+bool etcd_path_covers(const char *wide, const char *path);
 
 #endif

@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "target.h"
 #include "steps/target/etcd_paths.h"
 
 /* An effect, taken apart. */
@@ -289,19 +288,14 @@ int
 etcd_predict(struct opctx *cx, void *conn, const struct effect *e, const struct value *before, struct prediction *ret,
 	     struct err *err)
 {
-	const char **unknowable = arena_array(cx->arena, 2, sizeof(*unknowable));
 	struct ask s;
 
 	(void)conn;
 	if (parse_effect(cx->arena, e, &s, err) < 0)
 		return -1;
-	*ret = (struct prediction){ .confidence = CONF_PREDICTED, .after = VALUE_NULL, .unknowable = unknowable };
+	*ret = (struct prediction){ .confidence = CONF_PREDICTED, .after = VALUE_NULL };
 	if ((s.what == DO_PUT || s.what == DO_DELETE) && guard_holds(&s, before) == 0)
 		return guard_failed(cx->arena, &s, before, err);
-	if (s.path.kind == ETCD_PATH_KEY)
-		unknowable[0] = etcd_path_in(cx->arena, s.path.key);
-	else if (s.path.kind == ETCD_PATH_RANGE)
-		unknowable[0] = e->on.path;
 	if (s.what == DO_PUT)
 		ret->after = after_put(cx->arena, &s, before);
 	else if (s.what == DO_DELETE && s.path.kind == ETCD_PATH_RANGE)

@@ -4,6 +4,7 @@
  * - Before 8.0 a prior-knowledge plaintext connection is made by the first request and reused with plain HTTP/2 by the
  *   later ones; an answer in HTTP/1 (the connection was gone, and libcurl tried an upgrade) is asked again afresh.
  * - Before 8.14 a wake-up at the end of a download can be lost: large buffer, and polls of at most 5 ms.
+ * - Before 8.14 the answer to a request that is too large for the server is lost, and a bare stream error remains.
  * - A grpc-status outranks libcurl's code; without one, or without one whole message, there was no answer. */
 #include "steps/target/grpc.h"
 
@@ -18,8 +19,9 @@
 #include "base/clock.h"
 
 #define REUSE_FIXED 0x080000  /* prior-knowledge connections can be reused */
-#define WAKEUP_FIXED 0x080e00 /* downloads wake their poll */
+#define WAKEUP_FIXED 0x080e00 /* downloads wake their poll, refusals of large requests are kept */
 #define BUFFER_SIZE (256L << 10)
+#define LARGE_REQUEST (1U << 20)
 #define CONNECT_MS 5000L
 #define POLL_MS 1000
 
@@ -32,6 +34,7 @@ struct grpc_chan {
 	bool tls, used, running;
 	bool reuse_broken, wakeup_broken;
 	struct grpc_reply reply;
+	size_t request_len;
 	int64_t moved;       /* when a byte last went either way */
 	curl_off_t uploaded;
 	char error[CURL_ERROR_SIZE];
@@ -318,6 +321,10 @@ judge(struct grpc_chan *ch, CURLcode code, bool unary, struct grpc_answer *ret)
 	} else if (r->http != 0 && version != CURL_HTTP_VERSION_2_0) {
 		ret->fate = GRPC_REFUSED;
 		(void)snprintf(ret->why, sizeof(ret->why), "it answers HTTP/1 with status %d, not gRPC", r->http);
+	} else if (code == CURLE_HTTP2_STREAM && r->http == 0 && ch->wakeup_broken && ch->request_len > LARGE_REQUEST) {
+		ret->fate = GRPC_ANSWERED;
+		ret->status = GRPC_RESOURCE_EXHAUSTED;
+		(void)snprintf(ret->why, sizeof(ret->why), "the request of %zu bytes is larger than max", ch->request_len);
 	} else if (code != CURLE_OK && r->http == 0) {
 		if (is_tls_refusal(ch, code))
 			ret->fate = GRPC_REFUSED;
@@ -372,6 +379,7 @@ grpc_unary(struct grpc_chan *ch, const struct grpc_call *call, struct grpc_answe
 	bool again;
 
 	do {
+		ch->request_len = call->request->len;
 		curl_easy_setopt(ch->easy, CURLOPT_POSTFIELDS, call->request->p);
 		curl_easy_setopt(ch->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)call->request->len);
 		chan_start(ch, call->method, call->token, call->arena, call->max);

@@ -1,0 +1,29 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0
+# certs.sh DIR: throw-away certificates for tests. ca signs server (127.0.0.1, localhost), misnamed (another name),
+# client (CN tester); other-ca signs other-client. Each is DIR/NAME.crt with DIR/NAME.key.
+set -eu
+
+cd "$1"
+umask 077
+
+authority() {
+	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj "/CN=$1" \
+		-keyout "$1.key" -out "$1.crt" 2>/dev/null
+}
+
+# leaf NAME CA CN SAN DAYS
+leaf() {
+	openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj "/CN=$3" -keyout "$1.key" -out "$1.csr" 2>/dev/null
+	printf 'subjectAltName=%s\nextendedKeyUsage=serverAuth,clientAuth\n' "$4" >"$1.ext"
+	openssl x509 -req -in "$1.csr" -CA "$2.crt" -CAkey "$2.key" -CAcreateserial -days "$5" -extfile "$1.ext" \
+		-out "$1.crt" 2>/dev/null
+	rm "$1.csr" "$1.ext"
+}
+
+authority ca
+authority other-ca
+leaf server ca server IP:127.0.0.1,DNS:localhost 2
+leaf misnamed ca misnamed DNS:elsewhere.example 2
+leaf client ca tester DNS:tester 2
+leaf other-client other-ca tester DNS:tester 2

@@ -32,6 +32,7 @@ static const struct step_type *const step_list_all[] = {
 static const struct target_type *const target_list_all[] = {
 	&process_target,
 	&file_target,
+	&etcd_target,
 	NULL,
 };
 

@@ -50,12 +50,15 @@ int etcd_bulk_put(struct opctx *cx, void *bulk, unsigned lane, const struct batc
 		  int64_t *ret_revision, struct err *err);
 void etcd_bulk_close(void *bulk);
 
-/* etcd_claim.c */
-/* Take or renew this run's claim on prefix; its mod_revision is the fence that every later transaction compares. */
-int etcd_claim_take(struct opctx *cx, struct etcd_conn *c, const struct bulk *b, const char *nonce,
-		    struct bytes *ret_key, int64_t *ret_fence, struct err *err);
-/* ERR_REFUSED: the claim (null page: gone) is not what we took. */
-int etcd_claim_lost(struct etcd_conn *c, const struct page *claim, struct err *err);
+/* etcd_claim.c: on the destination, <marker_prefix>claim/<escaped prefix> holds {run, epoch, name, prefix, nonce}. */
+/* Take or renew this run's claim; its mod_revision is the fence that every later transaction compares. */
+int etcd_claim_take(struct opctx *cx, struct etcd_conn *c, const struct bulk *b, const char *nonce, struct bytes key,
+		    int64_t *ret_fence, struct err *err);
+struct bytes etcd_claim_key(struct arena *a, const char *marker_prefix, struct bytes prefix);
+/* ERR_REFUSED: the claim, as it is now, is not the one that we took. */
+int etcd_claim_lost(struct etcd_conn *c, const struct page *now, struct err *err);
+/* "<marker_prefix><run>/<name>/": cursors and markers of this run's bulks of one name. */
+const char *etcd_marker_folder(struct arena *a, const struct opctx *cx, const char *marker_prefix, const char *name);
 int etcd_bulk_release(struct opctx *cx, struct etcd_conn *c, const struct value *body, struct reply *ret, struct err *err);
 int etcd_bulk_image(struct opctx *cx, struct etcd_conn *c, const struct value *body, struct value *ret, struct err *err);
 

@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Owns claims: one key a destination prefix that says which run writes there. Taking one is a single transaction over
+ * all claims, so that two runs cannot both win, whatever their prefixes; renewing it under a new epoch fences out what an
+ * earlier process of the same run still has in flight. Releasing removes claim, cursors and markers. */
+#include "steps/target/etcd.h"
+
+#include <string.h>
+
+#include "base/fault.h"
+#include "base/text.h"
+#include "steps/target/etcd_paths.h"
+
+/* A claim as it stands on the server. */
+struct claim {
+	const char *run, *name;
+	int64_t epoch;
+	struct bytes prefix;
+};
+
+static struct bytes
+text_bytes(const char *s)
+{
+	return (struct bytes){ s, strlen(s) };
+}
+
+struct bytes
+etcd_claim_key(struct arena *a, const char *marker_prefix, struct bytes prefix)
+{
+	return text_bytes(arena_printf(a, "%sclaim/%s", marker_prefix, etcd_escape(a, prefix)));
+}
+
+const char *
+etcd_marker_folder(struct arena *a, const struct opctx *cx, const char *marker_prefix, const char *name)
+{
+	return arena_printf(a, "%s%s/%s/", marker_prefix, cx->run, name);
+}
+
+/* Foreign text inside: escaped before it is shown. */
+static int
+parse_claim(struct arena *a, struct bytes value, struct claim *ret)
+{
+	struct err ignored;
+	struct value v;
+
+	if (value_parse(a, value.p, value.len, &v, &ignored) < 0)
+		return -1;
+	*ret = (struct claim){ .run = value_get_str(&v, "run", NULL), .name = value_get_str(&v, "name", NULL),
+			       .epoch = value_get_int(&v, "epoch", -1), .prefix = etcd_bytes(value_get(&v, "prefix")) };
+	return ret->run != NULL && ret->name != NULL && ret->epoch >= 0 ? 0 : -1;
+}
+
+/* "run 'r1' (process 2)", for messages. */
+static const char *
+holder_text(struct arena *a, const struct claim *k)
+{
+	return arena_printf(a, "run '%s' (process %lld)", text_safe(a, k->run, strlen(k->run), 80), (long long)k->epoch);
+}
+
+static int
+fenced(struct arena *a, struct etcd_conn *c, const struct claim *k, struct err *err)
+{
+	return err_set(err, ERR_REFUSED, "etcd at %s: fenced by %s: a newer process writes there now",
+		       etcd_conn_names(c), holder_text(a, k));
+}
+
+int
+etcd_claim_lost(struct etcd_conn *c, const struct page *now, struct err *err)
+{
+	struct arena a = ARENA_INIT;
+	struct claim k;
+
+	if (now->n == 0)
+		(void)err_set(err, ERR_REFUSED, "etcd at %s: this run's claim is gone", etcd_conn_names(c));
+	else if (parse_claim(&a, now->items[0].value, &k) < 0)
+		(void)err_set(err, ERR_REFUSED, "etcd at %s: this run's claim was overwritten", etcd_conn_names(c));
+	else
+		(void)fenced(&a, c, &k, err);
+	arena_done(&a);
+	return -1;
+}
+
+static bool
+overlap(struct bytes a, struct bytes b)
+{
+	size_t n = a.len < b.len ? a.len : b.len;
+
+	return n == 0 || memcmp(a.p, b.p, n) == 0;
+}
+
+static int
+locked(struct arena *a, struct etcd_conn *c, struct bytes key, const struct claim *k, struct err *err)
+{
+	const char *run = text_safe(a, k->run, strlen(k->run), 60);
+
+	(void)err_set(err, ERR_LOCKED, "'%s' at %s is claimed by %s", text_safe(a, k->prefix.p, k->prefix.len, 200),
+		      etcd_conn_names(c), holder_text(a, k));
+	return err_next(err, "wherry resume %s, or wherry abort %s; where that run is lost: etcdctl del '%s'", run, run,
+			text_safe(a, key.p, key.len, 100));
+}
+
+/* All claims under a marker prefix. */
+static int
+list_claims(struct opctx *cx, struct etcd_conn *c, struct arena *a, const char *marker_prefix, struct page *ret,
+	    struct err *err)
+{
+	struct bytes all = text_bytes(arena_printf(a, "%sclaim/", marker_prefix));
+
+	return etcd_range(cx, c, &(struct etcd_range){ .key = all, .end = etcd_prefix_end(a, all) }, a, ret, err);
+}
+
+/* May we claim prefix under key, given all claims? ret_mod: mod_revision of our own present claim, 0 for none. */
+static int
+judge_claims(struct opctx *cx, struct etcd_conn *c, struct arena *a, const struct page *claims, struct bytes prefix,
+	     struct bytes key, int64_t *ret_mod, struct err *err)
+{
+	struct claim k;
+
+	*ret_mod = 0;
+	for (size_t i = 0; i < claims->n; i++) {
+		const struct item *it = &claims->items[i];
+
+		if (parse_claim(a, it->value, &k) < 0) {
+			(void)err_set(err, ERR_LOCKED, "the claim '%s' at %s cannot be read",
+				      text_safe(a, it->key.p, it->key.len, 200), etcd_conn_names(c));
+			return err_next(err, "when no wherry runs there: etcdctl del '%s'",
+					text_safe(a, it->key.p, it->key.len, 100));
+		}
+		if (strcmp(k.run, cx->run) != 0) {
+			if (overlap(k.prefix, prefix))
+				return locked(a, c, it->key, &k, err);
+		} else if (k.epoch > cx->epoch) {
+			return fenced(a, c, &k, err);
+		} else if (bytes_eq(it->key, key)) {
+			*ret_mod = it->revision;
+		}
+	}
+	return 0;
+}
+
+static void
+claim_value(struct arena *a, struct buf *to, const struct opctx *cx, const struct bulk *b, const char *nonce)
+{
+	struct value prefix = value_strn(arena_strndup(a, b->prefix.p, b->prefix.len), b->prefix.len);
+	struct value v = ETCD_MAP(a, { "epoch", value_int(cx->epoch) }, { "name", value_str(b->name) },
+				  { "nonce", value_str(nonce) }, { "prefix", prefix }, { "run", value_str(cx->run) });
+
+	value_write(to, &v);
+}
+
+/* Put the claim, if no claim has changed since the list. 1: taken, 0: look again, -1: error. */
+static int
+put_claim(struct opctx *cx, struct etcd_conn *c, struct arena *a, const struct bulk *b, const char *nonce,
+	  struct bytes key, const struct page *claims, int64_t mod, int64_t *ret_fence, struct err *err)
+{
+	struct bytes all = text_bytes(arena_printf(a, "%sclaim/", b->marker_prefix));
+	struct buf request = BUF_INIT(0), value = BUF_INIT(0);
+	struct etcd_call call = { .method = ETCD_TXN, .request = &request, .kind = ETCD_GUARDED, .arena = a };
+	struct etcd_txn txn;
+	int rc;
+
+	claim_value(a, &value, cx, b, nonce);
+	grpc_begin(&request);
+	etcd_if_revision(&request, ETCD_MOD_REVISION, key, (struct bytes){ 0 }, ETCD_EQUAL, mod);
+	etcd_if_revision(&request, ETCD_MOD_REVISION, all, etcd_prefix_end(a, all), ETCD_LESS, claims->revision + 1);
+	etcd_op_put(&request, ETCD_THEN, key, (struct bytes){ value.p, value.len }, 0);
+	grpc_end(&request);
+	FAULT("etcd.claim.put");
+	rc = etcd_call(cx, c, &call, err);
+	buf_done(&request);
+	buf_done(&value);
+	if (rc < 0)
+		return err->kind == ERR_UNKNOWN ? 0 : -1;
+	if (etcd_txn_decode(call.reply, &txn) < 0)
+		return etcd_malformed(c, "Txn", err);
+	*ret_fence = txn.header.revision;
+	return txn.succeeded;
+}
+
+int
+etcd_claim_take(struct opctx *cx, struct etcd_conn *c, const struct bulk *b, const char *nonce, struct bytes key,
+		int64_t *ret_fence, struct err *err)
+{
+	struct arena a = ARENA_INIT;
+	struct page claims;
+	int64_t mod;
+	int rc;
+
+	do {
+		arena_reset(&a);
+		rc = -1;
+		if (list_claims(cx, c, &a, b->marker_prefix, &claims, err) == 0 &&
+		    judge_claims(cx, c, &a, &claims, b->prefix, key, &mod, err) == 0)
+			rc = put_claim(cx, c, &a, b, nonce, key, &claims, mod, ret_fence, err);
+	} while (rc == 0);
+	arena_done(&a);
+	return rc < 0 ? -1 : 0;
+}
+
+/* Our own claims of the bulks of one name: 1, 0, or -1 when a newer process of this run holds it. */
+static int
+is_ours(struct opctx *cx, struct etcd_conn *c, struct arena *a, const struct item *it, const char *name, struct err *err)
+{
+	struct claim k;
+
+	if (parse_claim(a, it->value, &k) < 0 || strcmp(k.run, cx->run) != 0 || strcmp(k.name, name) != 0)
+		return 0;
+	return k.epoch > cx->epoch ? fenced(a, c, &k, err) : 1;
+}
+
+/* One transaction. 1: released, 0: a claim has changed meanwhile, -1: error. */
+static int
+release_once(struct opctx *cx, struct etcd_conn *c, struct arena *a, const char *marker_prefix, const char *name,
+	     struct reply *ret, struct err *err)
+{
+	struct bytes folder = text_bytes(etcd_marker_folder(a, cx, marker_prefix, name));
+	struct buf request = BUF_INIT(0);
+	struct etcd_call call = { .method = ETCD_TXN, .request = &request, .kind = ETCD_WRITE, .arena = a };
+	struct page claims;
+	struct etcd_txn txn;
+	int rc = -1, ours;
+
+	grpc_begin(&request);
+	if (list_claims(cx, c, a, marker_prefix, &claims, err) < 0)
+		goto out;
+	for (size_t i = 0; i < claims.n; i++) {
+		const struct item *it = &claims.items[i];
+
+		ours = is_ours(cx, c, a, it, name, err);
+		if (ours < 0)
+			goto out;
+		if (ours == 0)
+			continue;
+		etcd_if_revision(&request, ETCD_MOD_REVISION, it->key, (struct bytes){ 0 }, ETCD_EQUAL, it->revision);
+		etcd_op_delete(&request, ETCD_THEN, it->key, (struct bytes){ 0 });
+	}
+	etcd_op_delete(&request, ETCD_THEN, folder, etcd_prefix_end(a, folder));
+	grpc_end(&request);
+	if (etcd_call(cx, c, &call, err) < 0)
+		goto out;
+	if (etcd_txn_decode(call.reply, &txn) < 0) {
+		(void)err_set(err, ERR_UNKNOWN, "etcd at %s: the reply to a write is malformed", etcd_conn_names(c));
+		goto out;
+	}
+	*ret = (struct reply){ .outcome = OUTCOME_OK };
+	ret->value = ETCD_MAP(cx->arena, { "deleted", value_int(txn.deleted) },
+			      { "revision", value_int(txn.header.revision) });
+	rc = txn.succeeded;
+out:
+	buf_done(&request);
+	return rc;
+}
+
+static int
+body_texts(const struct value *body, const char **ret_marker_prefix, const char **ret_name, struct err *err)
+{
+	*ret_marker_prefix = value_get_str(body, "marker_prefix", NULL);
+	*ret_name = value_get_str(body, "name", NULL);
+	if (*ret_marker_prefix == NULL || **ret_marker_prefix == '\0' || *ret_name == NULL || **ret_name == '\0')
+		return err_set(err, ERR_PLAN, "etcd: release-bulk needs marker_prefix and name");
+	return 0;
+}
+
+int
+etcd_bulk_release(struct opctx *cx, struct etcd_conn *c, const struct value *body, struct reply *ret, struct err *err)
+{
+	const char *marker_prefix, *name;
+	struct arena a = ARENA_INIT;
+	int rc;
+
+	if (body_texts(body, &marker_prefix, &name, err) < 0)
+		return -1;
+	do {
+		arena_reset(&a);
+		rc = release_once(cx, c, &a, marker_prefix, name, ret, err);
+	} while (rc == 0);
+	arena_done(&a);
+	return rc < 0 ? -1 : 0;
+}
+
+int
+etcd_bulk_image(struct opctx *cx, struct etcd_conn *c, const struct value *body, struct value *ret, struct err *err)
+{
+	const char *marker_prefix, *name;
+	struct arena a = ARENA_INIT;
+	struct etcd_range look = { .count_only = true };
+	struct page claims, markers;
+	int64_t n;
+	int ours, rc = -1;
+
+	if (body_texts(body, &marker_prefix, &name, err) < 0 || list_claims(cx, c, &a, marker_prefix, &claims, err) < 0)
+		goto out;
+	look.key = text_bytes(etcd_marker_folder(&a, cx, marker_prefix, name));
+	look.end = etcd_prefix_end(&a, look.key);
+	if (etcd_range(cx, c, &look, &a, &markers, err) < 0)
+		goto out;
+	n = markers.count;
+	for (size_t i = 0; i < claims.n; i++) {
+		ours = is_ours(cx, c, &a, &claims.items[i], name, err);
+		if (ours < 0)
+			goto out;
+		n += ours;
+	}
+	*ret = ETCD_MAP(cx->arena, { "keys", value_int(n) });
+	rc = 0;
+out:
+	arena_done(&a);
+	return rc;
+}

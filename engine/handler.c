@@ -219,6 +219,15 @@ step_list(struct step_ctx *cx, const struct query *q, struct page *ret, struct e
 	return rc;
 }
 
+void
+step_page_keep(struct step_ctx *cx, struct arena *keep)
+{
+	const struct arena page = cx->page;
+
+	cx->page = *keep;
+	*keep = page;
+}
+
 int
 step_sleep(struct step_ctx *cx, int64_t ns, struct err *err)
 {

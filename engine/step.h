@@ -47,6 +47,8 @@ struct step_type {
 int step_read(struct step_ctx *, const struct ref *, const struct value **ret, struct err *);
 /* Read one page. Its memory is freed by the next step_list on the same ctx, unless kept by step_page_keep. */
 int step_list(struct step_ctx *, const struct query *, struct page *ret, struct err *);
+/* Take the memory of the last page: it is in *keep now, and what was there is used for the next one. */
+void step_page_keep(struct step_ctx *, struct arena *keep);
 int step_watch(struct step_ctx *, const struct query *, struct watch **ret, struct err *);
 /* Changes as they come; waits at most wait_ns. ret lives until the next call. */
 int step_watch_next(struct watch *, int64_t wait_ns, struct changes *ret, struct err *);
@@ -60,7 +62,7 @@ int step_effect(struct step_ctx *, const struct effect *, const struct value **r
  * instead. When the stream was settled before (a resume), ret is NULL and ret_result is the recorded result. */
 int step_stream_open(struct step_ctx *, const struct bulk *, struct stream **ret, const struct value **ret_result,
 		     struct err *);
-/* The lane's last cursor (empty: none): where to go on. */
+/* The lane's last cursor (empty: none, or a lazy stream that has not begun): where to go on. */
 int step_stream_cursor(struct step_ctx *, struct stream *, unsigned lane, struct bytes *ret, struct err *);
 /* One guarded transaction; waits for the stream's rate limits and its window of transactions in flight first. */
 int step_stream_put(struct step_ctx *, struct stream *, unsigned lane, const struct batch *, enum put_result *ret,

@@ -18,7 +18,6 @@
 struct stream {
 	struct bulk bulk;
 	struct memo *memo;
-	const char *path;       /* of the destination's range */
 	void *conn_bulk;
 	struct window window;
 	pthread_mutex_t lock;   /* the counts below, in a dry-run */
@@ -30,7 +29,24 @@ struct stream {
 static struct effect
 stream_effect(const struct stream *s)
 {
-	return (struct effect){ .on = { s->bulk.on, s->path }, .verb = s->bulk.verb, .says = s->bulk.says };
+	return (struct effect){ .on = { s->bulk.on, s->bulk.path }, .verb = s->bulk.verb, .says = s->bulk.says };
+}
+
+/* The intent, and then the claim. */
+static int
+begin(struct step_ctx *cx, struct stream *s, struct err *err)
+{
+	const struct target *on = s->bulk.on;
+	const struct effect f = stream_effect(s);
+	unsigned tries = 0;
+	int rc;
+
+	if (door_intent(cx, s->memo, &f, "cursor", NULL, err) < 0)
+		return -1;
+	do
+		rc = on->type->bulk_open(&cx->op, on->conn, &s->bulk, s->memo->nonce, &s->conn_bulk, err);
+	while (rc < 0 && ctx_wait_away(cx, on, &tries, err));
+	return rc;
 }
 
 int
@@ -38,7 +54,6 @@ step_stream_open(struct step_ctx *cx, const struct bulk *b, struct stream **ret,
 		 struct err *err)
 {
 	const struct target_type *type = b->on->type;
-	const struct query range = { .target = b->on, .from = b->prefix };
 	struct stream *s;
 
 	if (type->bulk_open == NULL)
@@ -47,24 +62,16 @@ step_stream_open(struct step_ctx *cx, const struct bulk *b, struct stream **ret,
 		return -1;
 	s = arena_alloc(cx->arena, sizeof(*s));
 	s->bulk = *b;
-	s->path = type->query_path(cx->arena, &range);
 	*ret = NULL;
 	if (cx->at->shared->mode == MODE_RUN) {
 		const struct effect f = stream_effect(s);
-		unsigned tries = 0;
-		int rc;
 
 		s->memo = door_memo(cx, b->verb, ref_text(cx, &f.on));
 		if (s->memo->state == EFFECT_OK || s->memo->state == EFFECT_RESOLVED_DONE) {
 			*ret_result = &s->memo->value;
 			return 0;
 		}
-		if (door_intent(cx, s->memo, &f, "cursor", NULL, err) < 0)
-			return -1;
-		do
-			rc = type->bulk_open(&cx->op, b->on->conn, b, s->memo->nonce, &s->conn_bulk, err);
-		while (rc < 0 && ctx_wait_away(cx, b->on, &tries, err));
-		if (rc < 0)
+		if ((!b->lazy || s->memo->state != EFFECT_FAILED) && begin(cx, s, err) < 0)
 			return -1;
 	}
 	window_init(&s->window, b->window_max, b->rate_ops, b->rate_bytes);
@@ -126,10 +133,23 @@ page_tells(const struct page *p, struct bytes from, struct bytes key)
 	       (!p->more || (p->n > 0 && bytes_cmp(key, p->items[p->n - 1].key) <= 0));
 }
 
+/* The end of the range that holds every key of a batch. */
+static struct bytes
+batch_end(struct arena *a, const struct batch *b)
+{
+	struct bytes last = { 0 };
+
+	for (size_t i = 0; i < b->n; i++)
+		if (bytes_cmp(b->ops[i].key, last) > 0)
+			last = b->ops[i].key;
+	return (struct bytes){ arena_strndup(a, last.p, last.len), last.len + 1 };
+}
+
 static int
 compare_batch(struct step_ctx *cx, struct stream *s, const struct batch *b, struct err *err)
 {
-	struct arena scratch = ARENA_INIT, *keep = cx->op.arena;
+	struct arena scratch = ARENA_INIT, ends = ARENA_INIT, *keep = cx->op.arena;
+	const struct bytes end = batch_end(&ends, b);
 	struct bytes from = { 0 };
 	struct page page = { 0 };
 	size_t at = 0;
@@ -137,7 +157,7 @@ compare_batch(struct step_ctx *cx, struct stream *s, const struct batch *b, stru
 
 	cx->op.arena = &scratch;
 	for (size_t i = 0; i < b->n; i++) {
-		const struct query q = { .target = s->bulk.on, .from = b->ops[i].key, .to = { "", 1 }, .limit = PLAN_PAGE };
+		const struct query q = { .target = s->bulk.on, .from = b->ops[i].key, .to = end, .limit = PLAN_PAGE };
 
 		if (!page_tells(&page, from, b->ops[i].key)) {
 			arena_reset(&scratch);
@@ -158,6 +178,7 @@ compare_batch(struct step_ctx *cx, struct stream *s, const struct batch *b, stru
 out:
 	cx->op.arena = keep;
 	arena_done(&scratch);
+	arena_done(&ends);
 	return ret;
 }
 
@@ -192,11 +213,29 @@ step_stream_put(struct step_ctx *cx, struct stream *s, unsigned lane, const stru
 {
 	if (ctx_check(cx, err) < 0)
 		return -1;
+	if (s->memo != NULL && s->conn_bulk == NULL && begin(cx, s, err) < 0)
+		return -1;
 	if (s->conn_bulk != NULL)
 		return put_batch(cx, s, lane, b, ret, ret_revision, err);
 	*ret = PUT_DONE;
 	*ret_revision = 0;
 	return compare_batch(cx, s, b, err);
+}
+
+/* What the stream makes unknowable: its range, and what its handler names. */
+static const char **
+unknowable_paths(struct step_ctx *cx, const struct stream *s)
+{
+	size_t n = 0;
+	const char **paths;
+
+	while (s->bulk.unknowable != NULL && s->bulk.unknowable[n] != NULL)
+		n++;
+	paths = arena_array(cx->arena, n + 2, sizeof(*paths));
+	paths[0] = s->bulk.path;
+	if (n > 0)
+		memcpy(paths + 1, s->bulk.unknowable, n * sizeof(*paths));
+	return paths;
 }
 
 /* The dry-run's line for the whole stream. */
@@ -205,12 +244,11 @@ announce(struct step_ctx *cx, struct stream *s, struct err *err)
 {
 	const struct effect f = stream_effect(s);
 	const struct value unknown = value_unknown("an earlier step writes this range");
-	const char *paths[] = { s->path, NULL };
 	struct buf diff = BUF_INIT(1 << 16);
 	struct door_letter *l = ctx_letter(cx, LETTER_ACTION);
 	char size[32];
 
-	buf_printf(&diff, "+ %llu new, ~ %llu changed, - %llu removed, = %llu equal keys; %s in %llu transactions\n",
+	buf_printf(&diff, "+ %llu new, ~ %llu changed, - %llu removed, = %llu written again as they are; %s in %llu transactions\n",
 		   (unsigned long long)s->added, (unsigned long long)s->changed, (unsigned long long)s->removed,
 		   (unsigned long long)s->equal, size_text(s->bytes, size), (unsigned long long)s->batches);
 	for (unsigned i = 0; i < s->samples; i++)
@@ -218,13 +256,13 @@ announce(struct step_ctx *cx, struct stream *s, struct err *err)
 	buf_printf(&diff, "  while it runs: a claim and cursors under %s on %s\n", s->bulk.marker_prefix, s->bulk.on->name);
 	l->event = (struct event){ .kind = EVENT_ACTION, .step = cx->at->path, .type = cx->at->type->name, .verb = f.verb,
 		.ref = ref_text(cx, &f.on), .says = f.says, .confidence = CONF_PREDICTED,
-		.done = s->added + s->changed + s->removed,
-		.unchanged = s->added + s->changed + s->removed == 0, .diff = arena_strdup(cx->arena, diff.p) };
+		.done = s->added + s->changed + s->removed + s->equal, .unchanged = s->batches == 0,
+		.diff = arena_strdup(cx->arena, diff.p) };
 	buf_done(&diff);
 	ctx_post(cx, l, false);
 	cx->at->any_effect = true;
 	cx->at->all_unchanged = cx->at->all_unchanged && l->event.unchanged;
-	return door_overlay(cx, &f.on, paths, &unknown, err);
+	return door_overlay(cx, &f.on, unknowable_paths(cx, s), &unknown, err);
 }
 
 int
@@ -238,7 +276,7 @@ step_stream_close(struct step_ctx *cx, struct stream *s, bool ok, const struct v
 		s->bulk.on->type->bulk_close(s->conn_bulk);
 	if (ok && s->conn_bulk != NULL)
 		door_settled(cx, s->bulk.on, s->memo, EFFECT_OK, result, NULL);
-	else if (ok)
+	else if (ok && s->memo == NULL && (s->batches > 0 || !s->bulk.lazy))
 		ret = announce(cx, s, err);
 	for (unsigned i = 0; i < s->samples; i++)
 		free(s->sample[i]);

@@ -116,7 +116,10 @@ struct bulk {
 	const char *verb;        /* "copy", "sync" */
 	const char *name;        /* identity of the marker keys: the scope that steps share, e.g. "data" */
 	const char *says;
-	struct bytes prefix;     /* destination range, for claim conflicts and for the overlay */
+	struct bytes prefix;     /* of the destination's keys, for claim conflicts */
+	const char *path;        /* of the destination range: the effect's ref */
+	const char *const *unknowable; /* NULL-ended: more paths whose content the stream changes; may be NULL */
+	bool lazy;               /* one lane only, and nothing is begun before its first put: without one no trace is left */
 	const char *marker_prefix; /* where claim and cursors live on the destination, e.g. "/wherry/" */
 	bool keep_markers;       /* a marker for every batch (merge): whose keys are ours can be told later */
 	double rate_ops, rate_bytes; /* limits a second, 0: none; kept by the door */

@@ -52,15 +52,18 @@ check_literal(const struct checker *c, const struct field *f, const struct node 
 	struct value v = node_value(&a, n), normal;
 	struct err err = ERR_INIT;
 	char text[24];
+	bool other;
 
 	(void)snprintf(text, sizeof(text), "%lld", v.kind == V_INT ? (long long)v.i : 0LL);
-	if (schema_value(f, &v, &a, &normal, &err) < 0)
+	if (schema_value(f, &v, &a, &normal, &err) < 0) {
+		other = v.kind == V_NUMBER && strstr(err.msg, n->s) == NULL;
 		problems_add(c->problems, node_pos(n, c->file), NULL,
-			     v.kind == V_NUMBER ? "%s (written %.60s)" : "%s", err.msg, n->s);
-	else if (v.kind == V_INT && normal.kind == V_STRING && strcmp(text, n->s) != 0)
+			     other ? "%s (written %.60s)" : "%s", err.msg, n->s);
+	} else if (v.kind == V_INT && normal.kind == V_STRING && strcmp(text, n->s) != 0) {
 		problems_add(c->problems, node_pos(n, c->file), NULL,
 			     "field '%s': expected a string, got the integer %s: quote it", f->name,
 			     n->s);
+	}
 	arena_done(&a);
 }
 

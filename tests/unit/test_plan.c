@@ -108,7 +108,7 @@ static struct row {
 	{ "wrong types of literals",
 	  HEAD "steps:\n- id: a\n  uses: exec\n  with:\n    argv: [a, 5, no, 1.5, true, 0x1F, {b: c}, ~]\n    mode: fats\n"
 	  "    number: 08\n    grace: 5\n    read_only: yes\n    env: [x]\n",
-	  "7:22 field 'argv': expected a string, got 1.5: quote it (written 1.5)\n"
+	  "7:22 field 'argv': expected a string, got 1.5: quote it\n"
 	  "7:27 field 'argv': expected a string, got true: quote it\n"
 	  "7:33 field 'argv': expected a string, got the integer 0x1F: quote it\n"
 	  "7:39 field 'argv': expected a string, got a map of 1\n"

@@ -17,7 +17,8 @@
 	X(etcd_count_step)   \
 	X(etcd_put_step)     \
 	X(etcd_delete_step)  \
-	X(etcd_release_step)
+	X(etcd_release_step) \
+	X(etcd_copy_step)
 
 #define DECLARE(name) extern const struct step_type name;
 #define ADDRESS(name) &name,

@@ -57,8 +57,6 @@ int etcd_claim_take(struct opctx *cx, struct etcd_conn *c, const struct bulk *b,
 struct bytes etcd_claim_key(struct arena *a, const char *marker_prefix, struct bytes prefix);
 /* ERR_REFUSED: the claim, as it is now, is not the one that we took. */
 int etcd_claim_lost(struct etcd_conn *c, const struct page *now, struct err *err);
-/* "<marker_prefix><run>/<name>/": cursors and markers of this run's bulks of one name. */
-const char *etcd_marker_folder(struct arena *a, const struct opctx *cx, const char *marker_prefix, const char *name);
 int etcd_bulk_release(struct opctx *cx, struct etcd_conn *c, const struct value *body, struct reply *ret, struct err *err);
 int etcd_bulk_image(struct opctx *cx, struct etcd_conn *c, const struct value *body, struct value *ret, struct err *err);
 

@@ -49,7 +49,7 @@ etcd_bulk_open(struct opctx *cx, void *conn, const struct bulk *b, const char *n
 	k->c = conn;
 	k->keep_markers = b->keep_markers;
 	k->claim_key = etcd_claim_key(&k->arena, b->marker_prefix, b->prefix);
-	k->folder = etcd_marker_folder(&k->arena, cx, b->marker_prefix, b->name);
+	k->folder = etcd_marker_folder(&k->arena, b->marker_prefix, cx->run, b->name);
 	pthread_mutex_init(&k->lock, NULL);
 	etcd_leases_init(&k->leases);
 	if (etcd_claim_take(cx, k->c, b, nonce, k->claim_key, &k->fence, err) < 0) {

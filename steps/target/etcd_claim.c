@@ -29,12 +29,6 @@ etcd_claim_key(struct arena *a, const char *marker_prefix, struct bytes prefix)
 	return text_bytes(arena_printf(a, "%sclaim/%s", marker_prefix, etcd_escape(a, prefix)));
 }
 
-const char *
-etcd_marker_folder(struct arena *a, const struct opctx *cx, const char *marker_prefix, const char *name)
-{
-	return arena_printf(a, "%s%s/%s/", marker_prefix, cx->run, name);
-}
-
 /* Foreign text inside: escaped before it is shown. */
 static int
 parse_claim(struct arena *a, struct bytes value, struct claim *ret)
@@ -212,7 +206,7 @@ static int
 release_once(struct opctx *cx, struct etcd_conn *c, struct arena *a, const char *marker_prefix, const char *name,
 	     struct reply *ret, struct err *err)
 {
-	struct bytes folder = text_bytes(etcd_marker_folder(a, cx, marker_prefix, name));
+	struct bytes folder = text_bytes(etcd_marker_folder(a, marker_prefix, cx->run, name));
 	struct buf request = BUF_INIT(0);
 	struct etcd_call call = { .method = ETCD_TXN, .request = &request, .kind = ETCD_WRITE, .arena = a };
 	struct page claims;
@@ -289,7 +283,7 @@ etcd_bulk_image(struct opctx *cx, struct etcd_conn *c, const struct value *body,
 
 	if (body_texts(body, &marker_prefix, &name, err) < 0 || list_claims(cx, c, &a, marker_prefix, &claims, err) < 0)
 		goto out;
-	look.key = text_bytes(etcd_marker_folder(&a, cx, marker_prefix, name));
+	look.key = text_bytes(etcd_marker_folder(&a, marker_prefix, cx->run, name));
 	look.end = etcd_prefix_end(&a, look.key);
 	if (etcd_range(cx, c, &look, &a, &markers, err) < 0)
 		goto out;

@@ -75,6 +75,12 @@ etcd_path_markers(struct arena *a, const char *marker_prefix)
 }
 
 const char *
+etcd_marker_folder(struct arena *a, const char *marker_prefix, const char *run, const char *name)
+{
+	return arena_printf(a, "%s%s/%s/", marker_prefix, run, name);
+}
+
+const char *
 etcd_path_range(struct arena *a, struct bytes from, struct bytes to)
 {
 	struct buf b = BUF_INIT(0);

@@ -53,6 +53,8 @@ const char *etcd_path_key(struct arena *a, struct bytes key);
 const char *etcd_path_range(struct arena *a, struct bytes from, struct bytes to);
 const char *etcd_path_lease(struct arena *a, int64_t id);
 const char *etcd_path_markers(struct arena *a, const char *marker_prefix);
+/* What the cursors and markers of a run's bulks of one name begin with. */
+const char *etcd_marker_folder(struct arena *a, const char *marker_prefix, const char *run, const char *name);
 /* Take a path apart; -1 (ERR_PLAN) for one that is malformed. */
 int etcd_path_parse(struct arena *a, const char *path, struct etcd_path *ret, struct err *err);
 /* The end of the range of all keys with this prefix: "\0" for the empty prefix and for one of 0xff only. */

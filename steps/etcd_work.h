@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A source range cut into segments for lanes to take: found by a keys-only sweep that runs while the first segments are
+ * being worked on. No list of keys is kept, only the boundaries. */
+#ifndef WHERRY_STEPS_ETCD_WORK_H
+#define WHERRY_STEPS_ETCD_WORK_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "step.h"
+#include "steps/etcd_side.h"
+
+#define ETCD_SEGMENTS 256 /* about as many for one range, however large */
+
+struct etcd_work {
+	pthread_mutex_t lock;    /* of everything below; held over the reading of a page of keys */
+	struct target *source;
+	int64_t revision;        /* to sweep at, 0: current */
+	struct arena arena;      /* boundaries */
+	struct etcd_gap *gaps;   /* still to be cut, from `gap` on */
+	size_t ngaps, gap;
+	struct bytes start;      /* of the segment being measured in this gap */
+	struct buf next;         /* where the next page of keys begins */
+	bool begun;              /* the gap */
+	int64_t chunk, measured; /* keys a segment; keys since start */
+	unsigned lane, last_lane;
+	struct etcd_segment *ready;
+	size_t nready, cap;
+	atomic_llong total;      /* keys in all gaps, as far as known; read without the lock */
+};
+
+/* Lanes from `lane` to last_lane are free for new segments: at least one for each gap. gaps and what they point to must
+ * outlive the work. */
+void etcd_work_init(struct etcd_work *w, struct target *source, int64_t revision, struct etcd_gap *gaps, size_t ngaps,
+		    unsigned lane, unsigned last_lane);
+/* Add a segment that was begun before. */
+void etcd_work_add(struct etcd_work *w, const struct etcd_segment *s);
+/* Take the next segment: 1, 0 when none is left. From any lane. */
+int etcd_work_take(struct step_ctx *cx, struct etcd_work *w, struct etcd_segment *ret, struct err *err);
+void etcd_work_done(struct etcd_work *w);
+
+#endif

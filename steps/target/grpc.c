@@ -8,21 +8,17 @@
  * - A grpc-status outranks libcurl's code; without one, or without one whole message, there was no answer. */
 #include "steps/target/grpc.h"
 
-#include <curl/curl.h>
-
-#include <ctype.h>
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "steps/target/grpc_tls.h"
 
 #define REUSE_FIXED 0x080000  /* prior-knowledge connections can be reused */
 #define WAKEUP_FIXED 0x080e00 /* downloads wake their poll, refusals of large requests are kept */
 #define BUFFER_SIZE (256L << 10)
 #define LARGE_REQUEST (1U << 20)
-#define CONNECT_MS 5000L
 #define POLL_MS 1000
 
 struct grpc_chan {
@@ -32,6 +28,7 @@ struct grpc_chan {
 	struct curl_slist *headers;
 	char *token, *url;
 	bool tls, used, running;
+	bool proven;         /* the server has answered on this connection: it takes our certificate */
 	bool reuse_broken, wakeup_broken;
 	struct grpc_reply reply;
 	size_t request_len;
@@ -66,32 +63,6 @@ on_body(char *p, size_t size, size_t n, void *data)
 	return grpc_reply_body(&ch->reply, p, size * n) ? size * n : CURL_WRITEFUNC_ERROR;
 }
 
-static void
-set_connection(struct grpc_chan *ch)
-{
-	const struct grpc_peer *peer = ch->peer;
-	CURL *e = ch->easy;
-
-	curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
-	curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https");
-	curl_easy_setopt(e, CURLOPT_PROXY, ""); /* none from the environment either */
-	curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L);
-	curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_MS);
-	curl_easy_setopt(e, CURLOPT_QUICK_EXIT, 1L); /* a hanging resolver must not hold up the end */
-	curl_easy_setopt(e, CURLOPT_TCP_KEEPALIVE, 1L);
-	curl_easy_setopt(e, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-	curl_easy_setopt(e, CURLOPT_SSL_VERIFYPEER, 1L);
-	curl_easy_setopt(e, CURLOPT_SSL_VERIFYHOST, 2L);
-	if (peer->ca != NULL) { /* replaces the system's store */
-		curl_easy_setopt(e, CURLOPT_CAINFO, peer->ca);
-		curl_easy_setopt(e, CURLOPT_CAPATH, NULL);
-	}
-	if (peer->cert != NULL)
-		curl_easy_setopt(e, CURLOPT_SSLCERT, peer->cert);
-	if (peer->key != NULL)
-		curl_easy_setopt(e, CURLOPT_SSLKEY, peer->key);
-}
-
 struct grpc_chan *
 grpc_chan_new(const struct grpc_peer *peer)
 {
@@ -106,7 +77,7 @@ grpc_chan_new(const struct grpc_peer *peer)
 	ch->multi = curl_multi_init();
 	if (ch->easy == NULL || ch->multi == NULL)
 		abort(); /* out of memory, as xmalloc */
-	set_connection(ch);
+	grpc_set_peer(ch->easy, peer);
 	curl_easy_setopt(ch->easy, CURLOPT_ERRORBUFFER, ch->error);
 	curl_easy_setopt(ch->easy, CURLOPT_POST, 1L);
 	curl_easy_setopt(ch->easy, CURLOPT_BUFFERSIZE, BUFFER_SIZE);
@@ -249,51 +220,20 @@ was_sent(const struct grpc_chan *ch)
 	return us > 0;
 }
 
-static bool
-is_tls_refusal(const struct grpc_chan *ch, CURLcode code)
-{
-	switch (code) {
-	case CURLE_PEER_FAILED_VERIFICATION:
-	case CURLE_SSL_CERTPROBLEM:
-	case CURLE_SSL_CIPHER:
-	case CURLE_SSL_CACERT_BADFILE:
-	case CURLE_SSL_ISSUER_ERROR:
-	case CURLE_SSL_CLIENTCERT:
-		return true;
-	case CURLE_SSL_CONNECT_ERROR:
-		return strstr(ch->error, "error:") != NULL; /* else the connection broke in the handshake */
-	default:
-		return ch->tls && strstr(ch->error, "alert") != NULL; /* TLS 1.3: after our side had finished */
-	}
-}
-
-/* One line on why the transfer failed; which certificate, where it can be told. */
+/* No answer came at all. */
 static void
-explain(const struct grpc_chan *ch, CURLcode code, char *ret, size_t size)
+judge_silence(struct grpc_chan *ch, CURLcode code, struct grpc_answer *ret)
 {
-	const struct grpc_peer *peer = ch->peer;
-	const char *what = ch->error[0] != '\0' ? ch->error : curl_easy_strerror(code);
 	long os_errno = 0;
 
 	curl_easy_getinfo(ch->easy, CURLINFO_OS_ERRNO, &os_errno);
-	if (code == CURLE_PEER_FAILED_VERIFICATION)
-		(void)snprintf(ret, size, "the server's certificate is refused: %s (checked against %s)", what,
-			       peer->ca != NULL ? peer->ca : "the system's certificates");
-	else if (code == CURLE_SSL_CERTPROBLEM)
-		(void)snprintf(ret, size, "client certificate '%s' with key '%s' cannot be used: %s",
-			       peer->cert != NULL ? peer->cert : "", peer->key != NULL ? peer->key : "", what);
-	else if (code == CURLE_SSL_CACERT_BADFILE)
-		(void)snprintf(ret, size, "ca '%s' cannot be used: %s", peer->ca != NULL ? peer->ca : "", what);
-	else if (is_tls_refusal(ch, code) && strstr(what, "alert") != NULL)
-		(void)snprintf(ret, size, "the server refuses %s%s%s: %s", peer->cert != NULL ? "client certificate '" : "",
-			       peer->cert != NULL ? peer->cert : "a client without certificate",
-			       peer->cert != NULL ? "'" : "", what);
-	else if (code == CURLE_COULDNT_CONNECT && os_errno != 0)
-		(void)snprintf(ret, size, "%s", strerror((int)os_errno));
-	else
-		(void)snprintf(ret, size, "%s", what);
-	if (isupper((unsigned char)ret[0]) && islower((unsigned char)ret[1]))
-		ret[0] = (char)tolower((unsigned char)ret[0]);
+	grpc_explain(ch->peer, code, ch->error, os_errno, ret->why, sizeof(ret->why));
+	if (grpc_tls_refused(ch->peer, code, ch->error))
+		ret->fate = GRPC_REFUSED;
+	else if (!was_sent(ch))
+		ret->fate = GRPC_NOT_SENT;
+	else if (ch->tls && !ch->proven && grpc_tls_ask(ch->peer, ret->why, sizeof(ret->why)))
+		ret->fate = GRPC_REFUSED;
 }
 
 /* What became of a transfer that has ended with libcurl's code. */
@@ -306,6 +246,7 @@ judge(struct grpc_chan *ch, CURLcode code, bool unary, struct grpc_answer *ret)
 
 	curl_easy_getinfo(ch->easy, CURLINFO_HTTP_VERSION, &version);
 	*ret = (struct grpc_answer){ .fate = GRPC_LOST, .status = r->status };
+	ch->proven = ch->proven || r->http != 0;
 	if (r->broken != NULL && r->is_grpc) {
 		ret->broken = true;
 		(void)snprintf(ret->why, sizeof(ret->why), "the reply is broken: %s", r->broken);
@@ -326,11 +267,7 @@ judge(struct grpc_chan *ch, CURLcode code, bool unary, struct grpc_answer *ret)
 		ret->status = GRPC_RESOURCE_EXHAUSTED;
 		(void)snprintf(ret->why, sizeof(ret->why), "the request of %zu bytes is larger than max", ch->request_len);
 	} else if (code != CURLE_OK && r->http == 0) {
-		if (is_tls_refusal(ch, code))
-			ret->fate = GRPC_REFUSED;
-		else if (!was_sent(ch))
-			ret->fate = GRPC_NOT_SENT;
-		explain(ch, code, ret->why, sizeof(ret->why));
+		judge_silence(ch, code, ret);
 	} else if (r->http != 200 || !r->is_grpc) {
 		(void)snprintf(ret->why, sizeof(ret->why), "it answers HTTP status %d, not gRPC", r->http);
 	} else {

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Owns how the transport connects: certificates always verified, TLS 1.2 at least, no proxy, no redirect, no signal; and
+ * the words for what goes wrong there, which name the certificate. */
+#include "steps/target/grpc_tls.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+
+#define CONNECT_MS 5000L
+#define ASK_LIMIT (2 * NS_PER_S)
+#define ASK_POLL 20
+
+void
+grpc_set_peer(CURL *easy, const struct grpc_peer *peer)
+{
+	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+	curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+	curl_easy_setopt(easy, CURLOPT_PROXY, ""); /* none from the environment either */
+	curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
+	curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_MS);
+	curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L); /* a hanging resolver must not hold up the end */
+	curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
+	curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
+	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
+	if (peer->ca != NULL) { /* replaces the system's store */
+		curl_easy_setopt(easy, CURLOPT_CAINFO, peer->ca);
+		curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
+	}
+	if (peer->cert != NULL)
+		curl_easy_setopt(easy, CURLOPT_SSLCERT, peer->cert);
+	if (peer->key != NULL)
+		curl_easy_setopt(easy, CURLOPT_SSLKEY, peer->key);
+}
+
+static bool
+is_alert(const struct grpc_peer *peer, const char *error)
+{
+	return strncmp(peer->url, "https:", 6) == 0 && strstr(error, "alert") != NULL;
+}
+
+bool
+grpc_tls_refused(const struct grpc_peer *peer, CURLcode code, const char *error)
+{
+	switch (code) {
+	case CURLE_PEER_FAILED_VERIFICATION:
+	case CURLE_SSL_CERTPROBLEM:
+	case CURLE_SSL_CIPHER:
+	case CURLE_SSL_CACERT_BADFILE:
+	case CURLE_SSL_ISSUER_ERROR:
+	case CURLE_SSL_CLIENTCERT:
+		return true;
+	case CURLE_SSL_CONNECT_ERROR:
+		return strstr(error, "error:") != NULL; /* else the connection broke in the handshake */
+	default:
+		return is_alert(peer, error); /* TLS 1.3: after our side had finished */
+	}
+}
+
+static const char *
+or_empty(const char *s)
+{
+	return s != NULL ? s : "";
+}
+
+void
+grpc_explain(const struct grpc_peer *peer, CURLcode code, const char *error, long os_errno, char *ret, size_t size)
+{
+	const char *what = error[0] != '\0' ? error : curl_easy_strerror(code);
+
+	if (code == CURLE_PEER_FAILED_VERIFICATION)
+		(void)snprintf(ret, size, "the server's certificate is refused: %s (checked against %s)", what,
+			       peer->ca != NULL ? peer->ca : "the system's certificates");
+	else if (code == CURLE_SSL_CERTPROBLEM)
+		(void)snprintf(ret, size, "client certificate '%s' with key '%s' cannot be used: %s", or_empty(peer->cert),
+			       or_empty(peer->key), what);
+	else if (code == CURLE_SSL_CACERT_BADFILE)
+		(void)snprintf(ret, size, "ca '%s' cannot be used: %s", or_empty(peer->ca), what);
+	else if (is_alert(peer, what) && peer->cert != NULL)
+		(void)snprintf(ret, size, "the server refuses client certificate '%s': %s", peer->cert, what);
+	else if (is_alert(peer, what))
+		(void)snprintf(ret, size, "the server refuses a client without certificate: %s", what);
+	else if (code == CURLE_COULDNT_CONNECT && os_errno != 0)
+		(void)snprintf(ret, size, "%s", strerror((int)os_errno));
+	else
+		(void)snprintf(ret, size, "%s", what);
+	if (isupper((unsigned char)ret[0]) && islower((unsigned char)ret[1]))
+		ret[0] = (char)tolower((unsigned char)ret[0]);
+}
+
+/* Drive the connect to its end; CURLE_AGAIN when the time is over. */
+static CURLcode
+connect_only(CURLM *multi, int64_t until)
+{
+	int running = 1, left;
+	CURLMsg *msg;
+
+	while (clock_now() < until) {
+		curl_multi_perform(multi, &running);
+		while ((msg = curl_multi_info_read(multi, &left)) != NULL)
+			if (msg->msg == CURLMSG_DONE)
+				return msg->data.result;
+		curl_multi_poll(multi, NULL, 0, ASK_POLL, NULL);
+	}
+	return CURLE_AGAIN;
+}
+
+bool
+grpc_tls_ask(const struct grpc_peer *peer, char *ret, size_t size)
+{
+	int64_t until = clock_now() + ASK_LIMIT;
+	CURL *easy = curl_easy_init();
+	CURLM *multi = curl_multi_init();
+	char error[CURL_ERROR_SIZE] = "", data[1];
+	CURLcode code;
+	size_t n;
+
+	grpc_set_peer(easy, peer);
+	curl_easy_setopt(easy, CURLOPT_URL, peer->url);
+	curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, error);
+	curl_easy_setopt(easy, CURLOPT_CONNECT_ONLY, 1L);
+	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
+	curl_multi_add_handle(multi, easy);
+	code = connect_only(multi, until);
+	while (code == CURLE_OK && clock_now() < until) {
+		code = curl_easy_recv(easy, data, sizeof(data), &n);
+		if (code != CURLE_AGAIN)
+			break;
+		curl_multi_poll(multi, NULL, 0, ASK_POLL, NULL);
+		code = CURLE_OK;
+	}
+	curl_multi_remove_handle(multi, easy);
+	curl_easy_cleanup(easy);
+	curl_multi_cleanup(multi);
+	if (code == CURLE_OK || code == CURLE_AGAIN || !grpc_tls_refused(peer, code, error))
+		return false;
+	grpc_explain(peer, code, error, 0, ret, size);
+	return true;
+}

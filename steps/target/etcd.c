@@ -37,7 +37,8 @@ etcd_map(struct arena *a, const struct pair *pairs, size_t n)
 {
 	struct pair *copy = arena_array(a, n, sizeof(*copy));
 
-	memcpy(copy, pairs, n * sizeof(*copy));
+	if (n > 0)
+		memcpy(copy, pairs, n * sizeof(*copy));
 	return value_map(copy, n);
 }
 

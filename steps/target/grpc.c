@@ -224,16 +224,18 @@ was_sent(const struct grpc_chan *ch)
 static void
 judge_silence(struct grpc_chan *ch, CURLcode code, struct grpc_answer *ret)
 {
+	bool connected = code != CURLE_COULDNT_RESOLVE_HOST && code != CURLE_COULDNT_CONNECT &&
+			 code != CURLE_OPERATION_TIMEDOUT;
 	long os_errno = 0;
 
 	curl_easy_getinfo(ch->easy, CURLINFO_OS_ERRNO, &os_errno);
 	grpc_explain(ch->peer, code, ch->error, os_errno, ret->why, sizeof(ret->why));
 	if (grpc_tls_refused(ch->peer, code, ch->error))
 		ret->fate = GRPC_REFUSED;
+	else if (ch->tls && !ch->proven && connected && grpc_tls_ask(ch->peer, ret->why, sizeof(ret->why)))
+		ret->fate = GRPC_REFUSED;
 	else if (!was_sent(ch))
 		ret->fate = GRPC_NOT_SENT;
-	else if (ch->tls && !ch->proven && grpc_tls_ask(ch->peer, ret->why, sizeof(ret->why)))
-		ret->fate = GRPC_REFUSED;
 }
 
 /* What became of a transfer that has ended with libcurl's code. */

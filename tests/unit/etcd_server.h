@@ -55,6 +55,27 @@ spawn(const char *const *argv, const char *log)
 	return pid;
 }
 
+/* A test that fails leaves by longjmp: whatever still runs then ends with the program, by its pid. */
+static pid_t started[64];
+
+static inline void
+kill_started(void)
+{
+	for (size_t i = 0; i < countof(started); i++)
+		if (started[i] > 0)
+			kill(started[i], SIGKILL);
+}
+
+static inline void
+replace_started(pid_t old, pid_t new)
+{
+	size_t i = 0;
+
+	while (i + 1 < countof(started) && started[i] != old)
+		i++;
+	started[i] = new;
+}
+
 /* Run a program to its end; its exit code. */
 static inline int
 run(const char *const *argv)
@@ -114,6 +135,9 @@ server_spawn(struct server *s, const char *name, const char *cluster)
 		argv[n++] = s->extra[i];
 	argv[n] = NULL;
 	s->pid = spawn(argv, s->log);
+	if (started[0] == 0)
+		atexit(kill_started);
+	replace_started(0, s->pid);
 }
 
 /* Wait until the client port takes connections. */
@@ -161,6 +185,7 @@ server_kill(struct server *s)
 		return;
 	kill(s->pid, SIGKILL);
 	waitpid(s->pid, NULL, 0);
+	replace_started(s->pid, 0);
 	s->pid = 0;
 }
 

@@ -385,7 +385,7 @@ attempt_failed(struct coord *c, struct attempt *at)
 		return;
 	case ERR_UNKNOWN:
 	case ERR_IN_DOUBT:
-		if (err->kind == ERR_UNKNOWN && err->retryable && at->number < r->attempts && !c->pausing)
+		if (err->kind == ERR_UNKNOWN && err->retryable) /* idempotent: doing it again is safe, now or on resume */
 			break;
 		err->kind = ERR_IN_DOUBT;
 		if (c->o->mode == MODE_PLAN)

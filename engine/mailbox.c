@@ -47,17 +47,17 @@ mailbox_take(struct mailbox *m)
 {
 	struct letter *all;
 	uint64_t n;
-	bool drain;
 
 	pthread_mutex_lock(&m->lock);
 	all = m->first;
 	m->first = NULL;
 	m->last = &m->first;
-	drain = m->woken;
+	/* Under the lock: a ring read here belongs to a letter taken here. Read later, it could be that of a letter posted
+	 * in between, which nobody would then be woken for. A ring still on its way only costs one empty turn. */
+	if (m->woken)
+		(void)!read(m->fd, &n, sizeof(n));
 	m->woken = false;
 	pthread_mutex_unlock(&m->lock);
-	if (drain)
-		(void)!read(m->fd, &n, sizeof(n)); /* a ring still on its way only costs one empty turn */
 	return all;
 }
 

@@ -301,8 +301,8 @@ etcd_gaps(struct etcd_segment *list, size_t n, struct bytes from, struct bytes e
 void
 etcd_applied_write(struct buf *to, const struct etcd_applied *s)
 {
-	const struct pair pairs[] = { { "revision", value_int(s->revision) }, { "put", value_int(s->put) },
-				      { "deleted", value_int(s->deleted) } };
+	const struct pair pairs[] = { { "from", value_int(s->from) }, { "revision", value_int(s->revision) },
+				      { "put", value_int(s->put) }, { "deleted", value_int(s->deleted) } };
 	const struct value v = value_map(pairs, countof(pairs));
 
 	value_write(to, &v);
@@ -314,8 +314,8 @@ etcd_applied_parse(struct arena *a, struct bytes cursor, struct etcd_applied *re
 	struct etcd_applied s = { 0 };
 	struct value v;
 
-	if (value_parse(a, cursor.p, cursor.len, &v, err) < 0 || get_count(&v, "revision", &s.revision) < 0 ||
-	    get_count(&v, "put", &s.put) < 0 || get_count(&v, "deleted", &s.deleted) < 0)
+	if (value_parse(a, cursor.p, cursor.len, &v, err) < 0 || get_count(&v, "from", &s.from) < 0 ||
+	    get_count(&v, "revision", &s.revision) < 0 || get_count(&v, "put", &s.put) < 0 || get_count(&v, "deleted", &s.deleted) < 0)
 		return no_cursor(cursor, "a sync's", err);
 	*ret = s;
 	return 0;

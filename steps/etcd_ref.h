@@ -73,9 +73,9 @@ size_t etcd_gaps(struct etcd_segment *list, size_t n, struct bytes from, struct 
 /* Order of two ends of ranges: "\0" is after every key. */
 int etcd_end_cmp(struct bytes a, struct bytes b);
 
-/* The cursor of a sync: everything up to this source revision has arrived. */
+/* The cursor of a sync that began at `from`: everything up to this source revision has arrived. */
 struct etcd_applied {
-	int64_t revision, put, deleted;
+	int64_t from, revision, put, deleted;
 };
 void etcd_applied_write(struct buf *to, const struct etcd_applied *s);
 int etcd_applied_parse(struct arena *a, struct bytes cursor, struct etcd_applied *ret, struct err *err);

@@ -4,21 +4,24 @@
 
 #include "steps/target/targets.h"
 
-#define STEPS(X)             \
-	X(exec_step)         \
-	X(set_step)          \
-	X(wait_step)         \
-	X(assert_step)       \
-	X(sleep_step)        \
-	X(file_read_step)    \
-	X(file_write_step)   \
-	X(etcd_status_step)  \
-	X(etcd_get_step)     \
-	X(etcd_count_step)   \
-	X(etcd_put_step)     \
-	X(etcd_delete_step)  \
-	X(etcd_release_step) \
-	X(etcd_copy_step)
+#define STEPS(X)               \
+	X(exec_step)           \
+	X(set_step)            \
+	X(wait_step)           \
+	X(assert_step)         \
+	X(sleep_step)          \
+	X(file_read_step)      \
+	X(file_write_step)     \
+	X(etcd_status_step)    \
+	X(etcd_get_step)       \
+	X(etcd_count_step)     \
+	X(etcd_put_step)       \
+	X(etcd_delete_step)    \
+	X(etcd_release_step)   \
+	X(etcd_preflight_step) \
+	X(etcd_copy_step)      \
+	X(etcd_sync_step)      \
+	X(etcd_verify_step)
 
 #define DECLARE(name) extern const struct step_type name;
 #define ADDRESS(name) &name,

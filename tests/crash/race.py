@@ -5,6 +5,7 @@ import os
 import random
 import shutil
 import signal
+import subprocess
 import time
 
 import journalfile
@@ -42,7 +43,8 @@ def check_lock(folder, program):
         scenario.arm("slow", "s0-%d" % i)
         scenario.arm("slow", "s1-%d" % i)
     w = Wherry(os.path.join(scenario.folder, "state"), program)
-    first = w.start("run", scenario.plan, "--run-id", RUN, "--yes", "-j", "2", "-q", *scenario.params())
+    first = w.start("run", scenario.plan, "--run-id", RUN, "--yes", "-j", "2", *scenario.params(),
+                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         wait_for(lambda: scenario.counts(), "the first effect")
         second = w("resume", RUN, "--yes")
@@ -62,7 +64,7 @@ def check_lock(folder, program):
         done = w(*args)
         if done.code == 3:
             args = story.resolve(done)
-        racers = [w.start(*args) for _ in (1, 2)]
+        racers = [w.start(*args, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for _ in (1, 2)]
         codes = sorted(r.wait() for r in racers)
         expect(codes in ([0, 4], [0, 0], [0, 2]), "two resumes ended with %s" % codes)
         scenario.check()

@@ -256,7 +256,7 @@ class Story:
             expect(done.code == -signal.SIGKILL or done.code in DOCUMENTED, "exit code is not a documented one: %s" % done)
             settled = self.settled()
             if settled is None:
-                expect(done.code == -signal.SIGKILL, "it stopped, and there is no run: %s" % done)
+                expect(done.code in (-signal.SIGKILL, 6, 130, 143), "it stopped, and there is no run: %s" % done)
                 expect(not self.scenario.counts(), "effects before the run existed")
                 done = self.say(run)
                 continue
@@ -271,6 +271,8 @@ class Story:
 
     def next_command(self, done):
         """What an operator would type now. A stop names it; after a kill `status` does."""
+        if done.code in (130, 143) and not done.err:
+            return ["resume", RUN, "--yes"]  # the signal came before it had begun to listen
         if done.code == -signal.SIGKILL:
             if self.rng.random() > 0.1:
                 return ["resume", RUN, "--yes", "--format", "plain"]
@@ -281,6 +283,8 @@ class Story:
         expect(args, "no next command was named: %s" % done)
         if args[0] == "resolve":
             return self.resolve(done)
+        if args[0] == "report":
+            return ["resume", RUN, "--yes"]  # killed when all was done, but for its last words
         expect(args[0] == "resume", "the next command is not one that goes on: %s" % done)
         stops = (-signal.SIGKILL, 0, 3, 130, 143) + ((1, 6, 7) if self.prefix or self.env else ())
         expect(done.code in stops, "a resumable stop has the wrong exit code: %s" % done)

@@ -56,7 +56,7 @@ class Done:
 
     def next(self):
         """The command that the stop told the operator to type, as argv without the program; or None."""
-        found = re.findall(r"^\s*next:\s+(wherry\s.*)$", self.err + "\n" + self.out, re.M)
+        found = re.findall(r"^\s*next:.*?\b(wherry\s.*)$", self.err + "\n" + self.out, re.M)
         return shlex.split(found[-1])[1:] if found else None
 
     def json(self):
@@ -84,19 +84,17 @@ class Wherry:
     def start(self, *args, env=None, **more):
         return subprocess.Popen(self.argv(args), env={**self.env, **(env or {})}, stdin=subprocess.DEVNULL, **more)
 
-    def __call__(self, *args, env=None, timeout=120, stdin=None):
+    def __call__(self, *args, env=None, timeout=60, stdin=None):
         p = subprocess.Popen(self.argv(args), env={**self.env, **(env or {})}, text=True, errors="replace",
                              stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
-                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=bool(self.prefix))
         try:
             out, err = p.communicate(stdin, timeout=timeout)
         except subprocess.TimeoutExpired:
-            p.send_signal(signal.SIGABRT)
-            try:
-                out, err = p.communicate(timeout=5)
-            except subprocess.TimeoutExpired:
-                p.kill()
-                out, err = p.communicate()
+            if self.prefix:
+                os.killpg(p.pid, signal.SIGKILL)  # what surrounds the program may leave it behind
+            p.kill()
+            out, err = p.communicate()
             raise Violation("hangs for %s s: %s" % (timeout, Done(self.argv(args), None, out, err)))
         return Done(self.argv(args), p.returncode, out, err)
 

@@ -103,6 +103,13 @@ running_remove(struct report *r, const char *step)
 	memmove(run, run + 1, (size_t)(&r->running[--r->nrunning] - run) * sizeof(*run));
 }
 
+static void
+running_done(struct report *r)
+{
+	while (r->nrunning > 0)
+		running_remove(r, r->running[r->nrunning - 1].step);
+}
+
 /* Half a second is enough to measure a rate; older speed fades. */
 static void
 running_progress(struct running *run, const struct event *e, int64_t now)
@@ -163,7 +170,9 @@ account(struct report *r, const struct event *e)
 		break;
 	case EVENT_PAUSE:
 	case EVENT_CLOSE:
-		keep(&r->next, e->next);
+		running_done(r);
+		if (!r->dry_run) /* there is nothing to resume */
+			keep(&r->next, e->next);
 		break;
 	default:
 		break;
@@ -240,8 +249,7 @@ report_free(struct report *r)
 		return;
 	if (r->state != NULL && r->view->close != NULL)
 		r->view->close(r);
-	while (r->nrunning > 0)
-		running_remove(r, r->running[r->nrunning - 1].step);
+	running_done(r);
 	free(r->running);
 	free(r->run);
 	free(r->plan);

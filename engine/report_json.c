@@ -101,7 +101,8 @@ json_event(struct report *r, const struct event *e)
 	size_t n = 0;
 
 	pairs[n++] = (struct pair){ "event", value_str(kind_names[e->kind]) };
-	pairs[n++] = (struct pair){ "time", value_str(clock_text(e->wall, when)) };
+	if (e->wall > 0)
+		pairs[n++] = (struct pair){ "time", value_str(clock_text(e->wall, when)) };
 	for (size_t i = 0; i < countof(members); i++)
 		if (member_value(&members[i], e, &v))
 			pairs[n++] = (struct pair){ members[i].name, v };

@@ -41,7 +41,7 @@ put_duration(struct buf *b, const char *before, int64_t ns)
 {
 	char text[32];
 
-	if (ns > 0)
+	if (ns >= NS_PER_MS)
 		buf_printf(b, "%s%s", before, duration_text(ns, text));
 }
 
@@ -124,7 +124,8 @@ line_open(const struct event *e, struct buf *b)
 	buf_puts(b, e->msg != NULL ? e->msg : "run");
 	put_after(b, " ", e->run);
 	put_after(b, ": ", e->plan);
-	buf_printf(b, ", %u steps", e->steps);
+	if (e->steps > 0)
+		buf_printf(b, ", %u steps", e->steps);
 	if (e->done > 0)
 		buf_printf(b, ", %llu already finished", (unsigned long long)e->done);
 }

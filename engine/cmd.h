@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the subcommands share: the table row of one, the parsed command line, and helpers to load plans, ask the
+ * operator, open runs and print. Only main.c and cmd_*.c include this. */
+#ifndef WHERRY_CMD_H
+#define WHERRY_CMD_H
+
+#include "base/buf.h"
+#include "event.h"
+#include "history.h"
+#include "options.h"
+#include "plan.h"
+#include "run.h"
+
+struct front;
+
+struct command {
+	const char *name;
+	int (*fn)(struct front *, struct err *); /* exit code, or -1 with err; NULL: comes in a later version */
+	const char *args;                        /* positional words, for usage lines */
+	const char *help;                        /* one line */
+	const struct option *options;
+	unsigned min_args, max_args;
+};
+
+struct front {
+	const struct command *commands, *command;
+	struct options opt;
+	const char **args; /* positional words after the subcommand */
+	size_t nargs;
+	const char *const *argv; /* all of it, NULL-ended */
+	struct arena arena; /* lives as long as the process */
+};
+
+int cmd_abort(struct front *, struct err *);
+int cmd_help(struct front *, struct err *);
+int cmd_journal(struct front *, struct err *);
+int cmd_plan(struct front *, struct err *);
+int cmd_plans(struct front *, struct err *);
+int cmd_report(struct front *, struct err *);
+int cmd_resolve(struct front *, struct err *);
+int cmd_resume(struct front *, struct err *);
+int cmd_run(struct front *, struct err *);
+int cmd_runs(struct front *, struct err *);
+int cmd_status(struct front *, struct err *);
+int cmd_steps(struct front *, struct err *);
+int cmd_validate(struct front *, struct err *);
+int cmd_version(struct front *, struct err *);
+
+/* cmd_common.c: printing and places. */
+
+/* Write the buffer to stdout and empty it. A reader that went away is no error; a full disk is. */
+int front_print(struct buf *, struct err *);
+/* One JSON object as a line on stdout. */
+int front_print_json(const struct value *, struct err *);
+bool front_json(const struct front *);
+/* A line to stderr, control bytes escaped. */
+void front_say(const char *fmt, ...) PRINTF(1, 2);
+/* "wherry: message" (unless it was told already and is empty), "  at place", "next: command" to stderr. */
+void front_error(const struct err *);
+/* The folder of the runs (not created). NULL with err when no home is known. */
+const char *front_state(struct front *, struct err *);
+/* The word among n names that was meant, as " (did you mean 'x'?)" in the arena, or "". */
+const char *front_nearest(struct front *, const char *word, const char *const *names, size_t n);
+/* Who runs this, for the journal. */
+const char *front_user(struct front *);
+const char *front_host(struct front *);
+struct report *front_report(const struct front *);
+/* Leave the signals that the coordinator reads to it; before any thread starts. */
+void front_block_signals(void);
+
+/* cmd_load.c: plans and parameters. */
+
+/* The bundled plans' names, sorted; returns how many. */
+size_t front_plans(struct front *, const char ***ret);
+/* Load a plan by path, "-" or bundled name; shows all problems. NULL with err. */
+struct plan *front_plan(struct front *, const char *name, struct err *err);
+struct plan *front_plan_text(const char *file, const struct buf *text, struct err *err);
+/* Values of the plan's parameters; stored: those of the journal on a resume, or NULL. */
+int front_params(struct front *, const struct plan *, const struct value *stored, struct value *ret, struct err *err);
+
+/* cmd_prompt.c: questions on the terminal. */
+
+bool front_can_ask(void);
+/* A yes or no question; true only for a clear yes. */
+bool front_ask_yes(const char *question);
+/* A line typed without echo, or NULL at end of file. Fits param_source.ask; data is the struct front. */
+const char *front_ask_secret(void *data, const char *prompt);
+
+/* cmd_open.c: runs and their journals. */
+
+struct opened {
+	const char *run;
+	struct history history;
+	struct value setup;      /* {args, jobs, selection, …} of the last process that says so */
+	uint64_t seed;
+	struct journal *journal; /* NULL when only read */
+	struct journal_info info;
+	struct arena arena;
+	journal_record_fn *each; /* called for every record after it is folded; may be NULL */
+	void *data;
+};
+/* The run that positional word `arg` names: an id, "@latest", or the newest when it is not there. NULL with err. */
+const char *front_run(struct front *, size_t arg, struct err *err);
+/* Read a run's history, or (lock) take it over for writing. ret may have `each` and `data` set, else zero. */
+int opened_read(struct front *, const char *run, struct opened *ret, struct err *err);
+int opened_lock(struct front *, const char *run, struct opened *ret, struct err *err);
+void opened_done(struct opened *);
+/* The stored copy of the run's plan. NULL with err (problems shown). */
+struct plan *opened_plan(struct front *, const struct opened *, struct err *err);
+/* Done, failed or aborted. */
+bool run_is_closed(const struct history *);
+/* Is something of this step begun and not settled? */
+bool step_is_in_doubt(const struct hist_step *);
+/* The last effect of a step, or NULL. */
+const struct hist_effect *step_last_effect(const struct hist_step *);
+
+/* cmd_execute.c: the coordinator from a command. */
+
+/* What run, resume and abort record about their process: {args, jobs, selection, …}; more: further pairs, by key. */
+struct value front_setup(struct front *, const struct run_options *, const struct pair *more, size_t n);
+/* Selection and jobs from the options, else from what an earlier process recorded (may be NULL). */
+int front_choose(struct front *, const struct value *setup, struct run_options *ret, struct err *err);
+/* Execute with a report; the exit code or -1. */
+int front_execute(struct front *, struct run_options *, struct run_result *ret, struct err *err);
+
+/* cmd_follow.c: show what happens in a run until it is paused, closed, or left by its process. */
+int front_follow(struct front *, const char *run, struct err *err);
+
+#endif

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What run, resume, abort and plan share: selection and jobs, the record of how a process was started, and the call of
+ * the coordinator with its report. */
+#include "cmd.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "steps/registry.h"
+
+#define DEFAULT_JOBS 8
+
+/* The list at `key` of a recorded selection as NULL-ended words. */
+static const char *const *
+recorded_words(struct front *f, const struct value *selection, const char *key)
+{
+	const struct value *list = selection != NULL ? value_get(selection, key) : NULL;
+	const char **words;
+
+	if (list == NULL || list->kind != V_LIST)
+		return NULL;
+	words = arena_array(&f->arena, list->len + 1, sizeof(*words));
+	for (uint32_t i = 0; i < list->len; i++)
+		words[i] = list->items[i].kind == V_STRING ? arena_strdup(&f->arena, list->items[i].s) : "";
+	return words;
+}
+
+/* Is every step that the selection names in the plan? Asked before a run exists. */
+static int
+check_selection(const struct plan *plan, const struct selection *selection, struct err *err)
+{
+	bool *selected = xcalloc(plan->nsteps + 1, sizeof(*selected));
+	struct graph graph;
+	int ret;
+
+	graph_init(&graph, plan);
+	ret = graph_select(plan, &graph, selection, selected, err);
+	graph_done(&graph);
+	free(selected);
+	return ret;
+}
+
+int
+front_choose(struct front *f, const struct value *setup, struct run_options *ret, struct err *err)
+{
+	const struct value *selection = setup != NULL ? value_get(setup, "selection") : NULL;
+	const struct options *o = &f->opt;
+
+	ret->registry = &registry;
+	ret->jobs = (unsigned)(o->jobs > 0 ? o->jobs : setup != NULL ? value_get_int(setup, "jobs", DEFAULT_JOBS)
+								    : DEFAULT_JOBS);
+	if (ret->jobs == 0 || ret->jobs > OPTION_COUNT_MAX)
+		ret->jobs = DEFAULT_JOBS;
+	if (o->only.n + o->from.n + o->until.n > 0)
+		ret->selection = (struct selection){ o->only.v, o->from.v, o->until.v };
+	else
+		ret->selection = (struct selection){ recorded_words(f, selection, "only"),
+						     recorded_words(f, selection, "from"),
+						     recorded_words(f, selection, "until") };
+	return check_selection(ret->plan, &ret->selection, err);
+}
+
+static struct value
+words_value(struct front *f, const char *const *words)
+{
+	struct value *list;
+	size_t n = 0;
+
+	while (words != NULL && words[n] != NULL)
+		n++;
+	list = arena_array(&f->arena, n + 1, sizeof(*list));
+	for (size_t i = 0; i < n; i++)
+		list[i] = value_str(words[i]);
+	return value_list(list, n);
+}
+
+struct value
+front_setup(struct front *f, const struct run_options *o, const struct pair *more, size_t n)
+{
+	struct pair *all = arena_array(&f->arena, n + 3, sizeof(*all));
+	struct pair *chosen = arena_array(&f->arena, 3, sizeof(*chosen));
+
+	chosen[0] = (struct pair){ "from", words_value(f, o->selection.from) };
+	chosen[1] = (struct pair){ "only", words_value(f, o->selection.only) };
+	chosen[2] = (struct pair){ "until", words_value(f, o->selection.until) };
+	all[0] = (struct pair){ "args", words_value(f, f->argv + 1) };
+	all[1] = (struct pair){ "jobs", value_int(o->jobs) };
+	all[2] = (struct pair){ "selection", value_map(chosen, 3) };
+	if (n > 0)
+		memcpy(all + 3, more, n * sizeof(*more));
+	return value_map(all, n + 3);
+}
+
+int
+front_execute(struct front *f, struct run_options *o, struct run_result *ret, struct err *err)
+{
+	int code;
+
+	o->report = front_report(f);
+	code = run_execute(o, ret, err);
+	report_free(o->report);
+	return code == 0 ? ret->code : -1;
+}

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* wherry help: the overview, each subcommand (from the tables), and topics. */
+#include "cmd.h"
+
+#include <string.h>
+
+#include "expr.h"
+
+static void
+show_options(struct buf *b, const struct option *table)
+{
+	for (const struct option *o = table; o->name != NULL || o->letter != 0; o++) {
+		struct buf left = BUF_INIT(0);
+
+		if (o->kind == OPTION_LATER)
+			continue;
+		if (o->letter != 0)
+			buf_printf(&left, "-%c, ", o->letter);
+		buf_printf(&left, "--%s%s%s", o->name, o->arg != NULL ? " " : "", o->arg != NULL ? o->arg : "");
+		buf_printf(b, "  %-28s %s\n", left.p, o->help);
+		buf_done(&left);
+	}
+}
+
+static void
+help_command(struct buf *b, const struct command *c)
+{
+	buf_printf(b, "usage: wherry %s %s\n\n%s\n", c->name, c->args, c->help);
+	if (c->options->name != NULL) {
+		buf_puts(b, "\noptions:\n");
+		show_options(b, c->options);
+	}
+	buf_puts(b, "\ncommon options:\n");
+	show_options(b, options_common);
+}
+
+static void
+help_exit_codes(struct buf *b)
+{
+	static const struct {
+		const char *code, *meaning;
+	} rows[] = {
+		{ "0", "done" },
+		{ "1", "a step failed" },
+		{ "2", "the command line, a plan or a parameter is wrong; nothing was started" },
+		{ "3", "paused, needs a person: something is in doubt or was changed by someone else" },
+		{ "4", "another process holds the run" },
+		{ "5", "refused: the journal, the plan or a target's identity does not match" },
+		{ "6", "this machine: disk, permissions, limits" },
+		{ "7", "paused: a target cannot be reached or refuses the credentials" },
+		{ "8", "plan --detailed-exitcode: there are changes" },
+		{ "130", "paused by an interrupt" },
+		{ "143", "paused by a termination signal" },
+	};
+
+	for (size_t i = 0; i < countof(rows); i++)
+		buf_printf(b, "%5s  %s\n", rows[i].code, rows[i].meaning);
+}
+
+static const struct topic {
+	const char *name, *help;
+	void (*fn)(struct buf *);
+} topics[] = {
+	{ "expressions", "what may stand inside ${{ }}", expr_help },
+	{ "exit-codes", "what each exit code means", help_exit_codes },
+};
+
+static void
+help_overview(struct buf *b, const struct command *commands)
+{
+	buf_puts(b, "wherry runs plans that move things that matter: checkpointed, resumable, provable.\n\n"
+		    "usage: wherry SUBCOMMAND [options]\n\nsubcommands:\n");
+	for (const struct command *c = commands; c->name != NULL; c++)
+		if (c->fn != NULL)
+			buf_printf(b, "  %-10s %-20s %s\n", c->name, c->args, c->help);
+	buf_puts(b, "\ntopics (wherry help TOPIC):\n");
+	for (size_t i = 0; i < countof(topics); i++)
+		buf_printf(b, "  %-31s %s\n", topics[i].name, topics[i].help);
+	buf_puts(b, "\ncommon options:\n");
+	show_options(b, options_common);
+}
+
+static int
+help_on(struct front *f, const char *word, struct buf *b, struct err *err)
+{
+	const char *names[64];
+	size_t n = 0;
+
+	for (size_t i = 0; i < countof(topics); i++) {
+		names[n++] = topics[i].name;
+		if (strcmp(topics[i].name, word) == 0) {
+			topics[i].fn(b);
+			return 0;
+		}
+	}
+	for (const struct command *c = f->commands; c->name != NULL && n < countof(names); c++) {
+		if (strcmp(c->name, word) == 0) {
+			if (c->fn == NULL)
+				return err_set(err, ERR_USAGE, "'%s' comes in a later version", word);
+			help_command(b, c);
+			return 0;
+		}
+		names[n++] = c->name;
+	}
+	err_set(err, ERR_USAGE, "no help on '%s'%s", word, front_nearest(f, word, names, n));
+	return err_next(err, "wherry help");
+}
+
+int
+cmd_help(struct front *f, struct err *err)
+{
+	struct buf b = BUF_INIT(0);
+	int ret = 0;
+
+	if (f->nargs == 0)
+		help_overview(&b, f->commands);
+	else
+		ret = help_on(f, f->args[0], &b, err);
+	if (ret == 0)
+		ret = front_print(&b, err);
+	buf_done(&b);
+	return ret;
+}

@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* wherry report: what happened, when, to what, as text. Images of objects are described by kind, size and digest, never
+ * shown: they may hold what no report should. */
+#include "cmd.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/hash.h"
+#include "base/io.h"
+#include "base/text.h"
+
+#define OUTPUT_MAX 240 /* bytes of an output that is no receipt */
+
+struct telling {
+	struct front *front;
+	struct opened opened;
+	const struct plan *plan;
+	struct buf log; /* notes, pauses, resolves and the like, in order */
+};
+
+static void
+put_text(struct buf *b, const char *before, const char *text)
+{
+	if (text == NULL || text[0] == '\0')
+		return;
+	buf_puts(b, before);
+	text_escape(b, text, strlen(text));
+}
+
+/* Records that tell a story between the steps. */
+static int
+on_record(void *data, uint64_t seq, const struct record *r, struct err *err)
+{
+	struct telling *t = data;
+	char when[32];
+
+	(void)seq;
+	(void)err;
+	switch (r->type) {
+	case REC_OPEN:
+	case REC_RESUME:
+	case REC_NOTE:
+	case REC_RETRY:
+	case REC_RESOLVE:
+	case REC_PAUSE:
+	case REC_CLOSE:
+	case REC_REOPEN:
+	case REC_TAIL:
+	case REC_DOUBT:
+		break;
+	default:
+		return 0;
+	}
+	buf_printf(&t->log, "  %s  %s", clock_text(r->wall, when), record_type_name(r->type));
+	put_text(&t->log, " ", r->step);
+	put_text(&t->log, " ", r->status);
+	put_text(&t->log, " by ", r->user);
+	put_text(&t->log, "@", r->host);
+	put_text(&t->log, ", wherry ", r->build);
+	if (r->type == REC_PAUSE)
+		buf_printf(&t->log, " (exit %u)", r->code);
+	put_text(&t->log, ": ", r->msg);
+	buf_putc(&t->log, '\n');
+	return 0;
+}
+
+/* Canonical bytes as a value, or null when there are none. */
+static struct value
+parse(struct telling *t, const char *text)
+{
+	struct value v = VALUE_NULL;
+	struct err ignored = ERR_INIT;
+
+	if (text != NULL)
+		value_parse(&t->front->arena, text, strlen(text), &v, &ignored);
+	return v;
+}
+
+static void
+put_image(struct telling *t, const char *text, struct buf *b)
+{
+	struct value v = parse(t, text);
+	char hex[SHA256_HEX], kind[48];
+
+	if (text == NULL) {
+		buf_puts(b, "not read");
+	} else if (v.kind == V_NULL) {
+		buf_puts(b, "absent");
+	} else {
+		sha256_hex(text, strlen(text), hex);
+		buf_printf(b, "%s, %zu bytes, sha256 %.12s", value_kind_text(&v, kind), strlen(text), hex);
+	}
+}
+
+static const char *
+effect_state_name(enum effect_state s)
+{
+	static const char *const names[] = {
+		[EFFECT_BEGUN] = "begun",	    [EFFECT_OK] = "done",
+		[EFFECT_UNCHANGED] = "unchanged",   [EFFECT_FAILED] = "failed",
+		[EFFECT_UNKNOWN] = "unknown",	    [EFFECT_RESOLVED_DONE] = "resolved as done",
+		[EFFECT_RESOLVED_NOT_DONE] = "resolved as not done",
+	};
+
+	return names[s];
+}
+
+static void
+put_effect(struct telling *t, const struct hist_effect *e, struct buf *b)
+{
+	buf_printf(b, "    %s", effect_state_name(e->state));
+	put_text(b, ": ", e->says);
+	put_text(b, " [", e->verb);
+	put_text(b, " ", e->ref);
+	buf_puts(b, "]");
+	put_text(b, ": ", e->msg);
+	if (e->done > 0) {
+		buf_printf(b, ", %llu", (unsigned long long)e->done);
+		put_text(b, " ", e->unit);
+	}
+	buf_puts(b, "\n      before: ");
+	put_image(t, e->before, b);
+	buf_puts(b, "; after: ");
+	put_image(t, e->value, b);
+	buf_putc(b, '\n');
+}
+
+/* What a verify step returns is the receipt: shown whole. Other outputs are cut. */
+static bool
+is_receipt(const struct telling *t, const char *step)
+{
+	uint32_t i = t->plan != NULL ? plan_find(t->plan, step, strlen(step)) : MAP_NONE;
+	const char *dot = i != MAP_NONE ? strrchr(t->plan->steps[i].type->name, '.') : NULL;
+
+	return dot != NULL && strcmp(dot, ".verify") == 0;
+}
+
+static void
+put_outputs(struct telling *t, const struct hist_step *s, struct buf *b)
+{
+	const bool receipt = is_receipt(t, s->path);
+	struct value v = parse(t, s->outputs);
+	struct buf one = BUF_INIT(0);
+
+	if (v.kind != V_MAP || v.len == 0)
+		return;
+	buf_printf(b, "    %s:\n", receipt ? "receipt" : "outputs");
+	for (uint32_t i = 0; i < v.len; i++) {
+		buf_clear(&one);
+		value_show(&one, &v.pairs[i].v);
+		put_text(b, "      ", v.pairs[i].key);
+		buf_printf(b, ": %s\n",
+			   receipt ? one.p : text_safe(&t->front->arena, one.p, one.len, OUTPUT_MAX));
+	}
+	buf_done(&one);
+}
+
+static void
+put_step(struct telling *t, const struct hist_step *s, struct buf *b)
+{
+	char when[32], took[32];
+
+	put_text(b, "  ", s->path);
+	buf_printf(b, "  %s", step_status_name(s->status));
+	if (s->started > 0)
+		buf_printf(b, "  %s", clock_text(s->started, when));
+	if (s->ns > 0)
+		buf_printf(b, "  %s", duration_text((int64_t)s->ns, took));
+	if (s->attempts > 1)
+		buf_printf(b, "  %u attempts", s->attempts);
+	put_text(b, "  ", s->msg);
+	buf_putc(b, '\n');
+	for (const struct hist_effect *e = s->effects; e != NULL; e = e->next)
+		put_effect(t, e, b);
+	put_outputs(t, s, b);
+}
+
+static void
+put_header(struct telling *t, struct buf *b)
+{
+	const struct history *h = &t->opened.history;
+	const struct value params = parse(t, h->params);
+	char when[2][32], took[32];
+
+	put_text(b, "run       ", t->opened.run);
+	put_text(b, "\nplan      ", h->plan);
+	put_text(b, "\nby        ", h->user);
+	put_text(b, "@", h->host);
+	put_text(b, ", wherry ", h->build);
+	buf_printf(b, "\nfrom      %s\nto        %s (%s)\nstate     %s", clock_text(h->opened, when[0]),
+		   clock_text(h->last, when[1]), duration_text((h->last - h->opened) * NS_PER_MS, took),
+		   run_status_name(h->status));
+	put_text(b, ": ", h->pause_msg);
+	buf_printf(b, "\nprocesses %u\n", h->epoch);
+	for (const struct hist_target *at = h->targets; at != NULL; at = at->next) {
+		const struct value identity = parse(t, at->identity);
+
+		put_text(b, "target    ", at->name);
+		buf_puts(b, " ");
+		value_show(b, &identity);
+		buf_putc(b, '\n');
+	}
+	if (params.kind == V_MAP && params.len > 0)
+		buf_puts(b, "\nparameters\n");
+	for (uint32_t i = 0; params.kind == V_MAP && i < params.len; i++) {
+		put_text(b, "  ", params.pairs[i].key);
+		buf_puts(b, ": ");
+		value_show(b, &params.pairs[i].v);
+		buf_putc(b, '\n');
+	}
+}
+
+static void
+put_totals(const struct telling *t, struct buf *b)
+{
+	const struct history *h = &t->opened.history;
+	uint32_t counts[STEP_STATUSES] = { 0 };
+	uint64_t effects = 0;
+
+	for (uint32_t i = 0; i < h->nsteps; i++) {
+		counts[h->steps[i].status]++;
+		for (const struct hist_effect *e = h->steps[i].effects; e != NULL; e = e->next)
+			effects++;
+	}
+	if (t->plan != NULL && t->plan->nsteps > h->nsteps)
+		counts[STEP_PENDING] += t->plan->nsteps - h->nsteps;
+	buf_puts(b, "\ntotals\n  steps:");
+	for (int s = 0; s < STEP_STATUSES; s++)
+		if (counts[s] > 0)
+			buf_printf(b, " %u %s", counts[s], step_status_name((enum step_status)s));
+	buf_printf(b, "\n  effects: %llu\n  records: %llu\n", (unsigned long long)effects,
+		   (unsigned long long)h->records);
+}
+
+static void
+put_report(struct telling *t, struct buf *b)
+{
+	const struct history *h = &t->opened.history;
+	const struct value outputs = parse(t, h->outputs);
+
+	put_header(t, b);
+	buf_puts(b, "\nsteps\n");
+	for (uint32_t i = 0; i < h->nsteps; i++)
+		put_step(t, &h->steps[i], b);
+	buf_puts(b, "\nlog\n");
+	buf_put(b, t->log.p, t->log.len);
+	if (outputs.kind == V_MAP && outputs.len > 0)
+		buf_puts(b, "\noutputs\n");
+	for (uint32_t i = 0; outputs.kind == V_MAP && i < outputs.len; i++) {
+		put_text(b, "  ", outputs.pairs[i].key);
+		buf_puts(b, ": ");
+		value_show(b, &outputs.pairs[i].v);
+		buf_putc(b, '\n');
+	}
+	put_totals(t, b);
+}
+
+int
+cmd_report(struct front *f, struct err *err)
+{
+	const char *run = front_run(f, 0, err);
+	struct telling t = { .front = f, .opened = { .each = on_record, .data = &t } };
+	struct err no_plan = ERR_INIT;
+	struct plan *plan = NULL;
+	struct buf b = BUF_INIT(0);
+	int ret = -1;
+
+	if (run == NULL)
+		return -1;
+	if (opened_read(f, run, &t.opened, err) < 0)
+		goto out;
+	t.plan = plan = opened_plan(f, &t.opened, &no_plan);
+	put_report(&t, &b);
+	ret = f->opt.output != NULL ? io_replace(f->opt.output, b.p, b.len, 0600, err) : front_print(&b, err);
+out:
+	plan_free(plan);
+	opened_done(&t.opened);
+	buf_done(&t.log);
+	buf_done(&b);
+	return ret;
+}

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* wherry resume and wherry abort: take a run over, say in its journal who goes on, execute from the stored plan. */
+#include "cmd.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+
+/* The journal's word that another process goes on: staged, so that the coordinator's first batch holds it together
+ * with what a torn tail puts in doubt. */
+static int
+record_resume(struct front *f, struct opened *o, const struct run_options *options, struct err *err)
+{
+	const struct value setup = front_setup(f, options, NULL, 0);
+	const struct record r = {
+		.type = REC_RESUME,
+		.wall = clock_wall_ms(),
+		.epoch = ++o->history.epoch,
+		.user = front_user(f),
+		.host = front_host(f),
+		.build = WHERRY_VERSION,
+		.value = &setup,
+	};
+
+	return journal_add(o->journal, &r, err);
+}
+
+static int
+go_on_with(struct front *f, struct opened *o, const struct plan *plan, bool abort_it, struct err *err)
+{
+	struct run_options options = {
+		.mode = MODE_RUN,
+		.plan = plan,
+		.journal = o->journal,
+		.history = &o->history,
+		.seed = o->seed,
+		.run = o->run,
+		.torn = o->info.torn ? o->info.quarantine : NULL,
+		.abort = abort_it,
+	};
+	struct value stored = VALUE_NULL, params;
+	const char *text = o->history.params;
+	struct run_result result = { 0 };
+	int code = -1;
+
+	if (text != NULL && value_parse(&f->arena, text, strlen(text), &stored, err) < 0)
+		return -1;
+	if (front_choose(f, &o->setup, &options, err) < 0 || front_params(f, plan, &stored, &params, err) < 0)
+		return -1;
+	options.params = &params;
+	front_block_signals();
+	if (record_resume(f, o, &options, err) == 0)
+		code = front_execute(f, &options, &result, err);
+	value_wipe(&params);
+	return code;
+}
+
+/* 1: it is closed, nothing is to be done (said); 0: go on; -1: refused. */
+static int
+check_closed(const struct opened *o, bool abort_it, struct err *err)
+{
+	const struct history *h = &o->history;
+
+	if (abort_it ? run_is_closed(h) : h->status == RUN_DONE) {
+		front_say("run %s is closed (%s); there is nothing to %s", o->run, run_status_name(h->status),
+			  abort_it ? "abort" : "do");
+		return 1;
+	}
+	if (h->status == RUN_ABORTED) {
+		err_set(err, ERR_USAGE, "run %s was aborted and cannot go on", o->run);
+		return err_next(err, "wherry run %s", h->plan != NULL ? h->plan : "PLAN");
+	}
+	return 0;
+}
+
+static int
+take_over(struct front *f, bool abort_it, struct err *err)
+{
+	const char *run = front_run(f, 0, err);
+	struct opened o = { 0 };
+	struct plan *plan = NULL;
+	int closed, code = -1;
+
+	if (run == NULL)
+		return -1;
+	if (opened_lock(f, run, &o, err) < 0)
+		goto out;
+	closed = check_closed(&o, abort_it, err);
+	if (closed != 0) {
+		code = closed > 0 ? 0 : -1;
+		goto out;
+	}
+	if (o.info.torn)
+		front_say("the last batch of %s was torn; its bytes are kept in %s", run,
+			  o.info.quarantine != NULL ? o.info.quarantine : "quarantine");
+	plan = opened_plan(f, &o, err);
+	if (plan != NULL)
+		code = go_on_with(f, &o, plan, abort_it, err);
+	plan_free(plan);
+out:
+	opened_done(&o);
+	return code;
+}
+
+int
+cmd_resume(struct front *f, struct err *err)
+{
+	return take_over(f, false, err);
+}
+
+int
+cmd_abort(struct front *f, struct err *err)
+{
+	return take_over(f, true, err);
+}

@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* wherry status and wherry runs: where runs stand, from the fold of their journals; beside a live process too. */
+#include "cmd.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/text.h"
+
+#define HOLDER_MAX 256
+#define ALL_STEPS_MAX 50
+
+/* What a fold alone cannot tell: does someone work on it now, and what has not begun. */
+struct standing {
+	const struct opened *o;
+	const struct plan *plan; /* NULL when the stored copy cannot be loaded any more */
+	bool live;
+	char holder[HOLDER_MAX];
+	uint32_t counts[STEP_STATUSES], steps;
+};
+
+static enum step_status
+shown_status(const struct standing *st, const struct hist_step *s)
+{
+	if (!st->live && step_is_in_doubt(s))
+		return STEP_IN_DOUBT;
+	if (!st->live && s->status == STEP_RUNNING)
+		return STEP_PENDING; /* whoever ran it is gone, and it left nothing behind */
+	return s->status;
+}
+
+static void
+take_standing(const char *dir, const struct opened *o, const struct plan *plan, struct standing *ret)
+{
+	*ret = (struct standing){ .o = o, .plan = plan };
+	ret->live = journal_live(dir, o->run, ret->holder, sizeof(ret->holder)) == 1;
+	for (uint32_t i = 0; i < o->history.nsteps; i++)
+		ret->counts[shown_status(ret, &o->history.steps[i])]++;
+	ret->steps = plan != NULL ? plan->nsteps : o->history.nsteps;
+	if (ret->steps > o->history.nsteps)
+		ret->counts[STEP_PENDING] += ret->steps - o->history.nsteps;
+}
+
+/* One word for the state. */
+static const char *
+state_word(const struct standing *st)
+{
+	if (st->o->history.status == RUN_RUNNING && !st->live)
+		return "interrupted";
+	return run_status_name(st->o->history.status);
+}
+
+static const char *
+next_command(struct front *f, const struct standing *st)
+{
+	const struct history *h = &st->o->history;
+
+	if (st->live)
+		return arena_printf(&f->arena, "wherry status %s --follow", st->o->run);
+	for (uint32_t i = 0; i < h->nsteps; i++)
+		if (h->steps[i].status == STEP_IN_DOUBT && h->steps[i].next != NULL)
+			return h->steps[i].next;
+	if (run_is_closed(h) && h->status != RUN_FAILED)
+		return arena_printf(&f->arena, "wherry report %s", st->o->run);
+	if (h->next != NULL && h->next[0] != '\0' && !(h->status == RUN_PAUSED && h->pause_code == 3))
+		return h->next;
+	return arena_printf(&f->arena, "wherry resume %s", st->o->run);
+}
+
+static void
+put_text(struct buf *b, const char *before, const char *text)
+{
+	if (text == NULL || text[0] == '\0')
+		return;
+	buf_puts(b, before);
+	text_escape(b, text, strlen(text));
+}
+
+static void
+put_state(const struct standing *st, struct buf *b)
+{
+	const struct history *h = &st->o->history;
+
+	buf_printf(b, "state   %s", state_word(st));
+	if (st->live)
+		put_text(b, " by ", st->holder);
+	else if (h->status == RUN_RUNNING)
+		buf_puts(b, ": its process ended without a word");
+	if (h->status == RUN_PAUSED)
+		buf_printf(b, " (exit %u)", h->pause_code);
+	put_text(b, ": ", h->pause_msg);
+	buf_putc(b, '\n');
+}
+
+static void
+put_counts(const struct standing *st, struct buf *b)
+{
+	const char *separator = ": ";
+
+	buf_printf(b, "steps   %u", st->steps);
+	for (int s = 0; s < STEP_STATUSES; s++) {
+		if (st->counts[s] == 0)
+			continue;
+		buf_printf(b, "%s%u %s", separator, st->counts[s], step_status_name((enum step_status)s));
+		separator = ", ";
+	}
+	buf_putc(b, '\n');
+}
+
+/* What is known about a step that began; s is NULL for one that did not. */
+static void
+put_step(const struct standing *st, const char *id, const struct hist_step *s, struct buf *b)
+{
+	const struct hist_effect *e = s != NULL ? step_last_effect(s) : NULL;
+	enum step_status status = s != NULL ? shown_status(st, s) : STEP_PENDING;
+	char text[32];
+
+	put_text(b, "  ", id);
+	buf_printf(b, ": %s", step_status_name(status));
+	if (s != NULL && (status == STEP_RUNNING || status == STEP_IN_DOUBT) && s->started > 0)
+		buf_printf(b, " since %s", clock_text(s->started, text));
+	put_text(b, ": ", s != NULL ? s->msg : NULL);
+	if (e != NULL && (status == STEP_RUNNING || status == STEP_IN_DOUBT)) {
+		put_text(b, s->msg != NULL ? "; " : ": ", e->says);
+		if (e->done > 0)
+			buf_printf(b, ", %llu of %llu", (unsigned long long)e->done, (unsigned long long)e->total);
+		put_text(b, " ", e->done > 0 ? e->unit : NULL);
+	}
+	put_text(b, "\n    next: ", s != NULL ? s->next : NULL);
+	buf_putc(b, '\n');
+}
+
+/* All steps in plan order, or of a large plan those that an operator looks for. */
+static void
+put_steps(const struct standing *st, struct buf *b)
+{
+	const struct history *h = &st->o->history;
+
+	for (uint32_t i = 0; st->plan != NULL && st->plan->nsteps <= ALL_STEPS_MAX && i < st->plan->nsteps; i++)
+		put_step(st, st->plan->steps[i].id, history_step(h, st->plan->steps[i].id), b);
+	if (st->plan != NULL && st->plan->nsteps <= ALL_STEPS_MAX)
+		return;
+	for (uint32_t i = 0; i < h->nsteps; i++) {
+		enum step_status s = shown_status(st, &h->steps[i]);
+
+		if (s == STEP_RUNNING || s == STEP_IN_DOUBT || s == STEP_FAILED)
+			put_step(st, h->steps[i].path, &h->steps[i], b);
+	}
+}
+
+static bool
+has_run(const struct hist_step *s)
+{
+	for (const struct hist_effect *e = s->effects; e != NULL; e = e->next)
+		if (e->state != EFFECT_FAILED && e->state != EFFECT_RESOLVED_NOT_DONE)
+			return true;
+	return false;
+}
+
+/* What stays as it is until the run closes: steps with effects that a `finally` step which has not run looks at. */
+static void
+put_left(const struct standing *st, struct buf *b)
+{
+	const struct history *h = &st->o->history;
+	char when[32];
+
+	if (st->plan == NULL || st->live || run_is_closed(h))
+		return;
+	for (uint32_t i = st->plan->nmain; i < st->plan->nsteps; i++) {
+		const struct step *last = &st->plan->steps[i];
+		const struct hist_step *done = history_step(h, last->id);
+
+		if (done != NULL && done->status == STEP_DONE)
+			continue;
+		for (uint32_t n = 0; n < last->need_count; n++) {
+			const struct need *need = &st->plan->needs[last->need_first + n];
+			const struct hist_step *s = history_step(h, st->plan->steps[need->to].id);
+
+			if (s != NULL && has_run(s))
+				buf_printf(b, "left    %s, since %s, until the run closes ('%s')\n", s->path,
+					   clock_text(s->ended > 0 ? s->ended : s->started, when), last->id);
+		}
+	}
+}
+
+static void
+put_status(struct front *f, const struct standing *st, struct buf *b)
+{
+	const struct history *h = &st->o->history;
+	char when[2][32];
+
+	buf_printf(b, "run     %s\n", st->o->run);
+	put_text(b, "plan    ", h->plan);
+	put_text(b, "\nby      ", h->user);
+	put_text(b, "@", h->host);
+	buf_printf(b, "\nopened  %s\nlast    %s\n", clock_text(h->opened, when[0]), clock_text(h->last, when[1]));
+	put_state(st, b);
+	put_counts(st, b);
+	put_steps(st, b);
+	put_left(st, b);
+	put_text(b, "next: ", next_command(f, st));
+	buf_putc(b, '\n');
+}
+
+static struct value
+text_value(const char *text)
+{
+	return text != NULL ? value_str(text) : VALUE_NULL;
+}
+
+static struct value
+steps_json(struct front *f, const struct standing *st)
+{
+	const struct history *h = &st->o->history;
+	struct value *list = arena_array(&f->arena, h->nsteps + 1, sizeof(*list));
+
+	for (uint32_t i = 0; i < h->nsteps; i++) {
+		const struct hist_step *s = &h->steps[i];
+		const struct hist_effect *e = step_last_effect(s);
+		struct pair *p = arena_array(&f->arena, 8, sizeof(*p));
+
+		p[0] = (struct pair){ "step", value_str(s->path) };
+		p[1] = (struct pair){ "status", value_str(step_status_name(shown_status(st, s))) };
+		p[2] = (struct pair){ "attempts", value_int(s->attempts) };
+		p[3] = (struct pair){ "ns", value_int((int64_t)s->ns) };
+		p[4] = (struct pair){ "message", text_value(s->msg) };
+		p[5] = (struct pair){ "next", text_value(s->next) };
+		p[6] = (struct pair){ "done", value_int(e != NULL ? (int64_t)e->done : 0) };
+		p[7] = (struct pair){ "total", value_int(e != NULL ? (int64_t)e->total : 0) };
+		list[i] = value_map(p, 8);
+	}
+	return value_list(list, h->nsteps);
+}
+
+static struct value
+run_json(struct front *f, const struct standing *st, bool with_steps)
+{
+	const struct history *h = &st->o->history;
+	struct pair *p = arena_array(&f->arena, 12, sizeof(*p)), *c = arena_array(&f->arena, STEP_STATUSES, sizeof(*c));
+	char when[2][32];
+	size_t n = 0;
+
+	for (int s = 0; s < STEP_STATUSES; s++)
+		c[s] = (struct pair){ step_status_name((enum step_status)s), value_int(st->counts[s]) };
+	p[n++] = (struct pair){ "run", value_str(arena_strdup(&f->arena, st->o->run)) };
+	p[n++] = (struct pair){ "plan", text_value(h->plan) };
+	p[n++] = (struct pair){ "state", value_str(state_word(st)) };
+	p[n++] = (struct pair){ "live", value_bool(st->live) };
+	p[n++] = (struct pair){ "opened", value_str(arena_strdup(&f->arena, clock_text(h->opened, when[0]))) };
+	p[n++] = (struct pair){ "last", value_str(arena_strdup(&f->arena, clock_text(h->last, when[1]))) };
+	p[n++] = (struct pair){ "code", value_int(h->pause_code) };
+	p[n++] = (struct pair){ "message", text_value(h->pause_msg) };
+	p[n++] = (struct pair){ "counts", value_map(c, STEP_STATUSES) };
+	p[n++] = (struct pair){ "next", value_str(next_command(f, st)) };
+	if (with_steps)
+		p[n++] = (struct pair){ "steps", steps_json(f, st) };
+	return value_map(p, n);
+}
+
+static int
+show(struct front *f, const char *run, struct err *err)
+{
+	struct opened o = { 0 };
+	struct err no_plan = ERR_INIT;
+	struct plan *plan = NULL;
+	struct standing st;
+	struct buf b = BUF_INIT(0);
+	struct value v;
+	int ret = -1;
+
+	if (opened_read(f, run, &o, err) < 0)
+		goto out;
+	plan = opened_plan(f, &o, &no_plan);
+	take_standing(front_state(f, err), &o, plan, &st);
+	if (front_json(f)) {
+		v = run_json(f, &st, true);
+		ret = front_print_json(&v, err);
+	} else {
+		put_status(f, &st, &b);
+		ret = front_print(&b, err);
+	}
+out:
+	buf_done(&b);
+	plan_free(plan);
+	opened_done(&o);
+	return ret;
+}
+
+int
+cmd_status(struct front *f, struct err *err)
+{
+	const char *run = front_run(f, 0, err);
+
+	if (run == NULL || (f->opt.follow && front_follow(f, run, err) < 0))
+		return -1;
+	return show(f, run, err);
+}
+
+/* A run that cannot be read is listed as such: the others still are. */
+static int
+list_run(struct front *f, const char *dir, const char *run, struct buf *b, struct err *err)
+{
+	struct opened o = { 0 };
+	struct standing st;
+	struct err why = ERR_INIT;
+	struct value v;
+	char when[32];
+	int ret = 0;
+
+	if (opened_read(f, run, &o, &why) < 0) {
+		front_error(&why);
+	} else {
+		take_standing(dir, &o, NULL, &st);
+		if (front_json(f)) {
+			v = run_json(f, &st, false);
+			ret = front_print_json(&v, err);
+		} else {
+			buf_printf(b, "%-24s  %-12s %-26s", run, state_word(&st), clock_text(o.history.opened, when));
+			put_text(b, "", o.history.plan);
+			buf_putc(b, '\n');
+		}
+	}
+	opened_done(&o);
+	return ret;
+}
+
+int
+cmd_runs(struct front *f, struct err *err)
+{
+	const char *dir = front_state(f, err);
+	struct buf b = BUF_INIT(0);
+	const char **runs;
+	size_t n;
+	int ret = 0;
+
+	if (f->nargs > 0)
+		return err_set(err, ERR_USAGE, "'runs %s' comes in a later version", f->args[0]);
+	if (dir == NULL || journal_list(dir, &f->arena, &runs, &n, err) < 0)
+		return -1;
+	if (n > 0 && !front_json(f))
+		buf_printf(&b, "%-24s  %-12s %-26s%s\n", "RUN", "STATE", "OPENED", "PLAN");
+	for (size_t i = 0; i < n && ret == 0; i++)
+		ret = list_run(f, dir, runs[i], &b, err);
+	if (ret == 0)
+		ret = front_print(&b, err);
+	buf_done(&b);
+	return ret;
+}

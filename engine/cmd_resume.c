@@ -35,7 +35,7 @@ go_on_with(struct front *f, struct opened *o, const struct plan *plan, bool abor
 		.history = &o->history,
 		.seed = o->seed,
 		.run = o->run,
-		.torn = o->info.torn ? o->info.quarantine : NULL,
+		.torn = o->info.torn,
 		.abort = abort_it,
 	};
 	struct value stored = VALUE_NULL, params;

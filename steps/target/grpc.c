@@ -4,13 +4,16 @@
  * - Before 8.0 a prior-knowledge plaintext connection is made by the first request and reused with plain HTTP/2 by the
  *   later ones; an answer in HTTP/1 (the connection was gone, and libcurl tried an upgrade) is asked again afresh.
  * - Before 8.14 a wake-up at the end of a download can be lost: large buffer, and polls of at most 5 ms.
+ * - Before 8.14 libcurl waits in a busy loop for the peer's window: then we wait, for its next byte.
  * - Before 8.14 the answer to a request that is too large for the server is lost, and a bare stream error remains.
  * - A grpc-status outranks libcurl's code; without one, or without one whole message, there was no answer. */
 #include "steps/target/grpc.h"
 
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "base/clock.h"
 #include "steps/target/grpc_tls.h"
@@ -32,8 +35,11 @@ struct grpc_chan {
 	bool reuse_broken, wakeup_broken;
 	struct grpc_reply reply;
 	size_t request_len;
+	int fd;              /* of the connection, while it has opened no second socket */
+	unsigned sockets;
 	int64_t moved;       /* when a byte last went either way */
 	curl_off_t uploaded;
+	bool stuck;          /* nothing more was uploaded at the last turn, although there is more */
 	char error[CURL_ERROR_SIZE];
 };
 
@@ -63,6 +69,17 @@ on_body(char *p, size_t size, size_t n, void *data)
 	return grpc_reply_body(&ch->reply, p, size * n) ? size * n : CURL_WRITEFUNC_ERROR;
 }
 
+static curl_socket_t
+on_socket(void *data, curlsocktype purpose, struct curl_sockaddr *to)
+{
+	struct grpc_chan *ch = data;
+
+	(void)purpose;
+	ch->fd = socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
+	ch->sockets++;
+	return ch->fd < 0 ? CURL_SOCKET_BAD : ch->fd;
+}
+
 struct grpc_chan *
 grpc_chan_new(const struct grpc_peer *peer)
 {
@@ -81,6 +98,8 @@ grpc_chan_new(const struct grpc_peer *peer)
 	curl_easy_setopt(ch->easy, CURLOPT_ERRORBUFFER, ch->error);
 	curl_easy_setopt(ch->easy, CURLOPT_POST, 1L);
 	curl_easy_setopt(ch->easy, CURLOPT_BUFFERSIZE, BUFFER_SIZE);
+	curl_easy_setopt(ch->easy, CURLOPT_OPENSOCKETFUNCTION, on_socket);
+	curl_easy_setopt(ch->easy, CURLOPT_OPENSOCKETDATA, ch);
 	curl_easy_setopt(ch->easy, CURLOPT_HEADERFUNCTION, on_header);
 	curl_easy_setopt(ch->easy, CURLOPT_HEADERDATA, ch);
 	curl_easy_setopt(ch->easy, CURLOPT_WRITEFUNCTION, on_body);
@@ -153,6 +172,7 @@ chan_start(struct grpc_chan *ch, const char *method, const char *token, struct a
 	grpc_reply_done(&ch->reply);
 	grpc_reply_init(&ch->reply, arena, max);
 	ch->error[0] = '\0';
+	ch->sockets = ch->used ? ch->sockets : 0;
 	ch->uploaded = 0;
 	ch->moved = clock_now();
 	ch->running = true;
@@ -183,6 +203,7 @@ chan_perform(struct grpc_chan *ch, CURLcode *ret)
 
 	curl_multi_perform(ch->multi, &running);
 	curl_easy_getinfo(ch->easy, CURLINFO_SIZE_UPLOAD_T, &up);
+	ch->stuck = up > 0 && up == ch->uploaded && (size_t)up < ch->request_len;
 	if (up != ch->uploaded) {
 		ch->uploaded = up;
 		ch->moved = clock_now();
@@ -197,15 +218,29 @@ chan_perform(struct grpc_chan *ch, CURLcode *ret)
 	return false;
 }
 
+/* The socket takes bytes, but libcurl has none to give: the peer's window is closed, and only its word opens it. */
+static bool
+window_is_closed(const struct grpc_chan *ch)
+{
+	struct pollfd p = { .fd = ch->fd, .events = POLLIN | POLLOUT };
+
+	return ch->wakeup_broken && ch->stuck && ch->sockets == 1 && poll(&p, 1, 0) == 1 && p.revents == POLLOUT;
+}
+
 static void
 chan_poll(struct grpc_chan *ch, const struct opctx *cx, int64_t until, bool wake_on_cancel)
 {
+	struct pollfd word = { .fd = ch->fd, .events = POLLIN };
 	struct curl_waitfd wake = { .fd = cx->cancel_fd, .events = CURL_WAIT_POLLIN };
 	int64_t ms = (until - clock_now()) / NS_PER_MS + 1;
 	int cap = ch->wakeup_broken ? 5 : POLL_MS;
 
 	if (ms <= 0)
 		return;
+	if (window_is_closed(ch)) {
+		(void)poll(&word, 1, cap);
+		return;
+	}
 	wake_on_cancel = wake_on_cancel && cx->cancel != NULL && cx->cancel_fd >= 0;
 	curl_multi_poll(ch->multi, &wake, wake_on_cancel ? 1 : 0, ms < cap ? (int)ms : cap, NULL);
 }

@@ -189,6 +189,17 @@ server_kill(struct server *s)
 	s->pid = 0;
 }
 
+/* Stop it where it is; kill() alone returns before all its threads stand. */
+static inline void
+server_freeze(struct server *s)
+{
+	int status;
+
+	kill(s->pid, SIGSTOP);
+	assert_int_equal(waitpid(s->pid, &status, WUNTRACED), s->pid);
+	assert_true(WIFSTOPPED(status));
+}
+
 static inline void
 server_restart(struct server *s)
 {

@@ -357,7 +357,7 @@ a_hanging_server(void **state)
 	OK(&c, client_open(&c, (struct etcd_args){ 0 },
 			   (const char *[]){ server_url(&c, &s), server_url(&c, &plain), NULL }));
 	OK(&c, read_path(&c, "key//x", &v));
-	kill(s.pid, SIGSTOP);
+	server_freeze(&s);
 	OK(&c, read_path(&c, "key//x", &v));
 	client_done(&c);
 
@@ -406,7 +406,7 @@ fails_over_in_a_cluster(void **state)
 		if (i == 20) {
 			server_spawn(&s[0], names[0], cluster);
 			server_wait(&s[0]);
-			kill(s[1].pid, SIGSTOP);
+			server_freeze(&s[1]);
 		}
 		snprintf(key, sizeof(key), "/ha/%02d", i);
 		while (put(&c, (struct bytes){ key, strlen(key) }, STR("x")) < 0) {

@@ -195,6 +195,7 @@ expr_help(struct buf *to)
 		     "  item, index, key          under foreach\n"
 		     "  value                     in inputs that are evaluated later (until, where)\n"
 		     "  run.id, run.dir           this run\n"
+		     "  run.status                running; in finally: done, failed, aborted\n"
 		     "A name that is no Lua name is written steps['remove-etcd'].\n\nfunctions:\n");
 	for (size_t i = 0; i < expr_nfns; i++) {
 		const struct expr_fn *f = &expr_fns[i];

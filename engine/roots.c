@@ -40,6 +40,15 @@ step_root(struct coord *c, const char *id, struct err *err)
 	return keep(c, value_map(pairs, 4));
 }
 
+/* How the run stands, or, in `finally`, how it closes. */
+static const char *
+run_status(const struct coord *c)
+{
+	if (c->phase < PHASE_FINALLY)
+		return "running";
+	return c->o->abort ? "aborted" : c->failed ? "failed" : "done";
+}
+
 static const struct value *
 root_get(void *data, const char *root, const char *key, struct err *err)
 {
@@ -63,12 +72,13 @@ root_get(void *data, const char *root, const char *key, struct err *err)
 			}
 	}
 	if (strcmp(root, "run") == 0) {
-		struct pair *pairs = arena_array(&c->eval, 3, sizeof(*pairs));
+		struct pair *pairs = arena_array(&c->eval, 4, sizeof(*pairs));
 
 		pairs[0] = (struct pair){ "id", value_str(c->shared.run) };
 		pairs[1] = (struct pair){ "dir", value_str(c->shared.dir != NULL ? c->shared.dir : "(run.dir)") };
 		pairs[2] = (struct pair){ "plan", value_str(c->plan->name) };
-		return keep(c, value_map(pairs, 3));
+		pairs[3] = (struct pair){ "status", value_str(run_status(c)) };
+		return keep(c, value_map(pairs, 4));
 	}
 	err_set(err, ERR_PLAN, "'%s%s%s' is not known here", root, key != NULL ? "." : "", key != NULL ? key : "");
 	return NULL;

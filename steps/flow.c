@@ -126,6 +126,36 @@ const struct step_type sleep_step = {
 	.run = sleep_run,
 };
 
+struct note_args {
+	const char *message;
+};
+
+static int
+note_run(struct step_ctx *cx, const void *args, struct err *err)
+{
+	const struct note_args *a = args;
+
+	(void)err;
+	step_note(cx, "%s", a->message);
+	return 0;
+}
+
+static const struct field note_inputs[] = {
+	{ "message", F_STRING, .offset = offsetof(struct note_args, message), .required = true, .help = "what to say" },
+	{ 0 },
+};
+
+const struct step_type note_step = {
+	.name = "note",
+	.summary = "say something to those who watch, and to the report",
+	.inputs = note_inputs,
+	.outputs = no_outputs,
+	.args_size = sizeof(struct note_args),
+	.flags = STEP_READ_ONLY,
+	.version = 1,
+	.run = note_run,
+};
+
 struct wait_args {
 	const struct call *step;
 	const struct expr *until;

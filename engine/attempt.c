@@ -121,8 +121,9 @@ coord_tell(struct coord *c, const struct ended *end)
 		const struct need *user = &c->graph.users[k];
 		struct live *l = &c->live[user->to];
 
-		if (l->status != STEP_PENDING || l->task != NULL)
-			continue;
+		if (l->status != STEP_PENDING || l->task != NULL ||
+		    c->plan->steps[user->to].finally != c->plan->steps[end->step].finally)
+			continue; /* a finally step waits for its phase, not for steps before it */
 		if (!satisfied && !user->weak) {
 			struct err err = ERR_INIT;
 

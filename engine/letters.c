@@ -8,7 +8,7 @@
 #include "coord.h"
 
 #define FLUSH_AFTER (200 * NS_PER_MS) /* a settled effect, a note or progress may wait this long for company */
-#define PROGRESS_RECORD (2 * NS_PER_S)
+#define PROGRESS_RECORD (NS_PER_S / 2)
 
 static void
 open_gate(struct door_letter *l, int rc, const struct err *err)

@@ -193,7 +193,10 @@ differ(const struct verify *v, struct err *err)
 static int
 verify_outputs(struct step_ctx *cx, const struct verify *v, struct err *err)
 {
-	char *hex = arena_alloc(step_arena(cx), SHA256_HEX);
+	char hex[SHA256_HEX];
+
+	hex_encode(v->digest, SHA256_LEN, hex);
+
 	const struct pair pairs[] = {
 		{ "keys", value_int(v->keys) },
 		{ "bytes", value_int(v->bytes) },
@@ -203,7 +206,6 @@ verify_outputs(struct step_ctx *cx, const struct verify *v, struct err *err)
 	};
 	const struct value receipt = value_map(pairs, countof(pairs));
 
-	hex_encode(v->digest, SHA256_LEN, hex);
 	if (etcd_put_outputs(cx, &receipt, err) < 0)
 		return -1;
 	step_note(cx, "equal: %" PRIi64 " keys, %" PRIi64 " bytes, digest %s, source revision %" PRIi64

@@ -19,6 +19,7 @@
 #include "steps/etcd_work.h"
 
 #define LANES_MAX 64
+#define PAGE_BYTES (256U << 10) /* small: every lane holds two pages a side */
 #define MERGE_OPS 126 /* each with a compare of its own, beside those of claim and cursor */
 
 struct copy_args {
@@ -198,6 +199,7 @@ copy_lane(struct step_ctx *cx, void *data, unsigned number, struct err *err)
 	l->c = c;
 	l->src = etcd_move_source(&c->move);
 	l->dst = etcd_move_destination(&c->move);
+	l->src.want = l->dst.want = PAGE_BYTES;
 	l->batch.max = c->move.existing == ETCD_MERGE ? MERGE_OPS : ETCD_BATCH_OPS;
 	while ((rc = etcd_work_take(cx, &c->work, &l->seg, err)) > 0) {
 		if (copy_segment(cx, l, err) < 0) {

@@ -7,7 +7,7 @@
 
 #include "base/text.h"
 
-#define PAGE_BYTES (1U << 20)
+#define PAGE_BYTES (512U << 10)
 #define PAGE_FIRST 32    /* of 1.5 MiB each still fit into one reply */
 #define PAGE_MAX 50000
 #define ITEM_COST 64     /* what an item costs beside its bytes */

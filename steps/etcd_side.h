@@ -19,7 +19,7 @@ struct etcd_side {
 	bool keys_only;
 	bool skip_leased;    /* leased items are not there */
 	int64_t revision;    /* to read at, 0: the current one */
-	size_t want;         /* bytes a page; 0: 1 MiB */
+	size_t want;         /* bytes a page; 0: 512 KiB */
 
 	int64_t limit;       /* items of the next page: learnt from the last ones */
 	struct bytes end;

@@ -62,6 +62,34 @@ lanes_left(const struct etcd_work *w)
 	return w->last_lane - w->lane + 1 - (unsigned)(w->ngaps - w->gap - 1);
 }
 
+/* Cut what a page of keys shows of the present gap. */
+static int
+measure(struct etcd_work *w, const struct page *page, bool first, struct bytes from, struct err *err)
+{
+	const struct etcd_gap *g = &w->gaps[w->gap];
+
+	if (page->more && (page->n == 0 || bytes_cmp(page->items[page->n - 1].key, from) < 0))
+		return err_set(err, ERR_FAILED, "a page of keys does not go on from where the last one ended");
+	if (first) {
+		w->start = g->from;
+		w->begun = true;
+		atomic_fetch_add(&w->total, page->count);
+		w->chunk = page->count / ((int64_t)lanes_left(w) / 2 + 1);
+		w->chunk = w->chunk < CHUNK_MIN ? CHUNK_MIN : w->chunk;
+	}
+	for (size_t i = 0; i < page->n && lanes_left(w) > 1; i++)
+		if (++w->measured >= w->chunk && (page->more || i + 1 < page->n))
+			cut(w, etcd_next_key(&w->arena, page->items[i].key));
+	if (!page->more || lanes_left(w) <= 1) {
+		end_gap(w);
+		return 0;
+	}
+	buf_clear(&w->next);
+	buf_put(&w->next, page->items[page->n - 1].key.p, page->items[page->n - 1].key.len);
+	buf_putc(&w->next, '\0');
+	return 0;
+}
+
 static int
 sweep(struct step_ctx *cx, struct etcd_work *w, struct err *err)
 {
@@ -70,30 +98,16 @@ sweep(struct step_ctx *cx, struct etcd_work *w, struct err *err)
 	const struct bytes from = first ? g->from : (struct bytes){ w->next.p, w->next.len };
 	const struct query q = { .target = w->source, .from = from, .to = g->end, .revision = w->revision, .keys_only = true,
 				 .limit = first ? CHUNK_MIN : SWEEP_PAGE };
+	struct arena keep = ARENA_INIT; /* not the lane's: it would hold this much memory to its end */
 	struct page page;
+	int rc;
 
 	if (step_list(cx, &q, &page, err) < 0)
 		return -1;
-	if (page.more && (page.n == 0 || bytes_cmp(page.items[page.n - 1].key, from) < 0))
-		return err_set(err, ERR_FAILED, "a page of keys does not go on from where the last one ended");
-	if (first) {
-		w->start = g->from;
-		w->begun = true;
-		w->total += page.count;
-		w->chunk = page.count / ((int64_t)lanes_left(w) / 2 + 1);
-		w->chunk = w->chunk < CHUNK_MIN ? CHUNK_MIN : w->chunk;
-	}
-	for (size_t i = 0; i < page.n && lanes_left(w) > 1; i++)
-		if (++w->measured >= w->chunk && (page.more || i + 1 < page.n))
-			cut(w, etcd_next_key(&w->arena, page.items[i].key));
-	if (!page.more || lanes_left(w) <= 1) {
-		end_gap(w);
-		return 0;
-	}
-	buf_clear(&w->next);
-	buf_put(&w->next, page.items[page.n - 1].key.p, page.items[page.n - 1].key.len);
-	buf_putc(&w->next, '\0');
-	return 0;
+	step_page_keep(cx, &keep);
+	rc = measure(w, &page, first, from, err);
+	arena_done(&keep);
+	return rc;
 }
 
 int

@@ -3,6 +3,7 @@
 #include "cmd.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -12,6 +13,7 @@
 #include "base/text.h"
 
 #define MIN_FILES 64
+#define PAGE_OWN (256 << 10) /* allocations of this size are pages of their own */
 
 static const struct command commands[] = {
 	{ "plans", cmd_plans, "[NAME]", "list the bundled plans, or describe one", options_none, 0, 1 },
@@ -152,8 +154,11 @@ main(int argc, char **argv)
 {
 	struct front f = { .commands = commands, .argv = (const char *const *)argv };
 	struct err err = ERR_INIT;
-	int code = dispatch(&f, argc, argv, &err);
+	int code;
 
+	/* pages go back to the system when they are freed: else every thread's heap grows to its largest ones, for good */
+	(void)mallopt(M_MMAP_THRESHOLD, PAGE_OWN);
+	code = dispatch(&f, argc, argv, &err);
 	if (code < 0) {
 		front_error(&err);
 		code = err_exit_code(err.kind);

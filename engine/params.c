@@ -167,7 +167,7 @@ from_env(const struct resolver *r, const struct param *p, const char **ret_name)
 static const char *
 ask(const struct resolver *r, const struct param *p)
 {
-	if (r->from->ask == NULL || !p->field.secret || !p->field.required)
+	if (r->from->ask == NULL || !p->field.secret)
 		return NULL;
 	return r->from->ask(r->from->env_data,
 			    p->field.help != NULL ? p->field.help : p->field.name);
@@ -193,14 +193,17 @@ resolve(const struct resolver *r, const struct param *p, struct value *ret)
 	const struct param_source *from = r->from;
 	const char *name = p->field.name, *text, *variable;
 	const struct value *v;
+	bool needed = p->field.required;
 
 	for (size_t i = 0; i < from->ngiven; i++)
 		if (strcmp(from->given[i][0], name) == 0) {
 			take_given(r, p, from->given[i][1], ret);
 			return;
 		}
-	v = from->stored != NULL && !p->field.secret ? value_get(from->stored, name) : NULL;
-	if (v != NULL) {
+	v = from->stored != NULL ? value_get(from->stored, name) : NULL;
+	if (v != NULL && v->kind == V_SECRET) {
+		needed = true; /* the run began with it */
+	} else if (v != NULL) {
 		take_value(r, p, "the stored run", v, ret);
 		return;
 	}
@@ -214,9 +217,9 @@ resolve(const struct resolver *r, const struct param *p, struct value *ret)
 		struct value dflt = node_value(r->arena, p->dflt);
 
 		take_value(r, p, "default", &dflt, ret);
-	} else if ((text = ask(r, p)) != NULL) {
+	} else if (needed && (text = ask(r, p)) != NULL) {
 		take_text(r, p, "the terminal", text, ret);
-	} else if (p->field.required) {
+	} else if (needed) {
 		report_missing(r, p);
 	}
 }

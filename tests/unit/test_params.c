@@ -78,6 +78,10 @@ static struct row {
 	{ "secrets are asked for again", "{pw: {type: string, secret: true, required: true}, a: {type: string}}", NULL, NULL,
 	  "WHERRY_PARAM_PW=again", "{\"a\":\"s\",\"pw\":{\"$secret\":\"params.pw\"}}",
 	  "{\"a\":\"s\",\"pw\":{\"$secret\":\"params.pw\"}} again" },
+	{ "a secret that the run began with is needed", "{pw: {type: string, secret: true, help: ASK}}", NULL, NULL, NULL,
+	  "{\"pw\":{\"$secret\":\"params.pw\"}}", "{\"pw\":{\"$secret\":\"params.pw\"}} asked" },
+	{ "a secret that the run began without stays away", "{pw: {type: string, secret: true}}", NULL, NULL,
+	  "WHERRY_PARAM_PW=late", "{\"pw\":null}", "{\"pw\":null}" },
 };
 
 /* Split "k=v;k=v" in place into pairs. */

@@ -90,9 +90,8 @@ take_over(struct front *f, bool abort_it, struct err *err)
 		code = closed > 0 ? 0 : -1;
 		goto out;
 	}
-	if (o.info.torn)
-		front_say("the last batch of %s was torn; its bytes are kept in %s", run,
-			  o.info.quarantine != NULL ? o.info.quarantine : "quarantine");
+	if (o.info.quarantine != NULL)
+		front_say("the last batch of %s was torn; its bytes are kept in %s", run, o.info.quarantine);
 	plan = opened_plan(f, &o, err);
 	if (plan != NULL)
 		code = go_on_with(f, &o, plan, abort_it, err);

@@ -2,11 +2,14 @@
 /* wherry steps: the step types, from their tables. `--markdown` is steps/README.md, whole. */
 #include "cmd.h"
 
+#include <ctype.h>
 #include <math.h>
 #include <string.h>
 
 #include "base/text.h"
 #include "steps/registry.h"
+
+#define NO_LIMIT 9e18
 
 static bool
 is_later(const struct step_type *t)
@@ -28,25 +31,24 @@ show_limit(struct buf *b, const struct field *f, double limit)
 		buf_printf(b, "%.15g", limit);
 }
 
-/* Choices, limits and pattern, each after ". " when something stands before. */
+/* The help, then choices, limits and pattern, as one phrase without a full stop. */
 static void
-show_rules(struct buf *b, const struct field *f)
+show_help(struct buf *b, const struct field *f)
 {
+	size_t len = strlen(f->help);
+
+	buf_put(b, f->help, len > 0 && f->help[len - 1] == '.' ? len - 1 : len);
 	for (const char *const *c = f->choices; c != NULL && *c != NULL; c++)
-		buf_printf(b, "%s%s%s", c == f->choices ? " One of " : ", ", *c, c[1] == NULL ? "." : "");
+		buf_printf(b, "%s%s", c == f->choices ? "; one of " : ", ", *c);
 	if (f->max > f->min && f->min > -HUGE_VAL) {
-		buf_puts(b, " From ");
+		buf_puts(b, "; from ");
 		show_limit(b, f, f->min);
-		if (f->max < 9e18) {
-			buf_puts(b, " to ");
+		buf_puts(b, f->max < NO_LIMIT ? " to " : " on");
+		if (f->max < NO_LIMIT)
 			show_limit(b, f, f->max);
-		} else {
-			buf_puts(b, " on");
-		}
-		buf_putc(b, '.');
 	}
 	if (f->pattern != NULL)
-		buf_printf(b, " Matches `%s`.", f->pattern);
+		buf_printf(b, "; matches `%s`", f->pattern);
 }
 
 static void
@@ -58,12 +60,12 @@ show_fields(struct buf *b, const char *title, const struct field *f)
 		return;
 	buf_printf(b, "\n%s:\n", title);
 	for (; f->name != NULL; f++) {
-		buf_printf(b, "  %-16s %-16s %s", f->name, field_type_name(f, type), f->help);
+		buf_printf(b, "  %-16s %-16s ", f->name, field_type_name(f, type));
+		show_help(b, f);
 		if (f->required)
 			buf_puts(b, " (required)");
 		if (f->dflt != NULL)
 			buf_printf(b, " [default: %s]", f->dflt);
-		show_rules(b, f);
 		buf_putc(b, '\n');
 	}
 }
@@ -92,7 +94,7 @@ cell(struct buf *b, const char *text)
 static void
 markdown_fields(struct buf *b, const char *title, const struct field *f, bool input)
 {
-	struct buf rules = BUF_INIT(0);
+	struct buf help = BUF_INIT(0);
 	char type[32];
 
 	if (f == NULL || f->name == NULL)
@@ -107,13 +109,12 @@ markdown_fields(struct buf *b, const char *title, const struct field *f, bool in
 			buf_printf(b, "`%s` | ", f->dflt);
 		else if (input)
 			buf_puts(b, "| ");
-		cell(b, f->help);
-		buf_clear(&rules);
-		show_rules(&rules, f);
-		cell(b, rules.len > 0 ? rules.p : "");
+		buf_clear(&help);
+		show_help(&help, f);
+		cell(b, help.p);
 		buf_puts(b, " |\n");
 	}
-	buf_done(&rules);
+	buf_done(&help);
 }
 
 static const char page_head[] =
@@ -135,6 +136,13 @@ static const char page_tail[] =
 	"A new kind of target is one `const struct target_type` in `steps/target/` (contract: `engine/target.h`)\n"
 	"and one line in `steps/registry.c`.\n";
 
+/* A heading and the summary as a sentence under it. */
+static void
+sentence(struct buf *b, const char *level, const char *name, const char *summary)
+{
+	buf_printf(b, "\n%s %s\n\n%c%s.", level, name, toupper((unsigned char)summary[0]), summary + 1);
+}
+
 static void
 markdown_page(struct buf *b)
 {
@@ -142,15 +150,15 @@ markdown_page(struct buf *b)
 	for (const struct step_type *const *t = registry.steps; *t != NULL; t++) {
 		if (is_later(*t))
 			continue;
-		buf_printf(b, "\n## %s\n\n%s.%s\n", (*t)->name, (*t)->summary,
-			   (*t)->flags & (STEP_READ_ONLY | STEP_PURE) ? " Changes nothing." : "");
+		sentence(b, "##", (*t)->name, (*t)->summary);
+		buf_puts(b, (*t)->flags & (STEP_READ_ONLY | STEP_PURE) ? " Changes nothing.\n" : "\n");
 		markdown_fields(b, "input", (*t)->inputs, true);
 		markdown_fields(b, "output", (*t)->outputs, false);
 	}
 	buf_puts(b, "\n## Target kinds\n");
 	for (const struct target_type *const *t = registry.targets; *t != NULL; t++) {
-		buf_printf(b, "\n### %s\n\n%s.%s\n", (*t)->kind, (*t)->summary,
-			   (*t)->local ? " Always there; needs no declaration." : "");
+		sentence(b, "###", (*t)->kind, (*t)->summary);
+		buf_puts(b, (*t)->local ? " Always there; needs no declaration.\n" : "\n");
 		markdown_fields(b, "field", (*t)->fields, true);
 	}
 	buf_puts(b, page_tail);

@@ -252,6 +252,7 @@ step_progress(struct step_ctx *cx, uint64_t done, uint64_t total, const char *un
 	l = xcalloc(1, sizeof(*l)); /* not from the arena: lanes report at the same time */
 	l->kind = LETTER_PROGRESS;
 	l->at = cx->at;
+	l->rec.effect = cx->at->memory->count;
 	l->done = done;
 	l->total = total;
 	l->unit = unit;

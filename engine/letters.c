@@ -126,9 +126,10 @@ progress(struct coord *c, struct door_letter *l)
 	e.unit = l->unit;
 	if (c->o->mode == MODE_RUN)
 		report_event(c->o->report, &e);
-	if (now - c->progress_recorded >= PROGRESS_RECORD || (l->total > 0 && l->done >= l->total)) {
+	if (l->rec.effect > 0 && /* a step that only looks has nothing to go on from */
+	    (now - c->progress_recorded >= PROGRESS_RECORD || (l->total > 0 && l->done >= l->total))) {
 		c->progress_recorded = now;
-		coord_record(c, &(struct record){ .type = REC_CURSOR, .step = l->at->path, .effect = l->at->memory->count,
+		coord_record(c, &(struct record){ .type = REC_CURSOR, .step = l->at->path, .effect = l->rec.effect,
 			.done = l->done, .total = l->total, .unit = l->unit }, false);
 	}
 	free(l);

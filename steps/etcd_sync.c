@@ -110,13 +110,15 @@ etcd_sync_flush(struct step_ctx *cx, struct etcd_sync *s, int64_t revision, stru
 					.sent = sent, .data = s };
 
 	s->batch_revision = revision;
-	if (s->batch.n > 0 && etcd_batch_send(cx, &s->batch, &sink, err) < 0)
-		return -1;
-	for (size_t i = 0; i < s->batch.n; i++)
-		*(s->batch.ops[i].del ? &s->applied.deleted : &s->applied.put) += 1;
+	if (s->batch.n > 0) {
+		if (etcd_batch_send(cx, &s->batch, &sink, err) < 0)
+			return -1;
+		for (size_t i = 0; i < s->batch.n; i++)
+			*(s->batch.ops[i].del ? &s->applied.deleted : &s->applied.put) += 1;
+		etcd_batch_clear(&s->batch);
+		step_progress(cx, (uint64_t)(s->applied.put + s->applied.deleted), 0, "changes");
+	}
 	s->applied.revision = revision;
-	etcd_batch_clear(&s->batch);
-	step_progress(cx, (uint64_t)(s->applied.put + s->applied.deleted), 0, "changes");
 	return 0;
 }
 

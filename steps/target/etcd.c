@@ -116,12 +116,11 @@ read_range(struct opctx *cx, struct etcd_conn *c, const struct etcd_path *p, str
 	return 0;
 }
 
-static int
-read_lease(struct opctx *cx, struct etcd_conn *c, int64_t id, struct value *ret, struct err *err)
+int
+etcd_get_lease(struct opctx *cx, struct etcd_conn *c, int64_t id, struct etcd_lease *ret, struct err *err)
 {
 	struct buf request = BUF_INIT(0);
 	struct etcd_call call = { .method = ETCD_LEASE_TTL, .request = &request, .kind = ETCD_READ, .arena = cx->arena };
-	struct etcd_lease lease;
 	int result;
 
 	grpc_begin(&request);
@@ -129,10 +128,18 @@ read_lease(struct opctx *cx, struct etcd_conn *c, int64_t id, struct value *ret,
 	grpc_end(&request);
 	result = etcd_call(cx, c, &call, err);
 	buf_done(&request);
-	if (result < 0)
+	if (result == 0 && etcd_lease_decode(call.reply, ret) < 0)
+		result = etcd_malformed(c, "LeaseTimeToLive", err);
+	return result;
+}
+
+static int
+read_lease(struct opctx *cx, struct etcd_conn *c, int64_t id, struct value *ret, struct err *err)
+{
+	struct etcd_lease lease;
+
+	if (etcd_get_lease(cx, c, id, &lease, err) < 0)
 		return -1;
-	if (etcd_lease_decode(call.reply, &lease) < 0)
-		return etcd_malformed(c, "LeaseTimeToLive", err);
 	*ret = lease.ttl < 0 ? VALUE_NULL :
 		ETCD_MAP(cx->arena, { "id", value_int(id) }, { "ttl", value_int(lease.ttl) },
 			 { "granted_ttl", value_int(lease.granted) });

@@ -13,6 +13,7 @@ int etcd_range(struct opctx *cx, struct etcd_conn *c, const struct etcd_range *r
 int etcd_malformed(const struct etcd_conn *c, const char *what, struct err *err);
 /* {key, value, version, create_revision, mod_revision, lease}, or null for no item; bytes stay where they are. */
 struct value etcd_item_value(struct arena *a, const struct page *p);
+int etcd_get_lease(struct opctx *cx, struct etcd_conn *c, int64_t id, struct etcd_lease *ret, struct err *err);
 /* A map over a copy of pairs. */
 struct value etcd_map(struct arena *a, const struct pair *pairs, size_t n);
 #define ETCD_MAP(a, ...) \
@@ -23,7 +24,7 @@ struct bytes etcd_bytes(const struct value *v);
 int etcd_read_status(struct opctx *cx, struct etcd_conn *c, struct value *ret, struct err *err);
 int etcd_read_alarms(struct opctx *cx, struct etcd_conn *c, struct value *ret, struct err *err);
 int etcd_identity(struct opctx *cx, void *conn, struct value *ret, struct err *err);
-/* Status of one endpoint (endpoint - 1 as in struct etcd_call), or of any (0). */
+/* Status of one endpoint (endpoint - 1 as in struct etcd_call), or of any (0); ret->denied where it is kept from us. */
 int etcd_get_status(struct opctx *cx, struct etcd_conn *c, size_t only, struct arena *a, struct etcd_status *ret,
 		    struct err *err);
 

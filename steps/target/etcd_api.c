@@ -238,19 +238,27 @@ etcd_lease_decode(struct bytes m, struct etcd_lease *ret)
 {
 	struct pb in = pb_read(m);
 	struct pb_field f;
+	int bad = 0;
 
 	*ret = (struct etcd_lease){ 0 };
 	while (pb_next(&in, &f)) {
-		if (f.number == 2)
+		switch (f.number) {
+		case 1:
+			bad |= header_decode(f.b, &ret->header);
+			break;
+		case 2:
 			ret->id = (int64_t)f.v;
-		else if (f.number == 3)
+			break;
+		case 3:
 			ret->ttl = (int64_t)f.v;
-		else if (f.number == 4) {
+			break;
+		case 4:
 			ret->granted = (int64_t)f.v; /* LeaseTimeToLive */
 			ret->error = f.b;            /* LeaseGrant */
+			break;
 		}
 	}
-	return in.bad ? -1 : 0;
+	return in.bad || bad ? -1 : 0;
 }
 
 int

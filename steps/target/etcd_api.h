@@ -60,12 +60,14 @@ void etcd_compact_encode(struct buf *to, int64_t revision);
 void etcd_lease_grant_encode(struct buf *to, int64_t ttl);
 void etcd_lease_ttl_encode(struct buf *to, int64_t id);
 struct etcd_lease {
+	struct etcd_header header;
 	int64_t id, ttl, granted; /* ttl -1: there is no such lease */
 	struct bytes error;
 };
 int etcd_lease_decode(struct bytes m, struct etcd_lease *ret);
 
 struct etcd_status {
+	bool denied; /* set by who asks: newer servers tell only root, and nothing else here is known */
 	struct etcd_header header;
 	struct bytes version, errors[8];
 	size_t n_errors;

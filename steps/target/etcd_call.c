@@ -200,12 +200,13 @@ attempt(struct opctx *cx, struct etcd_conn *c, const struct etcd_call *call, siz
 	if (call->only != 0 && g.deadline - ONLY_LIMIT > clock_now())
 		g.deadline = clock_now() + ONLY_LIMIT;
 	ch = etcd_pool_take(c, endpoint, call->kind == ETCD_WRITE);
-	if (grpc_unary(ch, &g, ret) == GRPC_ANSWERED) {
-		etcd_pool_give(c, endpoint, ch);
-	} else {
-		grpc_chan_free(ch);
+	(void)grpc_unary(ch, &g, ret);
+	if (ret->fate != GRPC_ANSWERED)
 		etcd_pool_drop(c, endpoint);
-	}
+	if (ret->fate != GRPC_ANSWERED || call->kind == ETCD_WRITE)
+		grpc_chan_free(ch);
+	else
+		etcd_pool_give(c, endpoint, ch);
 	return 0;
 }
 

@@ -8,7 +8,8 @@
  *   lease/ID        ID in decimal; reads as null, or {id, ttl, granted_ttl} in seconds
  *   status          {cluster_id, member_id, revision, quota (0: not told), versions, alarms: [{member_id, alarm}],
  *                   endpoints: [{endpoint, version, db_size, db_size_in_use, quota, raft_index, member_id, leader,
- *                   errors} or {endpoint, error}]}; ids in hexadecimal, `leader` a boolean; one that answers is enough
+ *                   errors} or {endpoint, error}]}; ids in hexadecimal, `leader` a boolean; one that answers is enough, and a
+ *                   user to whom a newer server does not tell it gets all but versions, quota and members
  *   alarms          [{member_id, alarm}]
  *   history         reads as null; only written to (compact)
  *   markers/PREFIX  the claims and cursors under a marker prefix; only written to (release-bulk)

@@ -23,18 +23,17 @@ text_value(struct arena *a, struct bytes b)
 
 /* A call whose request is the empty message. */
 static int
-ask(struct opctx *cx, struct etcd_conn *c, const char *method, size_t only, struct arena *a, struct bytes *ret,
-    struct err *err)
+ask(struct opctx *cx, struct etcd_conn *c, struct etcd_call *call, struct err *err)
 {
 	struct buf request = BUF_INIT(0);
-	struct etcd_call call = { .method = method, .request = &request, .kind = ETCD_READ, .arena = a, .only = only };
 	int result;
 
 	grpc_begin(&request);
 	grpc_end(&request);
-	result = etcd_call(cx, c, &call, err);
+	call->request = &request;
+	call->kind = ETCD_READ;
+	result = etcd_call(cx, c, call, err);
 	buf_done(&request);
-	*ret = call.reply;
 	return result;
 }
 
@@ -42,35 +41,54 @@ int
 etcd_get_status(struct opctx *cx, struct etcd_conn *c, size_t only, struct arena *a, struct etcd_status *ret,
 		struct err *err)
 {
-	struct bytes reply;
+	struct etcd_call call = { .method = ETCD_STATUS, .arena = a, .only = only };
 
-	if (ask(cx, c, ETCD_STATUS, only, a, &reply, err) < 0)
+	if (ask(cx, c, &call, err) == 0)
+		return etcd_status_decode(call.reply, ret) < 0 ? etcd_malformed(c, "Status", err) : 0;
+	*ret = (struct etcd_status){ .denied = call.status == GRPC_PERMISSION_DENIED };
+	return ret->denied ? 0 : -1;
+}
+
+/* Who answers, and at which revision: also for a user who may not read the status. */
+static int
+get_header(struct opctx *cx, struct etcd_conn *c, struct etcd_header *ret, struct err *err)
+{
+	struct etcd_status status;
+	struct etcd_lease lease;
+
+	if (etcd_get_status(cx, c, 0, cx->arena, &status, err) < 0)
 		return -1;
-	return etcd_status_decode(reply, ret) < 0 ? etcd_malformed(c, "Status", err) : 0;
+	*ret = status.header;
+	if (!status.denied)
+		return 0;
+	if (etcd_get_lease(cx, c, 1, &lease, err) < 0) /* any one: the answer's header is what counts */
+		return -1;
+	*ret = lease.header;
+	return 0;
 }
 
 int
 etcd_identity(struct opctx *cx, void *conn, struct value *ret, struct err *err)
 {
-	struct etcd_status s;
+	struct etcd_header header;
 
-	if (etcd_get_status(cx, conn, 0, cx->arena, &s, err) < 0)
+	if (get_header(cx, conn, &header, err) < 0)
 		return -1;
-	*ret = ETCD_MAP(cx->arena, { "cluster_id", hex_value(cx->arena, s.header.cluster_id) });
+	*ret = ETCD_MAP(cx->arena, { "cluster_id", hex_value(cx->arena, header.cluster_id) });
 	return 0;
 }
 
 int
 etcd_read_alarms(struct opctx *cx, struct etcd_conn *c, struct value *ret, struct err *err)
 {
+	struct etcd_call call = { .method = ETCD_ALARM, .arena = cx->arena };
 	struct etcd_alarm *alarms;
-	struct bytes reply;
 	struct value *list;
 	size_t n;
 
-	if (ask(cx, c, ETCD_ALARM, 0, cx->arena, &reply, err) < 0)
+	if (ask(cx, c, &call, err) < 0)
 		return -1;
-	if (etcd_alarms_decode(cx->arena, reply, &alarms, &n) < 0)
+	if (etcd_alarms_decode(cx->arena, call.reply, &alarms, &n) < 0)
 		return etcd_malformed(c, "Alarm", err);
 	list = arena_array(cx->arena, n, sizeof(*list));
 	for (size_t i = 0; i < n; i++)
@@ -112,20 +130,27 @@ etcd_read_status(struct opctx *cx, struct etcd_conn *c, struct value *ret, struc
 	size_t n = etcd_conn_endpoints(c), n_versions = 0;
 	struct value *members = arena_array(a, n, sizeof(*members)), *versions = arena_array(a, n, sizeof(*versions));
 	struct value alarms;
-	struct etcd_status s, first;
+	struct etcd_header first;
+	struct etcd_status s;
 	int64_t quota = 0, revision;
+	const char *error;
 	struct err away;
 
 	/* any one: waits for the cluster as every call does */
-	if (etcd_get_status(cx, c, 0, a, &first, err) < 0 || etcd_read_alarms(cx, c, &alarms, err) < 0)
+	if (get_header(cx, c, &first, err) < 0 || etcd_read_alarms(cx, c, &alarms, err) < 0)
 		return -1;
-	revision = first.header.revision;
+	revision = first.revision;
 	for (size_t i = 0; i < n; i++) {
-		if (etcd_get_status(cx, c, i + 1, a, &s, &away) < 0) {
-			if (etcd_stopped(cx, err) < 0)
-				return -1;
+		error = NULL;
+		if (etcd_get_status(cx, c, i + 1, a, &s, &away) < 0)
+			error = arena_strdup(a, away.msg);
+		else if (s.denied)
+			error = "permission denied: the server tells its status only to root";
+		if (etcd_stopped(cx, err) < 0)
+			return -1;
+		if (error != NULL) {
 			members[i] = ETCD_MAP(a, { "endpoint", value_str(arena_strdup(a, etcd_conn_name(c, i))) },
-					      { "error", value_str(arena_strdup(a, away.msg)) });
+					      { "error", value_str(error) });
 			continue;
 		}
 		members[i] = member_value(a, etcd_conn_name(c, i), &s);
@@ -133,8 +158,8 @@ etcd_read_status(struct opctx *cx, struct etcd_conn *c, struct value *ret, struc
 		revision = s.header.revision > revision ? s.header.revision : revision;
 		quota = s.quota > 0 && (quota == 0 || s.quota < quota) ? s.quota : quota;
 	}
-	*ret = ETCD_MAP(a, { "cluster_id", hex_value(a, first.header.cluster_id) },
-			{ "member_id", hex_value(a, first.header.member_id) }, { "revision", value_int(revision) },
+	*ret = ETCD_MAP(a, { "cluster_id", hex_value(a, first.cluster_id) },
+			{ "member_id", hex_value(a, first.member_id) }, { "revision", value_int(revision) },
 			{ "quota", value_int(quota) }, { "versions", value_list(versions, n_versions) },
 			{ "alarms", alarms }, { "endpoints", value_list(members, n) });
 	return 0;

@@ -243,7 +243,8 @@ establish(struct opctx *cx, struct etcd_watch *w, struct changes *ret, struct er
 	if (etcd_get_status(cx, w->c, w->endpoint + 1, &arena, &status, err) < 0) {
 		step = err->kind == ERR_UNREACHABLE && err->retryable ? BROKEN : FAILED;
 	} else if (etcd_conn_token(cx, w->c, &w->token, err) == 0) {
-		w->trusted = trusted_progress(status.version);
+		/* a server that keeps its version from us is newer than all that cannot be trusted */
+		w->trusted = status.denied || trusted_progress(status.version);
 		w->stream = grpc_stream_open(peer, ETCD_WATCH, w->token, ETCD_REPLY_MAX);
 		w->checked = clock_now();
 		send_message(w, false);

@@ -346,8 +346,8 @@ get(struct client *c, struct bytes key)
 	return v.kind == V_NULL ? NULL : value_get_str(&v, "value", "");
 }
 
-/* A TCP proxy. swallow 1: what clients send goes through, the answers do not; once one has been swallowed the
- * connections are cut and swallow is 0 again. */
+/* A TCP proxy that knows HTTP/2's frames. swallow 1: the next answer is kept back and its connection cut; 2: the next
+ * answer's trailers are kept back and its data says that it was the end. Then swallow is 0 again. */
 struct proxy {
 	unsigned port, to;
 	int listener;
@@ -370,29 +370,42 @@ tcp_connect(unsigned port)
 	return fd;
 }
 
+/* Tamper with a piece of an answer. Returns how much of it goes through, -1: cut the connection. */
+static inline ssize_t
+tamper(struct proxy *p, unsigned char *data, ssize_t n)
+{
+	for (ssize_t at = 0; at + 9 <= n;) {
+		unsigned char *f = data + at, type = f[3];
+
+		if (type == 1 && atomic_load(&p->swallow) == 1) { /* HEADERS */
+			atomic_store(&p->swallow, 0);
+			atomic_fetch_add(&p->swallowed, 1);
+			return -1;
+		}
+		if (type == 1 && (f[4] & 1) != 0) { /* with END_STREAM: trailers */
+			atomic_store(&p->swallow, 0);
+			atomic_fetch_add(&p->swallowed, 1);
+			return at;
+		}
+		if (type == 0) /* DATA */
+			f[4] |= 1;
+		at += 9 + (f[0] << 16 | f[1] << 8 | f[2]);
+	}
+	return n;
+}
+
 /* Move what is there from one side to the other; false at its end. */
 static inline bool
 pump(struct proxy *p, int from, int to, bool answer)
 {
-	static _Thread_local char data[65536];
-	ssize_t n = read(from, data, sizeof(data));
+	static _Thread_local unsigned char data[65536];
+	ssize_t n = read(from, data, sizeof(data)), through = n;
 
 	if (n <= 0)
 		return false;
-	if (answer && atomic_load(&p->swallow)) {
-		/* HTTP/2 housekeeping (settings, acknowledgements) comes in small pieces; an answer has headers */
-		for (ssize_t at = 0; at + 9 <= n;) {
-			unsigned char *f = (unsigned char *)data + at;
-
-			if (f[3] == 1) { /* HEADERS */
-				atomic_store(&p->swallow, 0);
-				atomic_fetch_add(&p->swallowed, 1);
-				return false;
-			}
-			at += 9 + (f[0] << 16 | f[1] << 8 | f[2]);
-		}
-	}
-	return write(to, data, (size_t)n) == n;
+	if (answer && atomic_load(&p->swallow) != 0)
+		through = tamper(p, data, n);
+	return through >= 0 && write(to, data, (size_t)through) == through;
 }
 
 static inline void *

@@ -430,6 +430,30 @@ a_lost_write_is_unknown(void **state)
 	proxy_stop(&proxy);
 }
 
+/* A clean end without grpc-status is no answer, whatever came before it. */
+static void
+an_answer_without_status_is_none(void **state)
+{
+	struct proxy proxy;
+	struct client c;
+	struct value v;
+
+	(void)state;
+	proxy_start(&proxy, server.port);
+	client_init(&c, "r1", 1, 60);
+	OK(&c, client_open(&c, (struct etcd_args){ 0 },
+			   (const char *[]){ arena_printf(&c.arena, "http://127.0.0.1:%u", proxy.port), NULL }));
+	OK(&c, read_path(&c, "key//status", &v));
+	atomic_store(&proxy.swallow, 2);
+	FAILS(&c, put(&c, STR("/status"), STR("x")), ERR_UNKNOWN, "before its grpc-status");
+	assert_int_equal(atomic_load(&proxy.swallowed), 1);
+	atomic_store(&proxy.swallow, 2);
+	assert_string_equal(get(&c, STR("/status")), "x"); /* a read asks again */
+	assert_int_equal(atomic_load(&proxy.swallowed), 2);
+	client_done(&c);
+	proxy_stop(&proxy);
+}
+
 #define LANES 8
 #define PER_LANE 60
 #define BATCH 20
@@ -569,6 +593,7 @@ main(void)
 		cmocka_unit_test(leases_are_attached),
 		cmocka_unit_test(a_lost_reply_is_applied_once),
 		cmocka_unit_test(a_lost_write_is_unknown),
+		cmocka_unit_test(an_answer_without_status_is_none),
 		cmocka_unit_test(lanes_outlive_the_server),
 		cmocka_unit_test(cancel_stops_before_the_next_batch),
 	};

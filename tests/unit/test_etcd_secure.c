@@ -258,6 +258,10 @@ users_and_tokens(void **state)
 	assert_int_equal(etcdctl(&s, NULL, "auth", "enable", NULL, NULL, NULL), 0);
 	OK(&c, put(&c, STR("/alice/a"), STR("2"))); /* and one is fetched when it comes on */
 	assert_string_equal(get(&c, STR("/alice/a")), "2");
+	OK(&c, etcd_target.identity(&c.cx, c.conn, &v, &c.err));
+	assert_true(strlen(value_get_str(&v, "cluster_id", "")) > 8);
+	OK(&c, read_path(&c, "status", &v)); /* from 3.6.8 on without what only root is told */
+	assert_true(value_get_int(&v, "revision", 0) > 0);
 	FAILS(&c, put(&c, STR("/bob"), STR("x")), ERR_FAILED, "permission denied");
 	FAILS(&c, read_path(&c, "key//bob", &v), ERR_FAILED, "permission denied");
 	assert_int_equal(etcd_target.watch_open(&c.cx, c.conn, &outside, &w, &c.err), -1);

@@ -374,13 +374,54 @@ reads_status_alarms_and_identity(void **state)
 	assert_true(value_get_int(&v, "revision", 0) >= 1);
 	members = value_get(&v, "endpoints");
 	assert_int_equal(members->len, 2);
-	assert_int_equal(etcd_version_number(etcd_bytes(value_get(&members->items[0], "version"))) / 100, 304);
+	assert_true(etcd_version_number(etcd_bytes(value_get(&members->items[0], "version"))) >= 30400);
 	assert_true(value_get_int(&members->items[0], "db_size", 0) > 0);
 	assert_true(value_true(value_get(&members->items[0], "leader")));
 	assert_non_null(strstr(value_get_str(&members->items[1], "error", ""), "127.0.0.1:1: connection refused"));
 	assert_int_equal(value_get(&v, "versions")->len, 1);
 	OK(&c, read_path(&c, "alarms", &v));
 	assert_int_equal(v.len, 0);
+	client_done(&c);
+}
+
+static void
+a_full_store_is_a_definite_failure(void **state)
+{
+	struct server full = { .extra = { "--quota-backend-bytes", "4000000" } };
+	struct client c;
+	struct value v;
+	int rc = 0;
+
+	(void)state;
+	server_start(&full, "http");
+	client_to(&c, &full);
+	for (int i = 0; i < 20 && rc == 0; i++)
+		rc = put(&c, STR("/full"), (struct bytes){ arena_alloc(&c.arena, 1 << 20), 1 << 20 });
+	assert_int_equal(rc, -1);
+	assert_int_equal(c.err.kind, ERR_FAILED);
+	assert_non_null(strstr(c.err.msg, "database space exceeded"));
+	assert_non_null(strstr(c.err.next, "etcdctl alarm disarm"));
+	OK(&c, read_path(&c, "alarms", &v));
+	assert_int_equal(v.len, 1);
+	assert_string_equal(value_get_str(&v.items[0], "alarm", ""), "NOSPACE");
+	client_done(&c);
+	server_remove(&full);
+}
+
+/* A pooled connection that has died is noticed and made anew, on libcurl's own upgrade path, too. */
+static void
+reads_on_after_a_restart(void **state)
+{
+	struct client c;
+
+	(void)state;
+	client_to(&c, &server);
+	OK(&c, put(&c, STR("/restart"), STR("x")));
+	for (int i = 0; i < 2; i++) {
+		assert_string_equal(get(&c, STR("/restart")), "x");
+		server_restart(&server);
+	}
+	assert_string_equal(get(&c, STR("/restart")), "x");
 	client_done(&c);
 }
 
@@ -621,6 +662,8 @@ main(void)
 		cmocka_unit_test(lists_large_pages),
 		cmocka_unit_test(compacts_and_says_so),
 		cmocka_unit_test(reads_status_alarms_and_identity),
+		cmocka_unit_test(a_full_store_is_a_definite_failure),
+		cmocka_unit_test(reads_on_after_a_restart),
 		cmocka_unit_test(puts_under_a_lease_and_reads_it),
 		cmocka_unit_test(watches_puts_and_deletes),
 		cmocka_unit_test(tells_progress_only_where_trusted),

@@ -408,7 +408,7 @@ attempt_failed(struct coord *c, struct attempt *at)
 	if (full || c->broken) {
 		l->status = STEP_PENDING;
 		coord_pause(c, at->path, err);
-	} else if (at->number < r->attempts && err->kind != ERR_PLAN && err->kind != ERR_TIMEOUT && !c->pausing &&
+	} else if (at->number < r->attempts && err->kind != ERR_PLAN && err->kind != ERR_TIMEOUT &&
 		   c->o->mode == MODE_RUN && clock_now() < at->deadline) {
 		retry_later(c, at);
 	} else {

@@ -153,6 +153,13 @@ select_steps(struct coord *c, struct err *err)
 	return ret;
 }
 
+/* Will anything be started again by its timer? */
+static bool
+timers_run(const struct coord *c)
+{
+	return c->timers.n > 0 && !c->pausing && !(c->stopping && c->phase != PHASE_FINALLY);
+}
+
 /* The next phase when nothing is under way or ready; true when all phases are over. */
 static bool
 next_phase(struct coord *c)
@@ -163,7 +170,7 @@ next_phase(struct coord *c)
 		return true;
 	if (c->ready.n > 0 && !(c->stopping && c->phase != PHASE_FINALLY))
 		return false;
-	if (c->timers.n > 0 && !(c->stopping && c->phase != PHASE_FINALLY))
+	if (timers_run(c))
 		return false;
 	switch (c->phase) {
 	case PHASE_SETTLE:
@@ -285,38 +292,11 @@ loop(struct coord *c)
 		coord_print_ready(c);
 		run_timers(c);
 		if (!c->commit && c->nended == 0 && (c->ready.n == 0 || c->running >= c->o->jobs || c->pausing || c->stopping) &&
-		    (c->running > 0 || c->timers.n > 0))
+		    (c->running > 0 || timers_run(c)))
 			wait_for_something(c);
 		else if (c->signo == 0)
 			read_signals(c); /* a long chain of pure steps never waits */
 	}
-}
-
-static int
-close_run(struct coord *c, struct err *err)
-{
-	const char *status = c->o->abort ? "aborted" : c->failed ? "failed" : "done";
-	struct record r = { .type = REC_CLOSE, .status = status, .msg = c->failed ? c->reason.msg : NULL };
-	char *next = c->failed && !c->o->abort ? xasprintf("wherry resume %s", c->shared.run) : NULL;
-	struct value outputs;
-	int code = c->failed ? 1 : 0;
-
-	arena_reset(&c->eval);
-	if (!c->failed && c->plan->outputs.len > 0) {
-		if (template_eval(c->host, &c->plan->outputs, c->plan->file, &c->env, &c->eval, &outputs, err) == 0 &&
-		    !(outputs.flags & VF_SECRET))
-			r.value = &outputs;
-	}
-	coord_record(c, &r, true);
-	coord_commit(c);
-	if (!c->broken && c->o->journal != NULL && journal_seal(c->o->journal, err) < 0)
-		code = err_exit_code(err->kind);
-	if (c->broken)
-		code = err_exit_code(c->reason.kind);
-	report_run(c, EVENT_CLOSE, code, c->failed ? err_kind_name(c->reason.kind) : NULL,
-		   c->broken ? c->reason.msg : status, next);
-	free(next);
-	return code;
 }
 
 static int
@@ -336,6 +316,38 @@ pause_run(struct coord *c, struct err *err)
 	report_run(c, EVENT_PAUSE, code, err_kind_name(c->reason.kind), msg, next);
 	free(next);
 	free(msg);
+	return code;
+}
+
+static int
+close_run(struct coord *c, struct err *err)
+{
+	const char *status = c->o->abort ? "aborted" : c->failed ? "failed" : "done";
+	struct record r = { .type = REC_CLOSE, .status = status, .msg = c->failed ? c->reason.msg : NULL };
+	char *next = NULL;
+	struct value outputs;
+	int code = c->failed ? 1 : 0;
+
+	arena_reset(&c->eval);
+	if (!c->failed && c->plan->outputs.len > 0) {
+		if (template_eval(c->host, &c->plan->outputs, c->plan->file, &c->env, &c->eval, &outputs, err) == 0 &&
+		    !(outputs.flags & VF_SECRET))
+			r.value = &outputs;
+	}
+	coord_record(c, &r, true);
+	coord_commit(c);
+	if (c->broken) /* the close is not on disk: the run is still open */
+		return pause_run(c, err);
+	if (c->failed && !c->o->abort)
+		next = xasprintf("wherry resume %s", c->shared.run);
+	if (c->o->journal != NULL && journal_seal(c->o->journal, err) < 0) {
+		code = err_exit_code(err->kind);
+		status = err->msg;
+		if (next == NULL)
+			next = xasprintf("wherry status %s", c->shared.run);
+	}
+	report_run(c, EVENT_CLOSE, code, c->failed ? err_kind_name(c->reason.kind) : NULL, status, next);
+	free(next);
 	return code;
 }
 

@@ -283,7 +283,7 @@ class Story:
         expect(args, "no next command was named: %s" % done)
         if args[0] == "resolve":
             return self.resolve(done)
-        if args[0] == "report":
+        if args[0] in ("report", "status"):
             return ["resume", RUN, "--yes"]  # killed when all was done, but for its last words
         expect(args[0] == "resume", "the next command is not one that goes on: %s" % done)
         stops = (-signal.SIGKILL, 0, 3, 130, 143) + ((1, 6, 7) if self.prefix or self.env else ())

@@ -120,7 +120,7 @@ def states(folder, *names):
     return [os.path.join(folder, name) for name in names]
 
 
-def check_claim(folder, program, claimed_point="etcd.claimed"):
+def check_claim(folder, program, claimed_point="etcd.claim.put"):
     """A second run on the same destination is refused; a paused executor that wakes up after another took its run over
     cannot write any more."""
     folder = os.path.join(folder, "claim")

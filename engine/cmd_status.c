@@ -119,6 +119,11 @@ put_step(const struct standing *st, const char *id, const struct hist_step *s, s
 	buf_printf(b, ": %s", step_status_name(status));
 	if (s != NULL && (status == STEP_RUNNING || status == STEP_IN_DOUBT) && s->started > 0)
 		buf_printf(b, " since %s", clock_text(s->started, text));
+	if (s != NULL && s->resolved != NULL) {
+		put_text(b, ", resolved as ", s->resolved);
+		buf_putc(b, '\n');
+		return;
+	}
 	put_text(b, ": ", s != NULL ? s->msg : NULL);
 	if (e != NULL && (status == STEP_RUNNING || status == STEP_IN_DOUBT)) {
 		put_text(b, s->msg != NULL ? "; " : ": ", e->says);

@@ -8,7 +8,7 @@
 #include "target.h"
 
 enum event_kind {
-	EVENT_OPEN,      /* run id, plan, msg: "run" or "resume" or "plan"; total steps */
+	EVENT_OPEN,      /* run id, plan, msg: "run", "resume", "abort" or "plan"; steps in all; done: finished before */
 	EVENT_START,     /* step */
 	EVENT_PROGRESS,  /* step, done, total, unit */
 	EVENT_NOTE,      /* step, msg */

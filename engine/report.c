@@ -171,8 +171,7 @@ account(struct report *r, const struct event *e)
 	case EVENT_PAUSE:
 	case EVENT_CLOSE:
 		running_done(r);
-		if (!r->dry_run) /* there is nothing to resume */
-			keep(&r->next, e->next);
+		keep(&r->next, e->next);
 		break;
 	default:
 		break;

@@ -26,12 +26,28 @@ coord_event(const struct coord *c, enum event_kind kind, uint32_t step)
 		.wall = clock_wall_ms() };
 }
 
+/* A dry-run leaves nothing that could go on, so it names no next command. */
 static void
 report_run(struct coord *c, enum event_kind kind, int code, const char *err_kind, const char *msg, const char *next)
 {
 	const struct event e = { .kind = kind, .run = c->shared.run, .plan = c->plan->name, .steps = c->plan->nsteps,
-		.code = code, .err_kind = err_kind, .msg = msg, .next = next, .wall = clock_wall_ms() };
+		.code = code, .err_kind = err_kind, .msg = msg, .next = c->o->mode == MODE_PLAN ? NULL : next,
+		.wall = clock_wall_ms() };
 
+	report_event(c->o->report, &e);
+}
+
+/* done: the steps that earlier processes of this run have finished. */
+static void
+report_open(struct coord *c)
+{
+	struct event e = { .kind = EVENT_OPEN, .run = c->shared.run, .plan = c->plan->name, .steps = c->plan->nsteps,
+		.wall = clock_wall_ms() };
+
+	e.msg = c->o->mode == MODE_PLAN ? "plan" : c->o->abort ? "abort" : c->o->history != NULL ? "resume" : "run";
+	for (uint32_t i = 0; i < c->plan->nsteps; i++)
+		e.done += c->live[i].status == STEP_DONE || c->live[i].status == STEP_UNCHANGED ||
+			  c->live[i].status == STEP_SKIPPED;
 	report_event(c->o->report, &e);
 }
 
@@ -447,10 +463,9 @@ run_execute(const struct run_options *o, struct run_result *ret, struct err *err
 	coord_init(&c, o);
 	if (open_signals(&c, err) < 0)
 		goto out;
-	report_run(&c, EVENT_OPEN, 0, NULL, o->mode == MODE_PLAN ? "plan" : o->abort ? "abort"
-		   : o->history != NULL ? "resume" : "run", NULL);
 	if (o->history != NULL)
 		restore(&c);
+	report_open(&c);
 	if (select_steps(&c, err) < 0)
 		goto out;
 	count_needs(&c);

@@ -220,12 +220,23 @@ apply_cursor(struct history *h, struct hist_effect *e, const struct record *r)
 		e->unit = keep(h, r->unit);
 }
 
-/* A record of an effect; only an intent may name a new one. */
+/* What was so already is settled without having begun. */
+static bool
+is_unchanged(const struct record *r)
+{
+	return r->type == REC_SETTLED && r->status != NULL && strcmp(r->status, "unchanged") == 0;
+}
+
+/* A record of an effect; only an intent may name a new one, or the word that nothing was to be done. */
 static int
 apply_effect(struct history *h, struct hist_step *s, const struct record *r, struct err *err)
 {
 	struct hist_effect *e = effect_find(s, r->effect);
 
+	if (e == NULL && is_unchanged(r)) {
+		apply_intent(h, s, r);
+		e = effect_find(s, r->effect);
+	}
 	if (e == NULL)
 		return err_set(err, ERR_REFUSED, "%s of effect %" PRIu32 " of step '%s', which never began",
 			       record_type_name(r->type), r->effect, s->path);

@@ -51,6 +51,7 @@ static const struct row {
 	{ "reopened run", END("failed") "{\"st\":\"failed\",\"t\":\"close\"}\n{\"t\":\"reopen\"}\n" STEP("reopen"),
 	  "running|pending||no|-" },
 	{ "note changes nothing", STEP("note") STEP("start"), "running|running||no|-" },
+	{ "unchanged without intent", STEP("start") SETTLED("unchanged"), "running|running|unchanged|no|-" },
 	{ "settled without intent", SETTLED("ok"), NULL },
 	{ "end without step", "{\"st\":\"done\",\"t\":\"end\"}\n", NULL },
 	{ "identity without target", "{\"t\":\"target\"}\n", NULL },

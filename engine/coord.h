@@ -15,6 +15,7 @@ struct live {
 	bool torn;             /* may have begun in the lost batch */
 	bool selected, over;   /* over: its end has been told to those who wait for it */
 	bool unknown;          /* dry-run: outputs and status cannot be known */
+	bool anew;             /* of a reopened run: what it did before is forgotten, and is to happen again */
 	uint16_t attempts;
 	uint32_t blocked;      /* needs that have not ended yet */
 	uint32_t maybe;        /* effects that happened or may have: `.ran` */
@@ -74,7 +75,6 @@ struct coord {
 	int64_t progress_recorded;
 	int64_t flush_at;           /* staged records must not wait longer */
 	/* the end */
-	bool reopened;              /* a closed, failed run goes on: `finally` begins anew */
 	bool failed, stopping, pausing, broken; /* stopping: a failure with on_error stop; broken: the journal cannot be written any more */
 	struct err reason;          /* of the pause, or the first failure */
 	const char *reason_step;
@@ -85,6 +85,9 @@ struct coord {
 	struct held_event **events, ***events_last; /* dry-run, by step */
 	uint32_t printed;           /* dry-run: steps printed so far */
 };
+
+/* restore.c: take over what the journal of a resumed run says. */
+void coord_restore(struct coord *);
 
 /* roots.c: what expressions see, and targets. */
 void roots_init(struct coord *);

@@ -291,8 +291,8 @@ apply_resolve(struct hist_step *s, const struct record *r)
 		s->status = STEP_PENDING;
 }
 
-/* A step that had succeeded is reopened only because it runs at every close: then its effects are to happen
- * again. One that failed keeps what it settled, so that nothing is done twice; kind "finally" says that it is
+/* A step that had succeeded is reopened only because it runs at every close, or was undone at one: then its effects are
+ * to happen again. One that failed keeps what it settled, so that nothing is done twice; kind "finally" says that it is
  * of the first sort. */
 static void
 apply_reopen(struct hist_step *s, const struct record *r)

@@ -36,7 +36,9 @@ struct step {
 	uint32_t line;
 	uint16_t col;
 	bool finally;                     /* one of `finally` */
+	uint32_t undoes;                  /* the step that this one takes back (`uses: undo`), or PLAN_NO_STEP */
 };
+#define PLAN_NO_STEP UINT32_MAX
 
 struct param {
 	struct field field;               /* name, type, default, … as a field */

@@ -308,6 +308,56 @@ check_explicit(const struct scope *c, const struct node *needs)
 	}
 }
 
+/* `uses: undo, with: {step: ID}` of `finally`: becomes what the step's `undo` says. */
+static void
+resolve_undo(struct loader *l, uint32_t i)
+{
+	struct step *s = &l->plan->steps[i];
+	const struct node *name = node_get(&s->with, "step"), *undo, *with;
+	uint32_t of;
+
+	if (name == NULL || name->kind != NODE_SCALAR || s->with.len != 1) {
+		problems_add(l->problems, step_pos(l, s), NULL, "step '%s': 'undo' takes {step: ID}", s->id);
+		return;
+	}
+	of = plan_find(l->plan, name->s, name->len);
+	if (of == MAP_NONE) {
+		unknown_step(l, name->s, plan_pos(l, name));
+		return;
+	}
+	undo = &l->drafts[of].undo;
+	if (undo->len == 0) {
+		problems_add(l->problems, plan_pos(l, name), NULL, "step '%s' has no 'undo'", name->s);
+		return;
+	}
+	with = node_get(undo, "with");
+	s->undoes = of;
+	s->type = plan_step_type(l, node_get(undo, "uses"));
+	s->with = (struct node){ .kind = NODE_MAP };
+	if (with != NULL && with->kind == NODE_MAP)
+		s->with = node_copy(&l->plan->arena, with);
+}
+
+/* Undoing on request needs more than there is yet. */
+static void
+resolve_undos(struct loader *l)
+{
+	const struct plan *p = l->plan;
+	bool *used = xcalloc(p->nsteps, sizeof(*used));
+
+	for (uint32_t i = 0; i < p->nsteps; i++) {
+		if (l->drafts[i].undoes)
+			resolve_undo(l, i);
+		if (p->steps[i].undoes != PLAN_NO_STEP)
+			used[p->steps[i].undoes] = true;
+	}
+	for (uint32_t i = 0; i < p->nsteps; i++)
+		if (l->drafts[i].undo.len > 0 && !used[i])
+			problems_add(l->problems, plan_pos(l, &l->drafts[i].undo), NULL,
+				     "'undo' without a step of 'finally' that uses it comes in a later version");
+	free(used);
+}
+
 static void
 check_step(struct scope *c, uint32_t i)
 {
@@ -362,6 +412,7 @@ plan_check(struct loader *l)
 		c.secret = false;
 		check_template(&c, &p->outputs.items[2 * i + 1]);
 	}
+	resolve_undos(l);
 	for (uint32_t i = 0; i < p->nsteps; i++)
 		check_step(&c, i);
 	if (l->needs.n > 0)

@@ -206,16 +206,15 @@ read_when(struct loader *l, const struct node *n)
 }
 
 enum step_key {
-	KEY_ID, KEY_USES, KEY_WITH, KEY_NEEDS, KEY_WHEN, KEY_TIMEOUT, KEY_RETRY, KEY_ON_ERROR, KEYS
+	KEY_ID, KEY_USES, KEY_WITH, KEY_NEEDS, KEY_WHEN, KEY_UNDO, KEY_TIMEOUT, KEY_RETRY, KEY_ON_ERROR, KEYS
 };
-static const char *const step_keys[] = { "id",   "uses",    "with",  "needs",
-					 "when", "timeout", "retry", "on_error" };
+static const char *const step_keys[] = { "id",   "uses",    "with",  "needs",   "when",
+					 "undo", "timeout", "retry", "on_error" };
 
 static enum step_key
 read_key(struct loader *l, const struct node *key)
 {
-	static const char *const later[] = { "foreach", "key",  "pool",
-					     "guard",   "undo", "irreversible" };
+	static const char *const later[] = { "foreach", "key", "pool", "guard", "irreversible" };
 
 	for (unsigned k = 0; k < KEYS; k++)
 		if (strcmp(key->s, step_keys[k]) == 0)
@@ -254,7 +253,8 @@ read_part(struct loader *l, enum step_key key, const struct node *n, struct step
 		read_id(l, n, s);
 		break;
 	case KEY_USES:
-		s->type = plan_step_type(l, n);
+		d->undoes = s->finally && n->kind == NODE_SCALAR && strcmp(n->s, "undo") == 0;
+		s->type = d->undoes ? NULL : plan_step_type(l, n);
 		break;
 	case KEY_WITH:
 		if (n->kind == NODE_MAP)
@@ -272,6 +272,14 @@ read_part(struct loader *l, enum step_key key, const struct node *n, struct step
 		break;
 	case KEY_WHEN:
 		s->when = read_when(l, n);
+		break;
+	case KEY_UNDO:
+		if (n->kind == NODE_MAP && node_get(n, "uses") != NULL &&
+		    n->len == 1 + (node_get(n, "with") != NULL))
+			d->undo = node_copy(&l->scratch, n);
+		else
+			problems_add(l->problems, plan_pos(l, n), NULL,
+				     "'undo': expected {uses: …, with: …}");
 		break;
 	default:
 		break;
@@ -303,8 +311,8 @@ plan_add_item(void *data, const char *section, const struct node *item)
 {
 	struct loader *l = data;
 	struct plan *p = l->plan;
-	struct step s = { .id = "", .with = { .kind = NODE_MAP }, .finally = section[0] == 'f' };
-	struct draft d = { .needs = { .kind = NODE_LIST } };
+	struct step s = { .id = "", .with = { .kind = NODE_MAP }, .finally = section[0] == 'f', .undoes = PLAN_NO_STEP };
+	struct draft d = { .needs = { .kind = NODE_LIST }, .undo = { .kind = NODE_MAP } };
 
 	if (item->kind != NODE_MAP) {
 		problems_add(l->problems, plan_pos(l, item), NULL,

@@ -24,7 +24,7 @@ enum record_type {
 	REC_PAUSE,    /* kind, msg, next, code: resumable stop */
 	REC_CLOSE,    /* status done|failed|aborted, msg, outputs */
 	REC_REOPEN,   /* a failed run goes on; and, with a step each: failed, blocked and finally steps are pending again
-		       * (kind "finally": its effects are to happen once more) */
+		       * (kind "finally": its effects are to happen once more), and what finally has undone ("undone") */
 	REC_TAIL,     /* written by journal_open: a torn tail was quarantined: file, msg. The steps in doubt by it follow as
 		       * REC_DOUBT, in one batch with the REC_RESUME that takes them up */
 	REC_DOUBT,    /* step: may have begun in the lost batch */

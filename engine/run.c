@@ -51,49 +51,6 @@ report_open(struct coord *c)
 	report_event(c->o->report, &e);
 }
 
-/* State from the journal: finished steps stay finished; a run that had closed as failed opens again. */
-static void
-restore(struct coord *c)
-{
-	const struct history *h = c->o->history;
-	const bool reopen = h->status == RUN_FAILED && !c->o->abort;
-
-	for (uint32_t i = 0; i < c->plan->nsteps; i++) {
-		const struct step *s = &c->plan->steps[i];
-		const struct hist_step *hs = history_step(h, s->id);
-		struct live *l = &c->live[i];
-
-		if (hs == NULL || (reopen && s->finally))
-			continue;
-		if (hs->status == STEP_DONE || hs->status == STEP_UNCHANGED || hs->status == STEP_SKIPPED ||
-		    (!reopen && (hs->status == STEP_FAILED || hs->status == STEP_BLOCKED)))
-			l->status = hs->status;
-		if (l->status == STEP_FAILED) {
-			c->failed = true;
-			c->stopping = c->stopping || s->policy->on_error == ON_ERROR_STOP;
-			err_set(&c->reason, ERR_FAILED, "%s", hs->msg != NULL ? hs->msg : "failed");
-			c->reason_step = s->id;
-		}
-		l->outputs = hs->outputs;
-		for (const struct hist_effect *e = hs->effects; e != NULL; e = e->next)
-			l->maybe += e->state != EFFECT_RESOLVED_NOT_DONE && (e->state != EFFECT_FAILED || e->value != NULL);
-		if (l->status == STEP_PENDING && (hs->torn || history_in_doubt(hs)))
-			c->unsettled++;
-	}
-	if (!reopen)
-		return;
-	c->reopened = true;
-	coord_record(c, &(struct record){ .type = REC_REOPEN }, true);
-	for (uint32_t i = 0; i < c->plan->nsteps; i++) {
-		const struct step *s = &c->plan->steps[i];
-		const struct hist_step *hs = history_step(h, s->id);
-
-		if (hs != NULL && (s->finally || hs->status == STEP_FAILED || hs->status == STEP_BLOCKED))
-			coord_record(c, &(struct record){ .type = REC_REOPEN, .step = s->id,
-				.kind = s->finally ? "finally" : NULL }, true);
-	}
-}
-
 static bool
 is_terminal(const struct live *l)
 {
@@ -105,8 +62,7 @@ unsettled(const struct coord *c, uint32_t i)
 {
 	const struct hist_step *hs = c->o->history != NULL ? history_step(c->o->history, c->plan->steps[i].id) : NULL;
 
-	return hs != NULL && c->live[i].status == STEP_PENDING && (hs->torn || history_in_doubt(hs)) &&
-	       !(c->o->history->status == RUN_FAILED && c->plan->steps[i].finally);
+	return hs != NULL && !c->live[i].anew && c->live[i].status == STEP_PENDING && (hs->torn || history_in_doubt(hs));
 }
 
 /* Count what each step still waits for, and queue those that wait for nothing. Finally steps wait for each other only:
@@ -464,7 +420,7 @@ run_execute(const struct run_options *o, struct run_result *ret, struct err *err
 	if (open_signals(&c, err) < 0)
 		goto out;
 	if (o->history != NULL)
-		restore(&c);
+		coord_restore(&c);
 	report_open(&c);
 	if (select_steps(&c, err) < 0)
 		goto out;

@@ -163,15 +163,31 @@ def excluded():
 
 
 def failed_verify():
-    """A difference that appears after the freeze: verify names it, the freeze is lifted, the hand-over does not run."""
+    """A difference that appears after the freeze: verify names it, the freeze is lifted, the hand-over does not run. A resume
+    freezes again, and brings what was written in between."""
     with scratch() as folder, Move(folder, keys=200) as move:
         log = os.path.join(folder, "log")
-        put = "ETCDCTL_API=3 etcdctl --endpoints %s put /src/late x; ETCDCTL_API=3 etcdctl --endpoints %s put /dst/intruder x" % (
-            move.source.url, move.destination.url)
+        ctl = "ETCDCTL_API=3 etcdctl --endpoints "
+        put = "[ -e %s ] || { %s%s put /src/late x; %s%s put /dst/intruder x; }" % (log, ctl, move.source.url, ctl, move.destination.url)
         out = move.run(code=1, freeze="command", freeze_command=put + "; echo freeze >>" + log, thaw_command="echo thaw >>" + log,
                        handover_command="echo handover >>" + log)
         expect("intruder" in out.err, "the difference is not named: %s" % out)
         equal(open(log).read().split(), ["freeze", "thaw"], "commands that ran")
+        move.destination.delete("/dst/intruder")
+        move.source.put("/src/between", "x")
+        move.source.delete("/src/00007")
+        move.w.ok("resume", "one", "--yes")
+        equal(open(log).read().split(), ["freeze", "thaw", "freeze", "handover"], "commands that ran")
+        move.equal()
+
+
+def aborted():
+    """An aborted run leaves the keys that it copied, and nothing of its own; the freeze is lifted."""
+    with scratch() as folder, Move(folder) as move:
+        move.killed_half_way()
+        expect(move.destination.range(), "nothing was copied")
+        move.w.ok("abort", "one", "--yes")
+        move.nothing_left()
 
 
 def failed_handover():
@@ -251,4 +267,4 @@ def secured():
 
 
 if __name__ == "__main__":
-    main(truth, while_down, existing, excluded, failed_verify, failed_handover, servers_fail, secured, versions)
+    main(truth, while_down, existing, excluded, failed_verify, aborted, failed_handover, servers_fail, secured, versions)

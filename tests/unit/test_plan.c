@@ -73,7 +73,8 @@ static struct row {
 	  "  undo: {uses: x}\n  irreversible: x\n  on_error: rollback\n",
 	  "7:3 'foreach' comes in a later version\n8:3 'key' comes in a later version\n"
 	  "9:3 'pool' comes in a later version\n10:3 'guard' comes in a later version\n"
-	  "11:3 'undo' comes in a later version\n12:3 'irreversible' comes in a later version\n"
+	  "11:9 'undo' without a step of 'finally' that uses it comes in a later version\n"
+	  "12:3 'irreversible' comes in a later version\n"
 	  "13:13 'on_error: rollback' comes in a later version" },
 	{ "later types",
 	  HEAD "steps:\n- {id: a, uses: plan}\n- {id: b, uses: kubernetes.apply}\n- {id: c, uses: etcd.fence}\n"
@@ -81,6 +82,19 @@ static struct row {
 	  "4:17 'plan' comes in a later version\n5:17 'kubernetes.apply' comes in a later version\n"
 	  "6:17 'etcd.fence' comes in a later version\n7:17 'confirm' comes in a later version\n"
 	  "8:17 'undo' comes in a later version\n9:17 'http.get' comes in a later version" },
+	{ "undo in finally",
+	  HEAD "steps: [{id: a, uses: exec, with: {argv: [x]}, undo: {uses: exec, with: {argv: [y]}}}]\n"
+	  "finally: [{id: b, uses: undo, with: {step: a}, when: '${{ steps.a.ran }}'}]\n", NULL },
+	{ "undo of nothing",
+	  HEAD "steps: [{id: a, uses: exec, with: {argv: [x]}}]\n"
+	  "finally: [{id: b, uses: undo, with: {step: a}}, {id: c, uses: undo, with: {step: z}}, {id: d, uses: undo}]\n",
+	  "4:44 step 'a' has no 'undo'\n4:82 unknown step 'z'\n4:92 step 'd': 'undo' takes {step: ID}" },
+	{ "undo is checked as the step it becomes",
+	  HEAD "steps: [{id: a, uses: exec, with: {argv: [x]}, undo: {uses: exec, with: {arg: [y]}}}]\n"
+	  "finally: [{id: b, uses: undo, with: {step: a}}]\n",
+	  "3:74 unknown field 'arg'; known: argv, env, mode, number, grace, read_only (did you mean 'argv'?)\n4:16 missing field 'argv' (list of string) (program and arguments)" },
+	{ "undo without uses", HEAD "steps: [{id: a, uses: exec, with: {argv: [x]}, undo: {with: {}}}]\n",
+	  "3:54 'undo': expected {uses: …, with: …}" },
 	{ "unknown type with a close name", HEAD "steps: [{id: a, uses: exce, with: {argv: [x]}}]",
 	  "3:23 unknown step type 'exce' (did you mean 'exec'?)" },
 	{ "uses is a list", HEAD "steps: [{id: a, uses: [set]}]", "3:23 'uses': expected the name of a step type" },

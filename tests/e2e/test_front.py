@@ -1,0 +1,165 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The front door beside a live run and in odd places: follow, killed runs, plans from stdin, terminals, full outputs."""
+import os
+import pty
+import resource
+import select
+import signal
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+from wtest import Wherry, equal, expect, main, scratch
+
+SLOW = """wherry: v1
+name: slow
+summary: Waits for a file.
+params: {dir: {type: string, required: true}}
+steps:
+  - {id: first, uses: exec, with: {argv: [sh, -c, "echo first >>$0/log", "${{ params.dir }}"]}}
+  - {id: same, uses: file.write, needs: [first], with: {path: "${{ params.dir }}/same", content: x, mode: "0600"}}
+  - id: hold
+    uses: exec
+    needs: [same]
+    with: {idempotent: true, argv: [sh, -c, "while [ ! -e $0/go ]; do sleep 0.05; done", "${{ params.dir }}"]}
+finally:
+  - {id: thaw, uses: exec, when: "${{ steps.first.ran }}", with: {argv: ["true"]}}
+"""
+
+
+def wait_for(condition, what):
+    for _ in range(400):
+        if condition():
+            return
+        time.sleep(0.05)
+    raise AssertionError("waited in vain for " + what)
+
+
+def started(folder):
+    """A run that holds in its third step, its plan's path, and a Wherry for it."""
+    w = Wherry(os.path.join(folder, "state"))
+    plan = os.path.join(folder, "slow.yaml")
+    with open(plan, "w") as f:
+        f.write(SLOW)
+    with open(os.path.join(folder, "same"), "w") as f:
+        f.write("x")
+    os.chmod(os.path.join(folder, "same"), 0o600)
+    p = w.start("run", plan, "--run-id", "one", "--yes", "-q", "-p", "dir=" + folder, stderr=subprocess.DEVNULL)
+    wait_for(lambda: "hold: running" in w("status", "one").out, "the third step")
+    return w, p
+
+
+def follow():
+    """status --follow shows what there was and what comes, until the run closes; a second resume is told who works on it."""
+    with scratch() as folder:
+        w, p = started(folder)
+        text = w.ok("status").out
+        expect("running by pid %d" % p.pid in text, text)
+        expect("next: wherry status one --follow" in text, text)
+        locked = w("resume", "one")
+        equal(locked.code, 4, str(locked))
+        expect("pid %d" % p.pid in locked.err, str(locked))
+        watch = w.start("status", "one", "--follow", stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        open(os.path.join(folder, "go"), "w").close()
+        equal(p.wait(timeout=20), 0, "the run's exit code")
+        out, err = watch.communicate(timeout=20)
+        equal(watch.returncode, 0, "exit code of status; " + err)
+        for word in ("run one: slow", "first: done", "same: unchanged", "hold: done", "one: done"):
+            expect(word in err, "'%s' is not in: %s" % (word, err))
+        expect("state   done" in out, out)
+
+
+def killed():
+    """After kill -9, status says interrupted, names what stays as it is, and the next command goes on."""
+    with scratch() as folder:
+        w, p = started(folder)
+        p.send_signal(signal.SIGKILL)
+        p.wait()
+        open(os.path.join(folder, "go"), "w").close()
+        status = w.ok("status")
+        expect("interrupted" in status.out and "left    first" in status.out and "'thaw'" in status.out, str(status))
+        equal(status.next(), ["resume", "one"], "the next command")
+        done = w.ok(*status.next())
+        expect("resume one: slow, 4 steps, 2 already finished" in done.err, str(done))
+        with open(os.path.join(folder, "log")) as f:
+            equal(f.read(), "first\n", "what the first step did")
+        expect("one" in w.ok("runs").out, "runs")
+        expect("every batch is whole" in w.ok("journal", "verify").out, "verify")
+
+
+def stdin():
+    """A plan from stdin runs with --yes, and only then: nobody can be asked."""
+    plan = "wherry: v1\nname: t\nsummary: x\nsteps:\n  - {id: a, uses: set, with: {values: {x: 1}}}\n"
+    with scratch() as folder:
+        w = Wherry(folder)
+        refused = w("run", "-", stdin=plan)
+        equal(refused.code, 2, str(refused))
+        expect("--yes" in refused.err, str(refused))
+        equal(os.listdir(folder), [], "state after a refusal")
+        w.ok("run", "-", "--yes", stdin=plan)
+        w.ok("validate", "-", stdin=plan)
+
+
+def full():
+    """A full stdout ends a look with 6, but never a run; too few descriptors are said at once."""
+    plan = "wherry: v1\nname: t\nsummary: x\nsteps:\n  - {id: a, uses: set, with: {values: {x: 1}}}\n"
+    with scratch() as folder, open("/dev/full", "w") as sink:
+        w = Wherry(os.path.join(folder, "state"))
+        path = os.path.join(folder, "p.yaml")
+        with open(path, "w") as f:
+            f.write(plan)
+        for args, code in ((["run", path, "--yes", "--format", "json"], 0), (["runs"], 6)):
+            p = w.start(*args, stdout=sink, stderr=subprocess.DEVNULL)
+            equal(p.wait(timeout=20), code, "exit code of %s" % args[0])
+        p = w.start("version", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                    preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (32, 32)))
+        equal(p.wait(timeout=20), 6, "exit code with 32 descriptors")
+
+
+def typed(argv, env, answers):
+    """Run on a terminal; answers: (what is asked, what is typed). All that was shown, and the exit code."""
+    pid, fd = pty.fork()
+    if pid == 0:
+        os.execve(argv[0], argv, env)
+    shown, rest = "", list(answers)
+    while True:
+        ready, _, _ = select.select([fd], [], [], 20)
+        if not ready:
+            os.kill(pid, signal.SIGKILL)
+            break
+        try:
+            data = os.read(fd, 65536)
+        except OSError:
+            break
+        if not data:
+            break
+        shown += data.decode(errors="replace")
+        if rest and rest[0][0] in shown:
+            os.write(fd, rest.pop(0)[1].encode())
+    os.close(fd)
+    return shown, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def terminal():
+    """On a terminal: a secret is asked for without echo, then whether to go on; no means no."""
+    plan = ("wherry: v1\nname: t\nsummary: x\nparams: {word: {type: string, secret: true, required: true, help: the word}}\n"
+            "steps:\n  - {id: a, uses: exec, with: {argv: [\"true\"], env: {W: \"${{ params.word }}\"}}}\n")
+    with scratch() as folder:
+        w = Wherry(os.path.join(folder, "state"))
+        path = os.path.join(folder, "p.yaml")
+        with open(path, "w") as f:
+            f.write(plan)
+        env = {**w.env, "TERM": "xterm"}
+        for yes, code in (("n", 2), ("y", 0)):
+            shown, got = typed(w.argv(["run", path, "--run-id", "r" + yes]), env,
+                               [("the word", "canary-5512\n"), ("[y/N]", yes + "\n")])
+            equal(got, code, "exit code after '%s'; %s" % (yes, shown))
+            expect("canary" not in shown, "the secret was echoed: " + shown)
+        equal(sorted(os.listdir(w.state)), ["ry"], "runs")
+        expect("\x1b[?7h" in shown or "done" in shown, shown)
+
+
+if __name__ == "__main__":
+    main(follow, killed, stdin, full, terminal)

@@ -80,14 +80,17 @@ list_plans(struct front *f, struct err *err)
 {
 	struct buf b = BUF_INIT(0);
 	const char **names;
-	size_t n = front_plans(f, &names);
+	size_t n = front_plans(f, &names), bad = 0;
 	int ret = 0;
 
 	for (size_t i = 0; i < n && ret == 0; i++) {
 		struct plan *plan = front_plan(f, names[i], err);
 
-		if (plan == NULL)
-			return -1;
+		if (plan == NULL) {
+			front_error(err);
+			bad++;
+			continue;
+		}
 		if (front_json(f)) {
 			struct value v = plan_json(f, plan);
 
@@ -104,6 +107,8 @@ list_plans(struct front *f, struct err *err)
 	if (ret == 0)
 		ret = front_print(&b, err);
 	buf_done(&b);
+	if (ret == 0 && bad > 0)
+		ret = err_set(err, ERR_PLAN, "%zu of %zu bundled plans are not valid", bad, n);
 	return ret;
 }
 

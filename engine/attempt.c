@@ -378,6 +378,10 @@ attempt_failed(struct coord *c, struct attempt *at)
 	struct err *err = &at->err;
 	const bool full = err->kind == ERR_LOCAL && (err->sys == ENOSPC || err->sys == EDQUOT || err->sys == EROFS);
 
+	if (err->where.line > 0)
+		err_wrap(err, "%s:%u:%u", c->plan->file, err->where.line, err->where.col);
+	if (at->spent && r->attempts > 1)
+		err_wrap(err, "not tried again, as doing it twice may do harm");
 	switch (err->kind) {
 	case ERR_PREDICTED:
 		predicted(c, at);
@@ -408,7 +412,7 @@ attempt_failed(struct coord *c, struct attempt *at)
 		l->status = STEP_PENDING;
 		coord_pause(c, at->path, err);
 	} else if (at->number < r->attempts && err->kind != ERR_PLAN && err->kind != ERR_TIMEOUT &&
-		   c->o->mode == MODE_RUN && clock_now() < at->deadline) {
+		   c->o->mode == MODE_RUN && clock_now() < at->deadline && !at->spent) {
 		retry_later(c, at);
 	} else {
 		fail(c, at->step, at, err);

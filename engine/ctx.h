@@ -114,6 +114,7 @@ struct attempt {
 	atomic_llong progress_at;      /* when progress was last posted */
 	uint64_t rng;
 	bool any_effect, all_unchanged, predicted;
+	bool spent; /* an opaque effect of it failed: it is not done again unasked */
 	const char *assumed;
 	int rc;
 	struct err err;

@@ -176,8 +176,9 @@ perform(struct step_ctx *cx, struct memo *e, const struct effect *f, struct valu
 		*ret = reply.value;
 		return 0;
 	}
-	if (rc == 0) {
+	if (rc == 0 && err->kind != ERR_UNKNOWN) {
 		door_settled(cx, f->on.target, e, EFFECT_FAILED, &reply.value, err->msg);
+		cx->at->spent = f->class == EFFECT_OPAQUE;
 		return -1;
 	}
 	if (err->kind != ERR_UNKNOWN) {

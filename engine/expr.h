@@ -24,6 +24,7 @@ void expr_host_free(struct expr_host *h);
 struct expr_ref {
 	const char *root, *key;  /* key NULL for item, index, value, run */
 	const char *member;      /* "outputs", "status", "ran", "items", or NULL; only for steps */
+	const char *output;      /* the output named after "outputs", or NULL */
 	struct pos where;
 };
 /* -1 ends the check; the callee has told why (to its own problems or err). */

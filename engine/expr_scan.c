@@ -424,9 +424,12 @@ reference(struct scan *s)
 		if (!literal_key(s, &ref.key))
 			return fault(s, &at, arena_printf(s->a, "'%s' takes literal keys only: write %s.NAME or %s['NAME']",
 							  ref.root, ref.root, ref.root));
-		if (strcmp(ref.root, "steps") == 0 && literal_key(s, &ref.member) &&
-		    check_member(s, &at, ref.key, ref.member) < 0)
-			return -1;
+		if (strcmp(ref.root, "steps") == 0 && literal_key(s, &ref.member)) {
+			if (check_member(s, &at, ref.key, ref.member) < 0)
+				return -1;
+			if (strcmp(ref.member, "outputs") == 0)
+				(void)literal_key(s, &ref.output);
+		}
 	}
 	return s->fn != NULL && s->fn(s->data, &ref) < 0 ? -1 : 0;
 }

@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "plan_load.h"
 
+#define OUTPUTS_MAX 32 /* of a step type */
 #define SEARCHES_MAX 8 /* unknown step names that get a suggestion */
 
 /* Where we are: what a reference found here means. */
@@ -103,15 +104,35 @@ use_target(const struct scope *c, uint32_t target, struct pos where)
 	}
 }
 
+/* Outputs are data too: one that the step type does not have would read as null for ever. */
+static void
+check_output(const struct scope *c, const struct expr_ref *ref, const struct step_type *type)
+{
+	const char *names[OUTPUTS_MAX];
+	size_t n = 0;
+
+	for (const struct field *f = type->outputs; f != NULL && f->name != NULL; f++) {
+		if (strcmp(f->name, ref->output) == 0 || strcmp(f->name, "*") == 0 || n == OUTPUTS_MAX)
+			return;
+		names[n++] = f->name;
+	}
+	problems_add_near(c->l->problems, ref->where, ref->output, names, n,
+			  "step '%s' (%s) has no output '%.60s'", ref->key, type->name, ref->output);
+}
+
 static void
 ref_step(const struct scope *c, const struct expr_ref *ref)
 {
 	const bool weak = ref->member != NULL && strcmp(ref->member, "outputs") != 0;
 	const uint32_t to = plan_find(c->l->plan, ref->key, strlen(ref->key));
 
-	if (to == MAP_NONE)
+	if (to == MAP_NONE) {
 		unknown_step(c->l, ref->key, ref->where);
-	else if (c->step != MAP_NONE)
+		return;
+	}
+	if (ref->output != NULL && c->l->plan->steps[to].type != NULL)
+		check_output(c, ref, c->l->plan->steps[to].type);
+	if (c->step != MAP_NONE)
 		add_need(c, to, weak, false, ref->where);
 	else if (c->target != MAP_NONE)
 		push_need(&c->l->target_needs[c->target], to, weak);

@@ -75,6 +75,8 @@ read_policy(struct loader *l, const struct node *map, struct said_policy *ret)
 			     "'on_error: rollback' comes in a later version");
 		return;
 	}
+	if (retry != NULL && retry->kind == NODE_MAP)
+		read_retry(l, retry, ret);
 	if (schema_read(policy_fields, map, plan_pos(l, map), l->plan->file, &l->scratch, &args,
 			l->problems) < 0)
 		return;
@@ -87,8 +89,6 @@ read_policy(struct loader *l, const struct node *map, struct said_policy *ret)
 		ret->policy.on_error =
 		    strcmp(args.on_error, "continue") == 0 ? ON_ERROR_CONTINUE : ON_ERROR_STOP;
 	}
-	if (args.retry != NULL)
-		read_retry(l, retry, ret);
 }
 
 /* The number of a policy that says the same. */

@@ -190,7 +190,7 @@ lines_seek(struct lines *l, uint32_t number)
 void
 problems_show(const struct problems *p, struct buf *to, const char *text, size_t len)
 {
-	struct lines lines = { .text = text, .text_end = text + len };
+	struct lines lines = { .text = text, .text_end = len > 0 ? text + len : text };
 
 	for (size_t i = 0; i < p->n; i++) {
 		const struct problem *at = &p->list[i];

@@ -28,7 +28,7 @@ step_root(struct coord *c, const char *id, struct err *err)
 	l = &c->live[i];
 	pairs[0] = (struct pair){ "status", value_str(step_status_name(l->status)) };
 	pairs[1] = (struct pair){ "ran", value_bool(l->maybe > 0) };
-	pairs[2] = (struct pair){ "outputs", VALUE_NULL };
+	pairs[2] = (struct pair){ "outputs", value_map(NULL, 0) }; /* of a skipped step every output is null */
 	pairs[3] = (struct pair){ "items", VALUE_NULL };
 	if (l->unknown) {
 		pairs[0].v = value_unknown(arena_printf(&c->eval, "the end of step '%s'", id));

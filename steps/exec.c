@@ -202,7 +202,8 @@ last_lines(struct buf *to, const struct value *text)
 	text_escape(to, p, len);
 }
 
-/* A command that says by its exit code that it failed has failed. What may run again without harm is worth another try. */
+/* A command that says by its exit code that it failed has failed; one that was killed did not say how far it came. What
+ * may run again without harm is worth another try. */
 static int
 exec_accept(const struct reply *reply, const struct effect *e, struct err *err)
 {
@@ -218,7 +219,7 @@ exec_accept(const struct reply *reply, const struct effect *e, struct err *err)
 		last_lines(&tail, said);
 	}
 	if (sig != 0)
-		err_set(err, ERR_FAILED, "the command was ended by signal %" PRIi64 " (%s)%s", sig,
+		err_set(err, e->read_only ? ERR_FAILED : ERR_UNKNOWN, "the command was ended by signal %" PRIi64 " (%s)%s", sig,
 			sigdescr_np((int)sig) != NULL ? sigdescr_np((int)sig) : "unknown", tail.len > 0 ? tail.p : "");
 	else
 		err_set(err, ERR_FAILED, "the command ended with exit code %" PRIi64 "%s", code,

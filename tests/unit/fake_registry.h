@@ -83,15 +83,17 @@ static const struct field fake_etcd_fields[] = {
 };
 
 static const struct field fake_no_fields[] = { { 0 } };
+static const struct field fake_set_outputs[] = { { .name = "*", .type = F_ANY, .help = "the values" }, { 0 } };
+static const struct field fake_get_outputs[] = { { .name = "value", .type = F_ANY, .help = "the value" }, { 0 } };
 
 static const struct step_type fake_types[] = {
-	{ .name = "set", .inputs = fake_set_fields, .outputs = fake_no_fields, .args_size = sizeof(struct fake_set),
+	{ .name = "set", .inputs = fake_set_fields, .outputs = fake_set_outputs, .args_size = sizeof(struct fake_set),
 	  .flags = STEP_PURE | STEP_READ_ONLY },
 	{ .name = "exec", .inputs = fake_exec_fields, .outputs = fake_no_fields, .args_size = sizeof(struct fake_exec),
 	  .check = fake_exec_check, .is_read_only = fake_exec_is_read_only },
 	{ .name = "wait", .inputs = fake_wait_fields, .outputs = fake_no_fields, .args_size = sizeof(struct fake_wait),
 	  .flags = STEP_READ_ONLY },
-	{ .name = "etcd.get", .inputs = fake_get_fields, .outputs = fake_no_fields, .args_size = sizeof(struct fake_get),
+	{ .name = "etcd.get", .inputs = fake_get_fields, .outputs = fake_get_outputs, .args_size = sizeof(struct fake_get),
 	  .flags = STEP_READ_ONLY },
 	{ .name = "etcd.fence", .inputs = fake_no_fields, .outputs = fake_no_fields, .flags = STEP_LATER },
 };

@@ -412,7 +412,7 @@ exec_fails(struct step_ctx *cx, int64_t code, int64_t sig, const char *errors, b
 	BIND(&b, &exec_step, "idempotent", bool, idempotent);
 	cx->answer = reply(cx, code, sig, "", errors);
 	assert_int_equal(exec_step.run(cx, b.args, err), -1);
-	assert_int_equal(err->kind, ERR_FAILED);
+	assert_int_equal(err->kind, sig != 0 ? ERR_UNKNOWN : ERR_FAILED);
 }
 
 static void

@@ -104,6 +104,8 @@ static struct row {
 	  HEAD "steps:\n- id: a\n  uses: set\n  with: {values: {}}\n  timeout: 90\n  retry: {attempts: 0, backof: 1s}\n"
 	  "  on_error: ignore\n",
 	  "7:12 field 'timeout': expected a duration such as 90s or 1m30s, got 90\n"
+	  "8:21 field 'attempts': expected at least 1, got 0\n"
+	  "8:24 unknown field 'backof'; known: attempts, backoff, max_backoff (did you mean 'backoff'?)\n"
 	  "9:13 field 'on_error': expected one of stop, continue; got 'ignore'" },
 	{ "retry parts", HEAD "steps:\n- id: a\n  uses: set\n  with: {values: {}}\n  retry: {attempts: 0, backof: 1s}\n",
 	  "7:21 field 'attempts': expected at least 1, got 0\n"
@@ -185,6 +187,10 @@ static struct row {
 	  HEAD "steps: [{id: a, uses: set, with: {values: {}}}]\n"
 	  "finally: [{id: f, uses: set, with: {values: {}}, needs: [a]}]\n",
 	  "4:58 a step of 'finally' runs whatever happened before: write 'a?', or a 'when'" },
+	{ "an output that the type does not have",
+	  HEAD "targets: {db: {kind: etcd, endpoints: ['http://a:1']}}\nsteps:\n- {id: a, uses: etcd.get, with: {from: db, key: k}}\n"
+	  "- {id: b, uses: set, with: {values: {x: '${{ steps.a.outputs.valeu }}', y: '${{ steps.a.outputs.value }}'}}}\n",
+	  "6:46 step 'a' (etcd.get) has no output 'valeu' (did you mean 'value'?)" },
 	{ "outputs are checked", HEAD "steps: [{id: a, uses: set, with: {values: {}}}]\noutputs: {x: '${{ steps.b.outputs.y }}', 9: 1}\n",
 	  "4:19 unknown step 'b'\n4:42 output name '9': expected [A-Za-z][A-Za-z0-9_-]{0,62}" },
 
@@ -333,7 +339,7 @@ test_needs(void **state)
 	struct plan *plan = must_load(HEAD
 		"targets: {db: {kind: etcd, endpoints: '${{ steps.find.outputs.urls }}'}}\n"
 		"finally:\n"
-		"- {id: last, uses: set, with: {values: {r: '${{ steps.copy.outputs.x }}'}}, needs: [first]}\n"
+		"- {id: last, uses: set, with: {values: {r: '${{ steps.copy.outputs.value }}'}}, needs: [first]}\n"
 		"- {id: first, uses: set, with: {values: {}}, when: '${{ not steps.copy.ran }}'}\n"
 		"steps:\n"
 		"- {id: a, uses: set, with: {values: {}}}\n"
@@ -344,7 +350,7 @@ test_needs(void **state)
 		"- {id: strong, uses: set, with: {values: {r: '${{ steps.a.status .. steps.a.outputs.x }}'}}, needs: [find?]}\n"
 		"- {id: wait, uses: wait, with: {step: {uses: etcd.get, with: {from: db, key: '${{ steps.a.outputs.k }}'}}, "
 		"until: '${{ value == steps.weak.outputs.r }}'}}\n"
-		"- {id: sometimes, uses: set, with: {values: {}}, when: '${{ steps.copy.outputs.n > 0 }}'}\n");
+		"- {id: sometimes, uses: set, with: {values: {}}, when: '${{ steps.copy.outputs.value > 0 }}'}\n");
 
 	(void)state;
 	assert_int_equal(plan->nsteps, 10);

@@ -1,0 +1,93 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The command line as a hostile user meets it: bad plans, bad surroundings, commands that misbehave, signals, junk servers."""
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+from wtest import Wherry, equal, expect, main, scratch
+
+HEAD = b"wherry: v1\nname: t\nsummary: A test.\n"
+
+
+class World:
+    """A state folder and a place for plans."""
+
+    def __init__(self, folder):
+        self.folder, self.w = folder, Wherry(os.path.join(folder, "state"))
+
+    def plan(self, body, head=HEAD, name="plan.yaml"):
+        with open(self.path(name), "wb") as f:
+            f.write(head + (body if isinstance(body, bytes) else body.encode()))
+        return self.path(name)
+
+    def path(self, *names):
+        return os.path.join(self.folder, *names)
+
+    def lines(self, name):
+        return open(self.path(name)).read().split() if os.path.exists(self.path(name)) else []
+
+
+def with_world(test):
+    def run():
+        with scratch() as folder:
+            return test(World(folder))
+    run.__name__, run.__doc__ = test.__name__, test.__doc__
+    return run
+
+
+GOOD = "steps:\n  - {id: a, uses: set, with: {values: {x: 1}}}\n"
+
+
+@with_world
+def documents(world):
+    """What is no plan is refused with 2 and its place, whatever it is, and quickly."""
+    os.mkfifo(world.path("fifo"))
+    for path in (world.path("fifo"), world.folder, world.path("none"), "/dev/zero", ""):
+        equal(world.w("validate", path).code, 2, path)
+    for name, head, body, wanted in (
+            ("nothing", b"", b"", "no steps"), ("a comment", b"", b"# x\n", "no steps"),
+            ("two documents", HEAD, GOOD + "---\n" + GOOD, "second document"), ("a tab", HEAD, "steps:\n\t- {id: a}\n", "tabs"),
+            ("depth", b"", b"[" * (1 << 20), "deeper than 64"), ("an alias of itself", HEAD, "steps: &a [*a]\n", "not allowed"),
+            ("a merge key", HEAD, "steps:\n  - {<<: {id: a}, uses: set}\n", "merge keys"), ("a tag", HEAD, "steps: !!x [1]\n", "tags"),
+            ("NUL", HEAD, b"steps:\n  - {id: a\0, uses: set}\n", "U+0000"), ("\\0", HEAD, 'steps:\n  - {id: "a\\0", uses: set}\n', "NUL"),
+            ("UTF-16", b"", (HEAD.decode() + GOOD).encode("utf-16"), "not UTF-8"), ("a byte order mark", b"\xef\xbb\xbf" + HEAD, GOOD, "byte order"),
+            ("an unknown part of retry", HEAD, "steps:\n  - {id: a, uses: set, on_error: x, retry: {frob: 1}, with: {values: {x: 1}}}\n", "'frob'"),
+            ("a mistyped output", HEAD, "steps:\n  - {id: a, uses: exec, with: {argv: [x]}}\n"
+             '  - {id: b, uses: set, with: {values: {x: "${{ steps.a.outputs.stdot }}"}}}\n', "did you mean 'stdout'")):
+        done = world.w("validate", world.plan(body, head), timeout=10)
+        equal(done.code, 2, "%s: %s" % (name, done))
+        expect(wanted in done.err, "%s: no '%s' in: %s" % (name, wanted, done))
+
+
+@with_world
+def once(world):
+    """A command that is not idempotent is not run again unasked: not by retry, and not when someone killed it."""
+    plan = world.plan("defaults: {retry: {attempts: 3, backoff: 1ms}}\nsteps:\n"
+                      '  - {id: a, uses: exec, with: {argv: [sh, -c, "echo a >>%s; exit 1"]}}\n' % world.path("log"))
+    done = world.w("run", plan, "--yes")
+    equal((done.code, world.lines("log")), (1, ["a"]), str(done))
+    expect("not tried again" in done.err, str(done))
+    plan = world.plan('steps:\n  - {id: a, uses: exec, with: {argv: [sh, -c, "echo b >>%s; kill -9 $$"]}}\n' % world.path("log"))
+    done = world.w("run", plan, "--yes", "--run-id", "killed")
+    equal((done.code, done.next()[:3]), (3, ["resolve", "killed", "a"]), str(done))
+    equal(world.w("resume", "killed", "--yes").code, 3, "resume in doubt")
+    equal(world.lines("log"), ["a", "b"], "effects")
+    plan = world.plan('steps:\n  - {id: a, uses: exec, retry: {attempts: 3, backoff: 1ms}, with: {idempotent: true, '
+                      'argv: [sh, -c, "echo c >>%s; kill -9 $$"]}}\n' % world.path("log"))
+    equal((world.w("run", plan, "--yes").code, world.lines("log")), (1, ["a", "b", "c", "c", "c"]), "what is idempotent")
+
+
+@with_world
+def skipped_outputs(world):
+    """Each output of a skipped step is null; where that cannot stand, the message says so, with its place."""
+    plan = world.plan("steps:\n  - {id: a, uses: set, when: false, with: {values: {x: 1}}}\n"
+                      '  - {id: b, uses: assert, with: {that: "${{ steps.a.outputs.x == nil }}", message: not null}}\n'
+                      '  - {id: c, uses: sleep, needs: [b], with: {for: "${{ steps.a.outputs.x }}"}}\n')
+    done = world.w("run", plan, "--yes")
+    equal(done.code, 1, str(done))
+    expect("b: done" in done.err and "plan.yaml:7:" in done.err and "value is null" in done.err, str(done))
+
+
+if __name__ == "__main__":
+    main(documents, once, skipped_outputs)

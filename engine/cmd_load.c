@@ -233,7 +233,11 @@ front_params(struct front *f, const struct plan *plan, const struct value *store
 	got = params_resolve(plan, &source, &f->arena, ret, &problems);
 	if (got < 0) {
 		refuse(&problems, "parameters", plan->text, plan->text_len, err);
-		err_next(err, "wherry plans %s", plan->name);
+		if (stored == NULL)
+			err_next(err, "wherry plans %s", f->args[0]);
+		else
+			err_next(err, "with the missing ones given: wherry %s %s", f->command->name,
+				 f->nargs > 0 ? f->args[0] : "@latest");
 	}
 	problems_done(&problems);
 	return got;

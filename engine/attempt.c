@@ -376,7 +376,8 @@ attempt_failed(struct coord *c, struct attempt *at)
 	const struct retry *r = &c->plan->steps[at->step].policy->retry;
 	struct live *l = &c->live[at->step];
 	struct err *err = &at->err;
-	const bool full = err->kind == ERR_LOCAL && (err->sys == ENOSPC || err->sys == EDQUOT || err->sys == EROFS);
+	const bool full = err->kind == ERR_LOCAL && (err->sys == ENOSPC || err->sys == EDQUOT || err->sys == EROFS ||
+		err->sys == EFBIG);
 
 	if (err->where.line > 0)
 		err_wrap(err, "%s:%u:%u", c->plan->file, err->where.line, err->where.col);

@@ -218,7 +218,8 @@ journal_open(const char *dir, const char *run, journal_record_fn *fn, void *data
 	if (j == NULL)
 		return -1;
 	j->fd = store_open(j->folder, run, O_RDWR, err);
-	if (j->fd < 0 || store_lock(j->folder, run, &j->lock, err) < 0 ||
+	/* What the run does is read from its folder: whoever can write there could have us do anything. */
+	if (j->fd < 0 || io_private_dir(j->folder, err) < 0 || store_lock(j->folder, run, &j->lock, err) < 0 ||
 	    store_key(j->folder, false, j->key, err) < 0 ||
 	    scan_file(j->fd, j->path, j->folder, run, fn, data, &s, err) < 0)
 		goto fail;

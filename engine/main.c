@@ -40,7 +40,7 @@ static const struct command commands[] = {
 };
 
 /* What the rest relies on: descriptors 0-2 are open, no core holds a secret, files are private, writes to a reader
- * that went away fail instead of killing us, and there is room for descriptors. */
+ * that went away or past a limit fail instead of killing us, and there is room for descriptors. */
 static int
 sane_process(struct err *err)
 {
@@ -52,6 +52,7 @@ sane_process(struct err *err)
 			return err_errno(err, "descriptor %d is closed and /dev/null cannot replace it", fd);
 	umask(077);
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN); /* a file-size limit is a full disk: EFBIG */
 	setrlimit(RLIMIT_CORE, &none);
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < MIN_FILES) {
 		err_set(err, ERR_LOCAL, "only %llu files may be open at a time, at least %d are needed",

@@ -56,7 +56,7 @@ bool front_json(const struct front *);
 /* A line to stderr, control bytes escaped. */
 void front_say(const char *fmt, ...) PRINTF(1, 2);
 /* "wherry: message" (unless it was told already and is empty), "  at place", "next: command" to stderr. */
-void front_error(const struct err *);
+void front_error(const struct front *, const struct err *);
 /* The folder of the runs (not created). NULL with err when no home is known. */
 const char *front_state(struct front *, struct err *);
 /* The word among n names that was meant, as " (did you mean 'x'?)" in the arena, or "". */

@@ -76,14 +76,17 @@ front_say(const char *fmt, ...)
 }
 
 void
-front_error(const struct err *err)
+front_error(const struct front *f, const struct err *err)
 {
+	struct buf room = BUF_INIT(0);
+
 	if (err->msg[0] != '\0')
 		front_say("wherry: %s", err->msg);
 	if (err->where.line > 0)
 		front_say("  at %s:%u:%u", err->where.file, err->where.line, err->where.col);
 	if (err->next[0] != '\0')
-		front_say("next: %s", err->next);
+		front_say("next: %s", next_typed(f->opt.state, err->next, &room));
+	buf_done(&room);
 }
 
 const char *
@@ -145,6 +148,7 @@ front_report(const struct front *f)
 		.verbose = f->opt.verbose,
 		.out = STDOUT_FILENO,
 		.err = STDERR_FILENO,
+		.state = f->opt.state,
 	};
 
 	if (f->opt.format != NULL)

@@ -87,7 +87,7 @@ list_plans(struct front *f, struct err *err)
 		struct plan *plan = front_plan(f, names[i], err);
 
 		if (plan == NULL) {
-			front_error(err);
+			front_error(f, err);
 			bad++;
 			continue;
 		}

@@ -57,6 +57,7 @@ cmd_resolve(struct front *f, struct err *err)
 {
 	const char *run = front_run(f, 0, err);
 	struct opened o = { 0 };
+	struct err next = ERR_INIT;
 	int ret = -1;
 
 	if (run == NULL || check_options(f, err) < 0)
@@ -65,7 +66,8 @@ cmd_resolve(struct front *f, struct err *err)
 	    record_resolve(f, &o, err) == 0) {
 		front_say("step '%s' of run %s is resolved as %s", f->args[1], run,
 			  f->opt.done ? "done" : "not done");
-		front_say("next: wherry resume %s", run);
+		err_next(&next, "wherry resume %s", run);
+		front_error(f, &next);
 		ret = 0;
 	}
 	opened_done(&o);

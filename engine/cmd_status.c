@@ -13,6 +13,7 @@
 /* What a fold alone cannot tell: does someone work on it now, and what has not begun. */
 struct standing {
 	const struct opened *o;
+	const char *state;       /* --state as it was given, or NULL */
 	const struct plan *plan; /* NULL when the stored copy cannot be loaded any more */
 	bool live;
 	char holder[HOLDER_MAX];
@@ -30,9 +31,10 @@ shown_status(const struct standing *st, const struct hist_step *s)
 }
 
 static void
-take_standing(const char *dir, const struct opened *o, const struct plan *plan, struct standing *ret)
+take_standing(const struct front *f, const char *dir, const struct opened *o, const struct plan *plan,
+	      struct standing *ret)
 {
-	*ret = (struct standing){ .o = o, .plan = plan };
+	*ret = (struct standing){ .o = o, .state = f->opt.state, .plan = plan };
 	ret->live = journal_live(dir, o->run, ret->holder, sizeof(ret->holder)) == 1;
 	for (uint32_t i = 0; i < o->history.nsteps; i++)
 		ret->counts[shown_status(ret, &o->history.steps[i])]++;
@@ -48,6 +50,16 @@ state_word(const struct standing *st)
 	if (st->o->history.status == RUN_RUNNING && !st->live)
 		return "interrupted";
 	return run_status_name(st->o->history.status);
+}
+
+static const char *
+typed(struct front *f, const char *next)
+{
+	struct buf room = BUF_INIT(0);
+	const char *text = next_typed(f->opt.state, next, &room), *ret = text != NULL ? arena_strdup(&f->arena, text) : NULL;
+
+	buf_done(&room);
+	return ret;
 }
 
 static const char *
@@ -113,6 +125,7 @@ put_step(const struct standing *st, const char *id, const struct hist_step *s, s
 {
 	const struct hist_effect *e = s != NULL ? step_last_effect(s) : NULL;
 	enum step_status status = s != NULL ? shown_status(st, s) : STEP_PENDING;
+	struct buf room = BUF_INIT(0);
 	char text[32];
 
 	put_text(b, "  ", id);
@@ -131,7 +144,8 @@ put_step(const struct standing *st, const char *id, const struct hist_step *s, s
 			buf_printf(b, ", %llu of %llu", (unsigned long long)e->done, (unsigned long long)e->total);
 		put_text(b, " ", e->done > 0 ? e->unit : NULL);
 	}
-	put_text(b, "\n    next: ", s != NULL ? s->next : NULL);
+	put_text(b, "\n    next: ", s != NULL ? next_typed(st->state, s->next, &room) : NULL);
+	buf_done(&room);
 	buf_putc(b, '\n');
 }
 
@@ -203,7 +217,7 @@ put_status(struct front *f, const struct standing *st, struct buf *b)
 	put_counts(st, b);
 	put_steps(st, b);
 	put_left(st, b);
-	put_text(b, "next: ", next_command(f, st));
+	put_text(b, "next: ", typed(f, next_command(f, st)));
 	buf_putc(b, '\n');
 }
 
@@ -229,7 +243,7 @@ steps_json(struct front *f, const struct standing *st)
 		p[2] = (struct pair){ "attempts", value_int(s->attempts) };
 		p[3] = (struct pair){ "ns", value_int((int64_t)s->ns) };
 		p[4] = (struct pair){ "message", text_value(s->msg) };
-		p[5] = (struct pair){ "next", text_value(s->next) };
+		p[5] = (struct pair){ "next", text_value(typed(f, s->next)) };
 		p[6] = (struct pair){ "done", value_int(e != NULL ? (int64_t)e->done : 0) };
 		p[7] = (struct pair){ "total", value_int(e != NULL ? (int64_t)e->total : 0) };
 		list[i] = value_map(p, 8);
@@ -256,7 +270,7 @@ run_json(struct front *f, const struct standing *st, bool with_steps)
 	p[n++] = (struct pair){ "code", value_int(h->pause_code) };
 	p[n++] = (struct pair){ "message", text_value(h->pause_msg) };
 	p[n++] = (struct pair){ "counts", value_map(c, STEP_STATUSES) };
-	p[n++] = (struct pair){ "next", value_str(next_command(f, st)) };
+	p[n++] = (struct pair){ "next", value_str(typed(f, next_command(f, st))) };
 	if (with_steps)
 		p[n++] = (struct pair){ "steps", steps_json(f, st) };
 	return value_map(p, n);
@@ -276,7 +290,7 @@ show(struct front *f, const char *run, struct err *err)
 	if (opened_read(f, run, &o, err) < 0)
 		goto out;
 	plan = opened_plan(f, &o, &no_plan);
-	take_standing(front_state(f, err), &o, plan, &st);
+	take_standing(f, front_state(f, err), &o, plan, &st);
 	if (front_json(f)) {
 		v = run_json(f, &st, true);
 		ret = front_print_json(&v, err);
@@ -313,9 +327,9 @@ list_run(struct front *f, const char *dir, const char *run, struct buf *b, struc
 	int ret = 0;
 
 	if (opened_read(f, run, &o, &why) < 0) {
-		front_error(&why);
+		front_error(f, &why);
 	} else {
-		take_standing(dir, &o, NULL, &st);
+		take_standing(f, dir, &o, NULL, &st);
 		if (front_json(f)) {
 			v = run_json(f, &st, false);
 			ret = front_print_json(&v, err);

@@ -13,7 +13,7 @@ cmd_validate(struct front *f, struct err *err)
 		if (plan == NULL) {
 			bad++;
 			if (f->nargs > 1)
-				front_error(err);
+				front_error(f, err);
 			continue;
 		}
 		if (!f->opt.quiet)

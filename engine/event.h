@@ -42,6 +42,7 @@ struct report_options {
 	bool quiet;
 	int verbose;
 	int out, err;    /* descriptors: results and JSON events to out, progress and messages to err */
+	const char *state; /* --state as it was given, or NULL */
 };
 struct report;
 struct report *report_new(const struct report_options *);
@@ -54,5 +55,8 @@ void report_resized(struct report *);
 /* End the live view, print the closing summary. */
 void report_finish(struct report *);
 void report_free(struct report *);
+
+/* The next command with the --state that it needs, or as it is; state may be NULL. Lives as long as room, or next. */
+const char *next_typed(const char *state, const char *next, struct buf *room);
 
 #endif

@@ -161,7 +161,7 @@ main(int argc, char **argv)
 	(void)mallopt(M_MMAP_THRESHOLD, PAGE_OWN);
 	code = dispatch(&f, argc, argv, &err);
 	if (code < 0) {
-		front_error(&err);
+		front_error(&f, &err);
 		code = err_exit_code(err.kind);
 	}
 	arena_done(&f.arena);

@@ -181,8 +181,13 @@ account(struct report *r, const struct event *e)
 void
 report_event(struct report *r, const struct event *e)
 {
-	account(r, e);
-	r->view->event(r, e);
+	struct buf room = BUF_INIT(0);
+	struct event told = *e;
+
+	told.next = next_typed(r->opt.state, e->next, &room);
+	account(r, &told);
+	r->view->event(r, &told);
+	buf_done(&room);
 }
 
 int64_t

@@ -77,28 +77,13 @@ exec_is_read_only(const void *args)
 	return ((const struct exec_args *)args)->read_only;
 }
 
-/* One word as a shell would need it. */
 static void
 quote(struct buf *to, const struct value *word)
 {
-	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_@%+=:,./-";
-
-	if (word->kind != V_STRING) {
+	if (word->kind == V_STRING)
+		text_shell_word(to, word->s, word->len);
+	else
 		value_show(to, word);
-		return;
-	}
-	if (word->len > 0 && strspn(word->s, plain) == word->len) {
-		buf_put(to, word->s, word->len);
-		return;
-	}
-	buf_putc(to, '\'');
-	for (size_t i = 0; i < word->len; i++) {
-		if (word->s[i] == '\'')
-			buf_puts(to, "'\\''");
-		else
-			buf_putc(to, word->s[i]);
-	}
-	buf_putc(to, '\'');
 }
 
 static const char *

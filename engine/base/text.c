@@ -345,3 +345,22 @@ text_is_name(const char *s, size_t len)
 	}
 	return true;
 }
+
+void
+text_shell_word(struct buf *to, const char *s, size_t len)
+{
+	static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_@%+=:,./-";
+
+	if (len > 0 && strspn(s, plain) == len) {
+		buf_put(to, s, len);
+		return;
+	}
+	buf_putc(to, '\'');
+	for (size_t i = 0; i < len; i++) {
+		if (s[i] == '\'')
+			buf_puts(to, "'\\''");
+		else
+			buf_putc(to, s[i]);
+	}
+	buf_putc(to, '\'');
+}

@@ -12,6 +12,8 @@
 size_t utf8_check(const void *p, size_t len);
 /* Append bytes fit for a terminal and a log: control, bidi and invalid bytes as \xNN or \u{NNNN}, newline as \n. */
 void text_escape(struct buf *to, const void *p, size_t len);
+/* Append one word as a shell would need it: quoted where it is not plain. */
+void text_shell_word(struct buf *to, const char *s, size_t len);
 /* As text_escape, but newlines and tabs stay (for file contents and diffs). */
 void text_escape_lines(struct buf *to, const void *p, size_t len);
 /* An escaped copy in the arena; cut with "…" after max bytes (0: no limit). */

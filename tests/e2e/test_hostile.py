@@ -89,5 +89,22 @@ def skipped_outputs(world):
     expect("b: done" in done.err and "plan.yaml:7:" in done.err and "value is null" in done.err, str(done))
 
 
+@with_world
+def places(world):
+    """The next command holds the --state that it needs; who else can write to a run's folder cannot have us run it; limits end with 6."""
+    plan, state = world.plan('steps:\n  - {id: a, uses: exec, with: {argv: [sh, -c, "kill -9 $$"]}}\n'), world.path("a place")
+    done = world.w("run", plan, "--yes", "--run-id", "one", "--state", state)
+    equal((done.code, done.next()[:5]), (3, ["--state", state, "resolve", "one", "a"]), str(done))
+    equal(world.w("status", "--state", state).next(), done.next(), "what status says")
+    done = world.w.ok("resolve", "one", "a", "--not-done", "--reason", "seen", "--state", state)
+    equal(done.next(), ["--state", state, "resume", "one"], str(done))
+    os.chmod(os.path.join(state, "one"), 0o777)
+    equal(world.w(*done.next(), "--yes").code, 6, "resume of what others can write")
+    for size in (0, 512, 100000):
+        limited = Wherry(world.path("state%d" % size), prefix=["prlimit", "--fsize=%d" % size])
+        done = limited("run", world.plan(GOOD), "--yes")
+        equal(done.code, 6, "a limit of %d bytes a file: %s" % (size, done))
+
+
 if __name__ == "__main__":
-    main(documents, once, skipped_outputs)
+    main(documents, once, skipped_outputs, places)

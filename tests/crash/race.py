@@ -14,6 +14,7 @@ from wtest import Etcd, Violation, Wherry, equal, expect
 
 RACES = 10
 KEYS = 4000
+QUIET = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 
 
 def wait_for(condition, what, seconds=20):
@@ -44,7 +45,7 @@ def check_lock(folder, program):
         scenario.arm("slow", "s1-%d" % i)
     w = Wherry(os.path.join(scenario.folder, "state"), program)
     first = w.start("run", scenario.plan, "--run-id", RUN, "--yes", "-j", "2", *scenario.params(),
-                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+                    **QUIET)
     try:
         wait_for(lambda: scenario.counts(), "the first effect")
         second = w("resume", RUN, "--yes")
@@ -64,7 +65,7 @@ def check_lock(folder, program):
         done = w(*args)
         if done.code == 3:
             args = story.resolve(done)
-        racers = [w.start(*args, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for _ in (1, 2)]
+        racers = [w.start(*args, **QUIET) for _ in (1, 2)]
         codes = sorted(r.wait() for r in racers)
         expect(codes in ([0, 4], [0, 0], [0, 2]), "two resumes ended with %s" % codes)
         scenario.check()
@@ -104,8 +105,8 @@ def fill(source, prefix, n=KEYS):
     source.put_many(("%s%05d" % (prefix, i), os.urandom(64)) for i in range(n))
 
 
-def copy_args(source, destination, *more):
-    return ["run", "etcd-to-etcd", "--run-id", RUN, "--yes", "-q", "-p", "source=" + source.url, "-p",
+def copy_args(source, destination, *more, run=RUN):
+    return ["run", "etcd-to-etcd", "--run-id", run, "--yes", "-q", "-p", "source=" + source.url, "-p",
             "destination=" + destination.url, "-p", "prefix=/src/", "-p", "destination_prefix=/dst/", *more]
 
 
@@ -120,7 +121,7 @@ def states(folder, *names):
     return [os.path.join(folder, name) for name in names]
 
 
-def check_claim(folder, program, claimed_point="etcd.claim.put"):
+def check_claim(folder, program, claimed_point="etcd.txn.before"):
     """A second run on the same destination is refused; a paused executor that wakes up after another took its run over
     cannot write any more."""
     folder = os.path.join(folder, "claim")
@@ -128,11 +129,11 @@ def check_claim(folder, program, claimed_point="etcd.claim.put"):
     with Etcd(folder, "source") as source, Etcd(folder, "destination") as destination:
         fill(source, "/src/")
         a = Wherry(here, program)
-        first = a.start(*copy_args(source, destination, "-p", "rate_keys=2000"))
-        wait_for(half_way(destination), "the copy's beginning")
-        first.send_signal(signal.SIGSTOP)
+        first = a.start(*copy_args(source, destination, "-p", "rate_keys=2000"), **QUIET)
         try:
-            second = Wherry(other, program)(*copy_args(source, destination, "-p", "on_existing=merge"))
+            wait_for(half_way(destination), "the copy's beginning")
+            first.send_signal(signal.SIGSTOP)
+            second = Wherry(other, program)(*copy_args(source, destination, "-p", "on_existing=merge", run="r2"))
             expect(second.code not in (0, 130), "a second run on a claimed destination went through: %s" % second)
             expect(RUN in second.err or "claim" in second.err, "the refusal does not say who: %s" % second)
             shutil.rmtree(moved)
@@ -140,8 +141,11 @@ def check_claim(folder, program, claimed_point="etcd.claim.put"):
             taken = Wherry(moved, program)("resume", RUN, "--yes", env={"WHERRY_FAULT": claimed_point + ":1"})
             equal(taken.code, -signal.SIGKILL, "the new executor, killed once it had the claim: %s\nexit code" % taken)
             before = destination.revision()
-        finally:
-            first.send_signal(signal.SIGCONT)
+        except Violation:
+            first.kill()
+            first.wait()
+            raise
+        first.send_signal(signal.SIGCONT)
         code = first.wait()
         expect(code not in (0, -signal.SIGKILL), "the executor that was taken over ended with %s" % code)
         wrote = destination.events(before, destination.revision(), "/dst/")
@@ -160,7 +164,7 @@ def check_cursor(folder, program):
             fill(source, "/src/")
             start = destination.revision()
             w = Wherry(state, program)
-            first = w.start(*copy_args(source, destination, "-p", "rate_keys=2000", "-p", "on_existing=" + how))
+            first = w.start(*copy_args(source, destination, "-p", "rate_keys=2000", "-p", "on_existing=" + how), **QUIET)
             wait_for(half_way(destination), "the copy's middle")
             first.kill()
             first.wait()

@@ -301,7 +301,8 @@ explain(struct etcd_bulk *k, struct bulk_lane *l, const struct batch *b, const s
 
 /* Sabotage only: the cursor apart from its batch. */
 static int
-put_cursor_apart(struct opctx *cx, struct etcd_bulk *k, struct bulk_lane *l, const struct batch *b, struct err *err)
+put_cursor_apart(struct opctx *cx, struct etcd_bulk *k, struct bulk_lane *l, const struct batch *b, int64_t *ret_revision,
+		 struct err *err)
 {
 	struct etcd_call call = { .method = ETCD_TXN, .request = &l->request, .kind = ETCD_GUARDED, .arena = &l->arena };
 	struct etcd_txn txn;
@@ -312,7 +313,7 @@ put_cursor_apart(struct opctx *cx, struct etcd_bulk *k, struct bulk_lane *l, con
 	FAULT("etcd.txn.before");
 	if (etcd_call(cx, k->c, &call, err) < 0 || etcd_txn_decode(call.reply, &txn) < 0)
 		return -1;
-	l->mod = k->keep_markers ? 0 : txn.header.revision;
+	*ret_revision = txn.header.revision;
 	return 0;
 }
 
@@ -330,6 +331,7 @@ send_once(struct opctx *cx, struct etcd_bulk *k, struct bulk_lane *l, const stru
 {
 	struct etcd_call call = { .method = ETCD_TXN, .request = &l->request, .kind = ETCD_GUARDED, .arena = &l->arena };
 	struct etcd_txn txn;
+	int64_t moved; /* the cursor */
 
 	FAULT("etcd.txn.before");
 	if (etcd_call(cx, k->c, &call, err) < 0) {
@@ -349,10 +351,10 @@ send_once(struct opctx *cx, struct etcd_bulk *k, struct bulk_lane *l, const stru
 	if (!txn.succeeded)
 		return explain(k, l, b, &txn, one, ret, ret_revision, err);
 	*ret = PUT_DONE;
-	*ret_revision = txn.header.revision;
-	if (SABOTAGED(CURSOR) && put_cursor_apart(cx, k, l, b, err) < 0)
+	*ret_revision = moved = txn.header.revision;
+	if (SABOTAGED(CURSOR) && put_cursor_apart(cx, k, l, b, &moved, err) < 0)
 		return BROKEN;
-	advance(k, l, txn.header.revision);
+	advance(k, l, moved);
 	return SETTLED;
 }
 

@@ -156,7 +156,8 @@ def check_claim(folder, program, claimed_point="etcd.txn.before"):
 
 
 def check_cursor(folder, program):
-    """What was copied before a kill is not written again after it: counted by a watch on the destination."""
+    """What was copied before a kill is not written again after it: counted by a watch on the destination. The kill is
+    after a transaction's reply, before anything else."""
     folder = os.path.join(folder, "cursor")
     for i, how in enumerate(("refuse", "merge", "replace")):
         state, = states(folder, "state-%d" % i)
@@ -164,10 +165,8 @@ def check_cursor(folder, program):
             fill(source, "/src/")
             start = destination.revision()
             w = Wherry(state, program)
-            first = w.start(*copy_args(source, destination, "-p", "rate_keys=2000", "-p", "on_existing=" + how), **QUIET)
-            wait_for(half_way(destination), "the copy's middle")
-            first.kill()
-            first.wait()
+            done = w(*copy_args(source, destination, "-p", "on_existing=" + how), env={"WHERRY_FAULT": "etcd.txn.replied:9"})
+            equal(done.code, -signal.SIGKILL, "the run, killed in its ninth transaction: %s\nexit code" % done)
             w.ok("resume", RUN, "--yes", "-q")
             equal(destination.values("/dst/"), source.values("/src/"), "the copy")
             puts = destination.events(start, destination.revision(), "/dst/")

@@ -166,6 +166,8 @@ copy_segment(struct step_ctx *cx, struct copier *l, struct err *err)
 
 	arena_reset(&l->scratch);
 	etcd_side_begin(&l->src, l->seg.next, l->seg.end);
+	if (l->seg.sheet != NULL)
+		etcd_side_give(&l->src, l->seg.items, l->seg.nitems, l->seg.sheet->page.revision);
 	if (both)
 		etcd_side_begin(&l->dst, etcd_span_to(&l->scratch, &m->span, l->seg.next), etcd_span_to_end(step_arena(cx), &m->span, l->seg.end));
 	while ((rc = etcd_pair_next(cx, &l->src, both ? &l->dst : NULL, &p, err)) > 0) {
@@ -202,10 +204,10 @@ copy_lane(struct step_ctx *cx, void *data, unsigned number, struct err *err)
 	l->src.want = l->dst.want = PAGE_BYTES;
 	l->batch.max = c->move.existing == ETCD_MERGE ? MERGE_OPS : ETCD_BATCH_OPS;
 	while ((rc = etcd_work_take(cx, &c->work, &l->seg, err)) > 0) {
-		if (copy_segment(cx, l, err) < 0) {
-			rc = -1;
+		rc = copy_segment(cx, l, err);
+		etcd_work_release(&c->work, &l->seg);
+		if (rc < 0)
 			break;
-		}
 		pthread_mutex_lock(&c->work.lock);
 		etcd_tally_add(&c->total, &l->seg.tally);
 		pthread_mutex_unlock(&c->work.lock);
@@ -282,7 +284,7 @@ prepare(struct step_ctx *cx, struct copy *c, struct err *err)
 		return err_set(err, ERR_FAILED, "this copy was interrupted so often that its cursors are used up");
 	if (ngaps > 0 && write_lanes(cx, c, last, err) < 0)
 		return -1;
-	etcd_work_init(&c->work, c->move.from, 0, gaps, ngaps, lanes + 1, last);
+	etcd_work_init(&c->work, c->move.from, 0, true, gaps, ngaps, lanes + 1, last);
 	for (size_t i = 0; i < n; i++) {
 		atomic_fetch_add(&c->keys, (unsigned long long)list[i].tally.keys);
 		if (etcd_segment_done(&list[i]))

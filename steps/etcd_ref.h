@@ -59,6 +59,9 @@ struct etcd_segment {
 	unsigned lane;
 	struct bytes start, next, end;
 	struct etcd_tally tally;
+	struct etcd_sheet *sheet; /* where its items have been read already (etcd_work.h); not part of the cursor */
+	struct item *items;
+	size_t nitems;
 };
 bool etcd_segment_done(const struct etcd_segment *s);
 void etcd_segment_write(struct buf *to, const struct etcd_segment *s);

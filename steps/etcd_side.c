@@ -40,6 +40,14 @@ etcd_side_begin(struct etcd_side *s, struct bytes from, struct bytes end)
 }
 
 void
+etcd_side_give(struct etcd_side *s, struct item *items, size_t n, int64_t revision)
+{
+	s->page = (struct page){ .items = items, .n = n, .revision = revision };
+	s->more = false;
+	s->lowest = revision;
+}
+
+void
 etcd_side_done(struct etcd_side *s)
 {
 	buf_done(&s->next);

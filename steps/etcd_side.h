@@ -33,6 +33,8 @@ struct etcd_side {
 };
 /* Begin [from, end); end is borrowed until the next begin. */
 void etcd_side_begin(struct etcd_side *s, struct bytes from, struct bytes end);
+/* After begin: these are all the items of the range, read at this store revision. They outlive the range. */
+void etcd_side_give(struct etcd_side *s, struct item *items, size_t n, int64_t revision);
 /* The next item that takes part; 1, 0 at the end. It lives until a later page of this side is read: at most until the
  * next call. */
 int etcd_side_next(struct step_ctx *cx, struct etcd_side *s, const struct item **ret, struct err *err);

@@ -136,6 +136,8 @@ verify_segment(struct step_ctx *cx, struct verifier *l, const struct etcd_segmen
 	int rc;
 
 	etcd_side_begin(&l->src, s->start, s->end);
+	if (s->sheet != NULL)
+		etcd_side_give(&l->src, s->items, s->nitems, s->sheet->page.revision);
 	etcd_side_begin(&l->dst, etcd_span_to(a, &v->move.span, s->start), etcd_span_to_end(a, &v->move.span, s->end));
 	while ((rc = etcd_pair_next(cx, &l->src, &l->dst, &p, err)) > 0) {
 		compare(l, &p);
@@ -158,11 +160,12 @@ verify_lane(struct step_ctx *cx, void *data, unsigned number, struct err *err)
 	(void)number;
 	l.src.revision = v->at;
 	l.dst.revision = v->destination_at;
-	while ((rc = etcd_work_take(cx, &v->work, &s, err)) > 0)
-		if (verify_segment(cx, &l, &s, err) < 0) {
-			rc = -1;
+	while ((rc = etcd_work_take(cx, &v->work, &s, err)) > 0) {
+		rc = verify_segment(cx, &l, &s, err);
+		etcd_work_release(&v->work, &s);
+		if (rc < 0)
 			break;
-		}
+	}
 	pthread_mutex_lock(&v->work.lock);
 	v->keys += l.keys;
 	v->bytes += l.bytes;
@@ -228,7 +231,7 @@ verify_run(struct step_ctx *cx, const void *args, struct err *err)
 	if (v->args->at > 0)
 		v->at = v->args->at;
 	whole = (struct etcd_gap){ v->move.span.prefix, v->move.span.end };
-	etcd_work_init(&v->work, v->move.from, v->at, &whole, 1, 1, ETCD_SEGMENTS);
+	etcd_work_init(&v->work, v->move.from, v->at, false, &whole, 1, 1, ETCD_SEGMENTS);
 	rc = step_lanes(cx, (unsigned)v->args->lanes, verify_lane, v, err);
 	etcd_work_done(&v->work);
 	if (rc == 0)

@@ -7,19 +7,25 @@
 
 #define CHUNK_MIN 1016 /* eight full transactions */
 #define SWEEP_PAGE 50000
+#define SHEET_BYTES (3U << 20)
+#define SHEETS_MAX 64   /* of one gap: more would walk the index too often */
+#define FIRST_SHEETS 16 /* small ones, until their size is learnt */
+#define FIRST_ITEMS 32  /* of 1.5 MiB each still fit into one reply */
 
 void
-etcd_work_init(struct etcd_work *w, struct target *source, int64_t revision, struct etcd_gap *gaps, size_t ngaps,
-	       unsigned lane, unsigned last_lane)
+etcd_work_init(struct etcd_work *w, struct target *source, int64_t revision, bool sheets, struct etcd_gap *gaps,
+	       size_t ngaps, unsigned lane, unsigned last_lane)
 {
-	*w = (struct etcd_work){ .source = source, .revision = revision, .gaps = gaps, .ngaps = ngaps, .lane = lane,
-				 .last_lane = last_lane };
+	*w = (struct etcd_work){ .source = source, .revision = revision, .sheets = sheets, .gaps = gaps, .ngaps = ngaps,
+				 .lane = lane, .last_lane = last_lane };
 	pthread_mutex_init(&w->lock, NULL);
 }
 
 void
 etcd_work_done(struct etcd_work *w)
 {
+	for (size_t i = 0; i < w->nready; i++) /* not taken, after an error */
+		etcd_work_release(w, &w->ready[i]);
 	pthread_mutex_destroy(&w->lock);
 	arena_done(&w->arena);
 	buf_done(&w->next);
@@ -36,21 +42,28 @@ etcd_work_add(struct etcd_work *w, const struct etcd_segment *s)
 	w->ready[w->nready++] = *s;
 }
 
-/* A segment up to end; the next one begins there. */
+/* A segment up to end; the next one begins there. With a sheet its items are those before `upto`. */
 static void
-cut(struct etcd_work *w, struct bytes end)
+cut(struct etcd_work *w, struct bytes end, size_t upto)
 {
-	const struct etcd_segment s = { .lane = w->lane++, .start = w->start, .next = w->start, .end = end };
+	struct etcd_segment s = { .lane = w->lane++, .start = w->start, .next = w->start, .end = end };
 
+	if (w->sheet != NULL) {
+		s.sheet = w->sheet;
+		s.items = w->sheet->page.items + w->first;
+		s.nitems = upto - w->first;
+		w->sheet->users++;
+	}
 	etcd_work_add(w, &s);
 	w->start = end;
+	w->first = upto;
 	w->measured = 0;
 }
 
 static void
-end_gap(struct etcd_work *w)
+end_gap(struct etcd_work *w, size_t upto)
 {
-	cut(w, w->gaps[w->gap].end);
+	cut(w, w->gaps[w->gap].end, upto);
 	w->gap++;
 	w->begun = false;
 }
@@ -62,26 +75,56 @@ lanes_left(const struct etcd_work *w)
 	return w->last_lane - w->lane + 1 - (unsigned)(w->ngaps - w->gap - 1);
 }
 
-/* Cut what a page of keys shows of the present gap. */
+static void
+begin_gap(struct etcd_work *w, const struct page *page)
+{
+	w->start = w->gaps[w->gap].from;
+	w->begun = true;
+	w->left = page->count;
+	atomic_fetch_add(&w->total, page->count);
+	w->chunk = page->count / ((int64_t)lanes_left(w) / 2 + 1);
+	w->chunk = w->chunk < CHUNK_MIN ? CHUNK_MIN : w->chunk;
+}
+
+/* What the page weighs decides about the next ones: twice as many items at most, and no sheets where they would be many. */
+static void
+learn(struct etcd_work *w, const struct page *page)
+{
+	size_t bytes = 0;
+	int64_t fits;
+
+	w->left = w->left > (int64_t)page->n ? w->left - (int64_t)page->n : 0;
+	if (w->keys_only || page->n == 0)
+		return;
+	for (size_t i = 0; i < page->n; i++)
+		bytes += page->items[i].key.len + page->items[i].value.len + sizeof(struct item);
+	w->weight = bytes / page->n;
+	fits = (int64_t)(SHEET_BYTES / w->weight);
+	w->limit = fits < 1 ? 1 : fits < w->limit * 2 ? fits : w->limit * 2;
+	w->keys_only = w->left / (fits > 0 ? fits : 1) > SHEETS_MAX || lanes_left(w) < SHEETS_MAX + FIRST_SHEETS;
+}
+
+/* Cut what a page shows of the present gap. A sheet ends a segment with it, but for its last one. */
 static int
 measure(struct etcd_work *w, const struct page *page, bool first, struct bytes from, struct err *err)
 {
-	const struct etcd_gap *g = &w->gaps[w->gap];
-
 	if (page->more && (page->n == 0 || bytes_cmp(page->items[page->n - 1].key, from) < 0))
 		return err_set(err, ERR_FAILED, "a page of keys does not go on from where the last one ended");
-	if (first) {
-		w->start = g->from;
-		w->begun = true;
-		atomic_fetch_add(&w->total, page->count);
-		w->chunk = page->count / ((int64_t)lanes_left(w) / 2 + 1);
-		w->chunk = w->chunk < CHUNK_MIN ? CHUNK_MIN : w->chunk;
+	if (first)
+		begin_gap(w, page);
+	learn(w, page);
+	w->first = 0;
+	for (size_t i = 0; i < page->n && lanes_left(w) > 1; i++) {
+		const bool last = i + 1 == page->n;
+
+		w->measured++;
+		if ((w->measured >= w->chunk || (last && w->sheet != NULL)) && (page->more || !last))
+			cut(w, etcd_next_key(&w->arena, page->items[i].key), i + 1);
 	}
-	for (size_t i = 0; i < page->n && lanes_left(w) > 1; i++)
-		if (++w->measured >= w->chunk && (page->more || i + 1 < page->n))
-			cut(w, etcd_next_key(&w->arena, page->items[i].key));
 	if (!page->more || lanes_left(w) <= 1) {
-		end_gap(w);
+		if (page->more)
+			w->sheet = NULL; /* the last segment goes on beyond this page */
+		end_gap(w, page->n);
 		return 0;
 	}
 	buf_clear(&w->next);
@@ -96,18 +139,47 @@ sweep(struct step_ctx *cx, struct etcd_work *w, struct err *err)
 	const struct etcd_gap *g = &w->gaps[w->gap];
 	const bool first = !w->begun;
 	const struct bytes from = first ? g->from : (struct bytes){ w->next.p, w->next.len };
-	const struct query q = { .target = w->source, .from = from, .to = g->end, .revision = w->revision, .keys_only = true,
-				 .limit = first ? CHUNK_MIN : SWEEP_PAGE };
-	struct arena keep = ARENA_INIT; /* not the lane's: it would hold this much memory to its end */
-	struct page page;
+	struct etcd_sheet *sheet = xcalloc(1, sizeof(*sheet)); /* not the lane's: it would hold the memory to its end */
+	struct query q = { .target = w->source, .from = from, .to = g->end, .revision = w->revision };
 	int rc;
 
-	if (step_list(cx, &q, &page, err) < 0)
+	if (first) {
+		w->keys_only = !w->sheets;
+		w->limit = FIRST_ITEMS;
+	}
+	q.keys_only = w->keys_only;
+	q.limit = !w->keys_only ? w->limit : first ? CHUNK_MIN : SWEEP_PAGE;
+	if (step_list(cx, &q, &sheet->page, err) < 0) {
+		free(sheet);
 		return -1;
-	step_page_keep(cx, &keep);
-	rc = measure(w, &page, first, from, err);
-	arena_done(&keep);
+	}
+	step_page_keep(cx, &sheet->memory);
+	w->sheet = q.keys_only ? NULL : sheet;
+	rc = measure(w, &sheet->page, first, from, err);
+	w->sheet = NULL;
+	if (sheet->users == 0) {
+		arena_done(&sheet->memory);
+		free(sheet);
+	}
 	return rc;
+}
+
+void
+etcd_work_release(struct etcd_work *w, struct etcd_segment *s)
+{
+	struct etcd_sheet *sheet = s->sheet;
+
+	if (sheet == NULL)
+		return;
+	s->sheet = NULL;
+	pthread_mutex_lock(&w->lock);
+	if (--sheet->users > 0)
+		sheet = NULL;
+	pthread_mutex_unlock(&w->lock);
+	if (sheet != NULL) {
+		arena_done(&sheet->memory);
+		free(sheet);
+	}
 }
 
 int

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A source range cut into segments for lanes to take: found by a keys-only sweep that runs while the first segments are
- * being worked on. No list of keys is kept, only the boundaries. */
+/* A source range cut into segments for lanes to take, by a sweep that runs while the first segments are being worked on.
+ * A small range is swept with its values, a page of them at a time, which the lanes then share: it is read once. A large
+ * one is swept by keys only, and its segments are paged exactly: etcd walks the index of all that remains in a range to
+ * answer a page of it, so that many open-ended pages would be quadratic. No list of keys is kept, only the boundaries. */
 #ifndef WHERRY_STEPS_ETCD_WORK_H
 #define WHERRY_STEPS_ETCD_WORK_H
 
@@ -12,6 +14,13 @@
 
 #define ETCD_SEGMENTS 256 /* about as many for one range, however large */
 
+/* A page with values that several segments share; freed with the last of them. */
+struct etcd_sheet {
+	struct arena memory;
+	struct page page;
+	unsigned users;
+};
+
 struct etcd_work {
 	pthread_mutex_t lock;    /* of everything below; held over the reading of a page of keys */
 	struct target *source;
@@ -20,6 +29,12 @@ struct etcd_work {
 	struct etcd_gap *gaps;   /* still to be cut, from `gap` on */
 	size_t ngaps, gap;
 	struct bytes start;      /* of the segment being measured in this gap */
+	struct etcd_sheet *sheet; /* of the page being cut, or NULL: keys only */
+	size_t first;            /* of its items, the first of the segment being measured */
+	bool sheets, keys_only;  /* sheets are wanted; this gap is too large for them */
+	int64_t limit;           /* items of the next sheet */
+	size_t weight;           /* bytes an item, about; 0: not known yet */
+	int64_t left;            /* items of the gap not swept yet */
 	struct buf next;         /* where the next page of keys begins */
 	bool begun;              /* the gap */
 	int64_t chunk, measured; /* keys a segment; keys since start */
@@ -30,13 +45,15 @@ struct etcd_work {
 };
 
 /* Lanes from `lane` to last_lane are free for new segments: at least one for each gap. gaps and what they point to must
- * outlive the work. */
-void etcd_work_init(struct etcd_work *w, struct target *source, int64_t revision, struct etcd_gap *gaps, size_t ngaps,
-		    unsigned lane, unsigned last_lane);
+ * outlive the work. sheets: small ranges may be swept with their values; worth it where lanes do more than read. */
+void etcd_work_init(struct etcd_work *w, struct target *source, int64_t revision, bool sheets, struct etcd_gap *gaps,
+		    size_t ngaps, unsigned lane, unsigned last_lane);
 /* Add a segment that was begun before. */
 void etcd_work_add(struct etcd_work *w, const struct etcd_segment *s);
 /* Take the next segment: 1, 0 when none is left. From any lane. */
 int etcd_work_take(struct step_ctx *cx, struct etcd_work *w, struct etcd_segment *ret, struct err *err);
+/* What the segment shares is no longer needed; from any lane. */
+void etcd_work_release(struct etcd_work *w, struct etcd_segment *s);
 void etcd_work_done(struct etcd_work *w);
 
 #endif

@@ -119,7 +119,7 @@ const struct hist_effect *step_last_effect(const struct hist_step *);
 /* What run, resume and abort record about their process: {args, jobs, selection, …}; more: further pairs, by key. */
 struct value front_setup(struct front *, const struct run_options *, const struct pair *more, size_t n);
 /* Selection and jobs from the options, else from what an earlier process recorded (may be NULL). */
-int front_choose(struct front *, const struct value *setup, struct run_options *ret, struct err *err);
+int front_choose(struct front *, const struct opened *had, struct run_options *ret, struct err *err);
 /* Execute with a report; the exit code or -1. */
 int front_execute(struct front *, struct run_options *, struct run_result *ret, struct err *err);
 

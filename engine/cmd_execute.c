@@ -4,6 +4,7 @@
 #include "cmd.h"
 
 #include <stdlib.h>
+#include <errno.h>
 #include <string.h>
 
 #include "steps/registry.h"
@@ -25,25 +26,31 @@ recorded_words(struct front *f, const struct value *selection, const char *key)
 	return words;
 }
 
-/* Is every step that the selection names in the plan? Asked before a run exists. */
+/* Is every step that the selection names in the plan and, in a new run, what they need? Asked before the run exists. */
 static int
-check_selection(const struct plan *plan, const struct selection *selection, struct err *err)
+check_selection(const struct plan *plan, const struct selection *selection, bool fresh, struct err *err)
 {
-	bool *selected = xcalloc(plan->nsteps + 1, sizeof(*selected));
+	bool *selected = xcalloc(plan->nsteps + 1, sizeof(*selected)), *over = xcalloc(plan->nsteps + 1, sizeof(*over));
 	struct graph graph;
 	int ret;
 
 	graph_init(&graph, plan);
 	ret = graph_select(plan, &graph, selection, selected, err);
 	graph_done(&graph);
+	if (ret == 0 && fresh)
+		ret = graph_selected_whole(plan, selected, over, err);
 	free(selected);
+	free(over);
 	return ret;
 }
 
 int
-front_choose(struct front *f, const struct value *setup, struct run_options *ret, struct err *err)
+front_choose(struct front *f, const struct opened *had, struct run_options *ret, struct err *err)
 {
-	const struct value *selection = setup != NULL ? value_get(setup, "selection") : NULL;
+	/* a selection whose steps are done has had its day: what was left out is what a resume is for */
+	const bool rested = had != NULL && had->history.status == RUN_PAUSED && had->history.pause_code == 0;
+	const struct value *setup = had != NULL ? &had->setup : NULL;
+	const struct value *selection = setup != NULL && !rested ? value_get(setup, "selection") : NULL;
 	const struct options *o = &f->opt;
 
 	ret->registry = &registry;
@@ -57,7 +64,7 @@ front_choose(struct front *f, const struct value *setup, struct run_options *ret
 		ret->selection = (struct selection){ recorded_words(f, selection, "only"),
 						     recorded_words(f, selection, "from"),
 						     recorded_words(f, selection, "until") };
-	return check_selection(ret->plan, &ret->selection, err);
+	return check_selection(ret->plan, &ret->selection, had == NULL, err);
 }
 
 static struct value
@@ -94,10 +101,15 @@ front_setup(struct front *f, const struct run_options *o, const struct pair *mor
 int
 front_execute(struct front *f, struct run_options *o, struct run_result *ret, struct err *err)
 {
-	int code;
+	int code, lost;
 
 	o->report = front_report(f);
 	code = run_execute(o, ret, err);
+	lost = report_lost(o->report);
 	report_free(o->report);
+	if (code == 0 && o->mode == MODE_PLAN && lost != 0 && lost != EPIPE) {
+		errno = lost;
+		return err_errno(err, "writing to stdout");
+	}
 	return code == 0 ? ret->code : -1;
 }

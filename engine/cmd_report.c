@@ -3,7 +3,10 @@
  * shown: they may hold what no report should. */
 #include "cmd.h"
 
+#include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/hash.h"
@@ -256,6 +259,25 @@ put_report(struct telling *t, struct buf *b)
 	put_totals(t, b);
 }
 
+/* A device, a pipe or a link is written through, never replaced by a file. */
+static int
+write_out(const char *path, const struct buf *b, struct err *err)
+{
+	struct stat st;
+	int fd, ret;
+
+	if (lstat(path, &st) < 0 || S_ISREG(st.st_mode))
+		return io_replace(path, b->p, b->len, 0600, err);
+	fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
+	if (fd < 0)
+		return err_errno(err, "open '%s'", path);
+	ret = io_write_all(fd, b->p, b->len, err);
+	if (ret < 0)
+		err_wrap(err, "'%s'", path);
+	(void)close(fd);
+	return ret;
+}
+
 int
 cmd_report(struct front *f, struct err *err)
 {
@@ -272,7 +294,7 @@ cmd_report(struct front *f, struct err *err)
 		goto out;
 	t.plan = plan = opened_plan(f, &t.opened, &no_plan);
 	put_report(&t, &b);
-	ret = f->opt.output != NULL ? io_replace(f->opt.output, b.p, b.len, 0600, err) : front_print(&b, err);
+	ret = f->opt.output != NULL ? write_out(f->opt.output, &b, err) : front_print(&b, err);
 out:
 	plan_free(plan);
 	opened_done(&t.opened);

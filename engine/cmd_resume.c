@@ -45,7 +45,7 @@ go_on_with(struct front *f, struct opened *o, const struct plan *plan, bool abor
 
 	if (text != NULL && value_parse(&f->arena, text, strlen(text), &stored, err) < 0)
 		return -1;
-	if (front_choose(f, &o->setup, &options, err) < 0 || front_params(f, plan, &stored, &params, err) < 0)
+	if (front_choose(f, o, &options, err) < 0 || front_params(f, plan, &stored, &params, err) < 0)
 		return -1;
 	options.params = &params;
 	front_block_signals();

@@ -54,6 +54,8 @@ void report_status(struct report *);
 void report_resized(struct report *);
 /* End the live view, print the closing summary. */
 void report_finish(struct report *);
+/* errno of the first write to out that failed, or 0. A run goes on without its reader; a dry-run is nothing else. */
+int report_lost(const struct report *);
 void report_free(struct report *);
 
 /* The next command with the --state that it needs, or as it is; state may be NULL. Lives as long as room, or next. */

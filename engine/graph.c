@@ -188,3 +188,17 @@ out:
 	free(stack);
 	return ret;
 }
+
+int
+graph_selected_whole(const struct plan *plan, const bool *selected, const bool *over, struct err *err)
+{
+	for (uint32_t i = 0; i < plan->nmain; i++)
+		for (uint32_t k = 0; selected[i] && !over[i] && k < plan->steps[i].need_count; k++) {
+			const uint32_t to = plan->needs[plan->steps[i].need_first + k].to;
+
+			if (!selected[to] && !over[to])
+				return err_set(err, ERR_USAGE, "step '%s' needs '%s', which is left out and has not finished in "
+					       "this run", plan->steps[i].id, plan->steps[to].id);
+		}
+	return 0;
+}

@@ -231,19 +231,25 @@ report_finish(struct report *r)
 		return;
 	if (r->dry_run) {
 		report_plan_summary(r, &b);
-		report_write(r->opt.out, &b);
+		report_write(r, r->opt.out, &b);
 	} else if (r->run != NULL && !r->opt.quiet) {
 		report_counts(r, &b);
 		buf_putc(&b, '\n');
-		report_write(r->opt.err, &b);
+		report_write(r, r->opt.err, &b);
 	}
 	if (r->next != NULL && r->next[0] != '\0') {
 		buf_puts(&b, "next: ");
 		put_safe(&b, r->next);
 		buf_putc(&b, '\n');
-		report_write(r->opt.err, &b);
+		report_write(r, r->opt.err, &b);
 	}
 	buf_done(&b);
+}
+
+int
+report_lost(const struct report *r)
+{
+	return r->lost;
 }
 
 void
@@ -263,11 +269,11 @@ report_free(struct report *r)
 }
 
 void
-report_write(int fd, struct buf *b)
+report_write(struct report *r, int fd, struct buf *b)
 {
-	struct err ignored = ERR_INIT;
+	struct err why = ERR_INIT;
 
-	if (b->len > 0)
-		io_write_all(fd, b->p, b->len, &ignored);
+	if (b->len > 0 && io_write_all(fd, b->p, b->len, &why) < 0 && fd == r->opt.out && r->lost == 0)
+		r->lost = why.sys;
 	buf_clear(b);
 }

@@ -109,7 +109,7 @@ json_event(struct report *r, const struct event *e)
 	v = value_map(pairs, n);
 	value_show(&b, &v);
 	buf_putc(&b, '\n');
-	report_write(r->opt.out, &b);
+	report_write(r, r->opt.out, &b);
 	buf_done(&b);
 }
 

@@ -14,7 +14,7 @@ plain_line(struct report *r, const struct event *e)
 
 	if (report_line(r, e, &line)) {
 		buf_printf(&b, "%s %s\n", clock_text(e->wall, when), line.len > 0 ? line.p : "");
-		report_write(r->opt.err, &b);
+		report_write(r, r->opt.err, &b);
 	}
 	buf_done(&line);
 	buf_done(&b);
@@ -27,7 +27,7 @@ plain_event(struct report *r, const struct event *e)
 	struct running *run;
 
 	if (r->dry_run && report_plan_text(r, e, &text)) {
-		report_write(r->opt.out, &text);
+		report_write(r, r->opt.out, &text);
 		buf_done(&text);
 		return;
 	}

@@ -222,12 +222,12 @@ draw(struct report *r, int64_t now, bool block)
 	buf_put(&out, t->above.p, t->above.len);
 	buf_clear(&t->above);
 	if (t->results.len > 0) {
-		report_write(r->opt.err, &out);
-		report_write(r->opt.out, &t->results);
+		report_write(r, r->opt.err, &out);
+		report_write(r, r->opt.out, &t->results);
 	}
 	if (block)
 		put_block(r, now, &out);
-	report_write(r->opt.err, &out);
+	report_write(r, r->opt.err, &out);
 	buf_done(&out);
 	t->drawn_at = now;
 	t->dirty = false;

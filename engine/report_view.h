@@ -40,6 +40,7 @@ struct report {
 	void *state;
 	bool color;
 	bool dry_run;
+	int lost;                 /* errno of the first result that could not be written to out, or 0 */
 	char *run, *plan, *next;
 	struct running *running;
 	size_t nrunning, cap;
@@ -68,6 +69,6 @@ void report_counts(const struct report *, struct buf *to);
 void report_amount(uint64_t done, uint64_t total, const char *unit, struct buf *to);
 struct running *report_running(const struct report *, const char *step); /* or NULL */
 /* Write to a descriptor; a reader that is gone or a full disk never stops a run. */
-void report_write(int fd, struct buf *);
+void report_write(struct report *, int fd, struct buf *);
 
 #endif

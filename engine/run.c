@@ -108,20 +108,17 @@ doubt_torn(struct coord *c)
 static int
 select_steps(struct coord *c, struct err *err)
 {
-	bool *selected = xcalloc(c->plan->nsteps, sizeof(*selected));
+	bool *selected = xcalloc(c->plan->nsteps, sizeof(*selected)), *over = xcalloc(c->plan->nsteps, sizeof(*over));
 	int ret = graph_select(c->plan, &c->graph, &c->o->selection, selected, err);
 
-	for (uint32_t i = 0; ret == 0 && i < c->plan->nsteps; i++)
+	for (uint32_t i = 0; ret == 0 && i < c->plan->nsteps; i++) {
 		c->live[i].selected = selected[i];
-	for (uint32_t i = 0; ret == 0 && i < c->plan->nmain; i++)
-		for (uint32_t k = 0; selected[i] && ret == 0 && k < c->plan->steps[i].need_count; k++) {
-			const uint32_t to = c->plan->needs[c->plan->steps[i].need_first + k].to;
-
-			if (!selected[to] && !is_terminal(&c->live[to]) && !is_terminal(&c->live[i]))
-				ret = err_set(err, ERR_USAGE, "step '%s' needs '%s', which is left out and has not finished in "
-					      "this run", c->plan->steps[i].id, c->plan->steps[to].id);
-		}
+		over[i] = is_terminal(&c->live[i]);
+	}
+	if (ret == 0)
+		ret = graph_selected_whole(c->plan, selected, over, err);
 	free(selected);
+	free(over);
 	return ret;
 }
 

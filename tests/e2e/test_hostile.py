@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The command line as a hostile user meets it: bad plans, bad surroundings, commands that misbehave, signals, junk servers."""
 import os
+import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
@@ -106,5 +107,34 @@ def places(world):
         equal(done.code, 6, "a limit of %d bytes a file: %s" % (size, done))
 
 
+@with_world
+def selection(world):
+    """A selection that cannot run makes no run; when its steps are done, resume goes on with what was left out."""
+    plan = world.plan("steps:\n" + "".join(
+        "  - {id: s%d, uses: exec, needs: [%s], with: {argv: [sh, -c, 'echo s%d >>%s']}}\n" % (i, "s%d" % (i - 1) if i else "", i, world.path("log"))
+        for i in range(4)))
+    done = world.w("run", plan, "--yes", "--run-id", "one", "--only", "s2")
+    equal((done.code, world.w.ok("runs").out), (2, ""), str(done))
+    done = world.w.ok("run", plan, "--yes", "--run-id", "one", "--until", "s1")
+    equal((world.lines("log"), done.next()), (["s0", "s1"], ["resume", "one"]), str(done))
+    equal(world.w("resume", "one", "--yes", "--only", "s3").code, 2, "a step whose need is left out")
+    world.w.ok(*done.next(), "--yes")
+    equal(world.lines("log"), ["s0", "s1", "s2", "s3"], "effects of all")
+
+
+@with_world
+def outputs(world):
+    """What cannot be written is told; a report never replaces what is no file."""
+    plan = world.plan(GOOD)
+    world.w.ok("run", plan, "--yes", "--run-id", "one")
+    with open("/dev/full", "w") as full:
+        for args in (["plan", plan], ["status", "one"], ["steps"]):
+            equal(subprocess.run(world.w.argv(args), env=world.w.env, stdout=full, stderr=subprocess.DEVNULL).returncode, 6, args)
+    os.symlink(world.path("elsewhere"), world.path("link"))
+    open(world.path("elsewhere"), "w").close()
+    world.w.ok("report", "one", "-o", world.path("link"))
+    expect(os.path.islink(world.path("link")) and world.lines("elsewhere")[:2] == ["run", "one"], "the link was replaced")
+
+
 if __name__ == "__main__":
-    main(documents, once, skipped_outputs, places)
+    main(documents, once, skipped_outputs, places, selection, outputs)

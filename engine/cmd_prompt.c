@@ -71,13 +71,14 @@ ask(const char *question, bool echo, char *ret, size_t size)
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGQUIT);
 	sigprocmask(SIG_BLOCK, &set, &before);
-	show(question);
-	if (have_termios) {
+	if (have_termios) { /* before the question: an answer that comes at once is neither shown nor dropped */
 		quiet = was;
 		quiet.c_lflag &= ~(tcflag_t)ECHO;
 		tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
 	}
+	show(question);
 	sig = wait_line(&set);
 	if (sig == 0)
 		got = read_line(ret, size);

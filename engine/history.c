@@ -124,6 +124,7 @@ effect_add(struct history *h, struct hist_step *s, uint32_t number)
 {
 	struct hist_effect *e = arena_alloc(&h->arena, sizeof(*e)), **at = &s->effects;
 
+	s->torn = false; /* the first new effect is what the lost batch may have held; now it speaks for itself */
 	e->number = number;
 	if (s->last != NULL && s->last->number < number)
 		at = &s->last->next;
@@ -134,6 +135,15 @@ effect_add(struct history *h, struct hist_step *s, uint32_t number)
 	if (e->next == NULL)
 		s->last = e;
 	return e;
+}
+
+static void
+apply_jobs(struct history *h, const struct record *r)
+{
+	const int64_t jobs = value_get_int(r->value, "jobs", 0);
+
+	if (jobs > h->jobs && jobs <= UINT32_MAX)
+		h->jobs = (uint32_t)jobs;
 }
 
 static void
@@ -149,16 +159,19 @@ apply_open(struct history *h, const struct record *r)
 	h->build = keep(h, r->build);
 	h->opened = r->wall;
 	h->epoch = 1;
+	apply_jobs(h, r);
 }
 
 static void
 apply_resume(struct history *h, const struct record *r)
 {
 	h->epoch = r->epoch != 0 ? r->epoch : h->epoch + 1;
-	h->status = RUN_RUNNING;
+	if (h->status != RUN_FAILED) /* then REC_REOPEN opens it, once all that belongs to that is said */
+		h->status = RUN_RUNNING;
 	h->pause_kind = h->pause_msg = h->next = NULL;
 	h->pause_code = 0;
 	h->tail = false;
+	apply_jobs(h, r);
 }
 
 static int
@@ -185,6 +198,8 @@ apply_intent(struct history *h, struct hist_step *s, const struct record *r)
 
 	if (e == NULL)
 		e = effect_add(h, s, r->effect);
+	else if (e->state == EFFECT_BEGUN || e->state == EFFECT_UNKNOWN)
+		e->lost = true;
 	e->state = EFFECT_BEGUN;
 	e->occ = r->occ;
 	e->verb = keep(h, r->verb);
@@ -220,20 +235,20 @@ apply_cursor(struct history *h, struct hist_effect *e, const struct record *r)
 		e->unit = keep(h, r->unit);
 }
 
-/* What was so already is settled without having begun. */
+/* What was so already, or was found done, is settled without an intent on record. */
 static bool
-is_unchanged(const struct record *r)
+names_itself(const struct record *r)
 {
-	return r->type == REC_SETTLED && r->status != NULL && strcmp(r->status, "unchanged") == 0;
+	return r->type == REC_SETTLED && (r->verb != NULL || (r->status != NULL && strcmp(r->status, "unchanged") == 0));
 }
 
-/* A record of an effect; only an intent may name a new one, or the word that nothing was to be done. */
+/* A record of an effect. Only an intent may name a new one, or a word that needed none. */
 static int
 apply_effect(struct history *h, struct hist_step *s, const struct record *r, struct err *err)
 {
 	struct hist_effect *e = effect_find(s, r->effect);
 
-	if (e == NULL && is_unchanged(r)) {
+	if (e == NULL && names_itself(r)) {
 		apply_intent(h, s, r);
 		e = effect_find(s, r->effect);
 	}
@@ -270,23 +285,30 @@ apply_end(struct history *h, struct hist_step *s, const struct record *r)
 	s->msg = keep(h, r->msg);
 	s->next = keep(h, r->next);
 	s->resolved = NULL;
-	s->torn = false;
+	s->torn = s->torn && s->status == STEP_IN_DOUBT;
 	if (r->attempt != 0)
 		s->attempts = r->attempt;
 	s->ended = r->wall;
 	s->ns = r->ns;
 }
 
+/* The word is about what the operator was asked: an effect that began, else what the lost batch may have held. */
 static void
 apply_resolve(struct hist_step *s, const struct record *r)
 {
-	bool done = r->status != NULL && strcmp(r->status, "done") == 0;
+	bool done = r->status != NULL && strcmp(r->status, "done") == 0, named = false;
 
 	for (struct hist_effect *e = s->effects; e != NULL; e = e->next)
-		if (e->state == EFFECT_BEGUN || e->state == EFFECT_UNKNOWN)
+		if (e->state == EFFECT_BEGUN || e->state == EFFECT_UNKNOWN) {
 			e->state = done ? EFFECT_RESOLVED_DONE : EFFECT_RESOLVED_NOT_DONE;
+			e->lost = false;
+			named = true;
+		}
 	s->resolved = done ? "done" : "not-done";
-	s->torn = false;
+	if (!named) {
+		s->torn_done = s->torn && done;
+		s->torn = false;
+	}
 	if (s->status == STEP_IN_DOUBT)
 		s->status = STEP_PENDING;
 }
@@ -304,6 +326,17 @@ apply_reopen(struct hist_step *s, const struct record *r)
 	s->attempts = 0;
 	s->started = s->ended = 0;
 	s->ns = 0;
+}
+
+/* One record for all that failed or was blocked: were it many, a crash between them could leave half a run reopened. */
+static void
+apply_reopen_run(struct history *h, const struct record *r)
+{
+	for (uint32_t i = 0; i < h->nsteps; i++)
+		if (h->steps[i].status == STEP_FAILED || h->steps[i].status == STEP_BLOCKED)
+			apply_reopen(&h->steps[i], r);
+	h->status = RUN_RUNNING;
+	h->outputs = NULL;
 }
 
 static void
@@ -397,8 +430,7 @@ apply(struct history *h, const struct record *r, struct err *err)
 	case REC_REOPEN:
 		if (r->step != NULL)
 			return apply_to_step(h, r, err);
-		h->status = RUN_RUNNING;
-		h->outputs = NULL;
+		apply_reopen_run(h, r);
 		return 0;
 	default:
 		return apply_to_step(h, r, err);

@@ -22,6 +22,7 @@ struct hist_effect {
 	uint32_t number, occ;
 	const char *verb, *ref, *class, *says, *digest, *nonce, *msg;
 	enum effect_state state;
+	bool lost;                     /* it was begun again although an earlier try of it never settled */
 	const char *value, *before, *body; /* canonical bytes, or NULL */
 	uint64_t done, total;          /* of a stream */
 	const char *unit;
@@ -31,6 +32,7 @@ struct hist_step {
 	const char *path;
 	enum step_status status;
 	bool torn;                      /* may have begun in a lost batch, and has not ended or been resolved since */
+	bool torn_done;                 /* the operator says that it has */
 	uint32_t attempts;
 	const char *outputs;            /* canonical bytes, or NULL */
 	const char *digest, *kind, *msg, *next;
@@ -60,6 +62,7 @@ struct history {
 	bool tail;                      /* a torn tail was dropped and no resume has taken it up yet */
 	const char *pause_kind, *pause_msg, *next;
 	uint32_t pause_code, epoch;     /* epoch: processes so far */
+	uint32_t jobs;                  /* the most workers that any of them had; 0: not told */
 	int64_t opened, last;           /* wall ms */
 	uint64_t records;
 };

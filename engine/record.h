@@ -10,7 +10,7 @@
 enum record_type {
 	REC_OPEN,     /* first: user, host, build, wall, value {run, plan (its name), closure {file: sha256}, params, args,
 		       * jobs, seed} */
-	REC_RESUME,   /* a new process goes on: user, host, build, wall, epoch */
+	REC_RESUME,   /* a new process goes on: user, host, build, wall, epoch, value {args, jobs} */
 	REC_TARGET,   /* target, identity (value) */
 	REC_START,    /* step, attempt: only for display, never synced by itself */
 	REC_INTENT,   /* step, effect, occ, verb, ref, class, says, digest, nonce, before (pre-image), body */
@@ -23,8 +23,8 @@ enum record_type {
 	REC_RESOLVE,  /* step, status done|not-done, user, host, msg (reason): settles what is in doubt */
 	REC_PAUSE,    /* kind, msg, next, code: resumable stop */
 	REC_CLOSE,    /* status done|failed|aborted, msg, outputs */
-	REC_REOPEN,   /* a failed run goes on; and, with a step each: failed, blocked and finally steps are pending again
-		       * (kind "finally": its effects are to happen once more), and what finally has undone ("undone") */
+	REC_REOPEN,   /* a failed run goes on: failed and blocked steps are pending again. With a step, before that: so is this
+		       * one, and its effects are to happen once more (kind "finally", or "undone": finally has taken it back) */
 	REC_TAIL,     /* written by journal_open: a torn tail was quarantined: file, msg. The steps in doubt by it follow as
 		       * REC_DOUBT, in one batch with the REC_RESUME that takes them up */
 	REC_DOUBT,    /* step: may have begun in the lost batch */

@@ -7,8 +7,12 @@
 
 struct overlay_entry;
 struct overlay {
-	struct arena arena;
-	struct overlay_entry *newest;
+	struct arena arena, scratch;
+	struct overlay_entry *newest, *newest_wide;
+	struct map index;             /* target and path: the newest entry of just this path, in latest */
+	struct overlay_entry **latest;
+	uint32_t n, cap;
+	uint64_t count;
 };
 
 void overlay_done(struct overlay *);
@@ -16,6 +20,6 @@ void overlay_done(struct overlay *);
 void overlay_put(struct overlay *, const struct target *, const char *path, const struct value *after,
 		 const char *const *unknowable);
 /* Does an entry tell about path (newest first)? An exact one gives its value, a covering or covered one UNKNOWN. */
-bool overlay_get(const struct overlay *, const struct target *, const char *path, struct value *ret);
+bool overlay_get(struct overlay *, const struct target *, const char *path, struct value *ret);
 
 #endif

@@ -175,6 +175,9 @@ struct target_type {
 		      struct effect *ret, struct err *);
 	/* Does an unknowable path of an earlier predicted effect cover this path? NULL: equal, or a trailing '*' prefix. */
 	bool (*covers)(const char *unknowable, const char *path);
+	/* Does this path cover nothing but itself? Then look-ups need no search. NULL: those without a trailing '*', and none
+	 * where covers is set. */
+	bool (*plain)(const char *path);
 	/* The path of a query, for overlay look-ups. */
 	const char *(*query_path)(struct arena *, const struct query *);
 

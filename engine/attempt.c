@@ -71,10 +71,13 @@ finish(struct coord *c, uint32_t i, enum step_status status, const struct attemp
 		r.msg = err->msg;
 		r.next = err->next[0] != '\0' ? err->next : NULL;
 	}
+	if (coord_record(c, &r, true) < 0) { /* its end is not on record: it has not ended */
+		l->status = STEP_PENDING;
+		return;
+	}
 	if (status != STEP_IN_DOUBT)
 		drop_task(l);
 	ended(c, i, &r);
-	coord_record(c, &r, true);
 }
 
 static void
@@ -82,13 +85,46 @@ fail(struct coord *c, uint32_t i, const struct attempt *at, const struct err *er
 {
 	struct err told = *err;
 
-	if (!c->failed) {
-		c->failed = true;
+	if (!c->failed && !c->pausing) { /* why it pauses is what people must see to first */
 		c->reason = *err;
 		c->reason_step = c->plan->steps[i].id;
 	}
+	c->failed = true;
 	c->stopping = c->stopping || c->plan->steps[i].policy->on_error == ON_ERROR_STOP;
 	finish(c, i, STEP_FAILED, at, &told);
+}
+
+/* A finally step waits for its phase, not for steps before it. */
+static bool
+same_phase(const struct coord *c, uint32_t a, uint32_t b)
+{
+	return c->plan->steps[a].finally == c->plan->steps[b].finally;
+}
+
+/* Block what needs the step that ended, and in turn what needs that, all in one batch: a chain costs one sync. The ends
+ * staged meanwhile are the list of what is still to be looked at. */
+static void
+block_users(struct coord *c, uint32_t step)
+{
+	size_t at = c->nended;
+
+	for (;;) {
+		for (uint32_t k = c->graph.user_first[step]; k < c->graph.user_first[step + 1]; k++) {
+			const struct need *user = &c->graph.users[k];
+			const struct live *l = &c->live[user->to];
+			struct err err = ERR_INIT;
+
+			if (user->weak || l->status != STEP_PENDING || l->task != NULL || !same_phase(c, user->to, step))
+				continue;
+			err_set(&err, ERR_FAILED, "needs '%s', which %s %s", c->plan->steps[step].id,
+				c->live[step].status == STEP_BLOCKED ? "is" : "has",
+				step_status_name(c->live[step].status));
+			finish(c, user->to, STEP_BLOCKED, NULL, &err);
+		}
+		if (at == c->nended)
+			return;
+		step = c->ended[at++].step;
+	}
 }
 
 void
@@ -121,19 +157,12 @@ coord_tell(struct coord *c, const struct ended *end)
 		const struct need *user = &c->graph.users[k];
 		struct live *l = &c->live[user->to];
 
-		if (l->status != STEP_PENDING || l->task != NULL ||
-		    c->plan->steps[user->to].finally != c->plan->steps[end->step].finally)
-			continue; /* a finally step waits for its phase, not for steps before it */
-		if (!satisfied && !user->weak) {
-			struct err err = ERR_INIT;
-
-			err_set(&err, ERR_FAILED, "needs '%s', which %s %s", c->plan->steps[end->step].id,
-				status == STEP_BLOCKED ? "is" : "has", step_status_name(status));
-			finish(c, user->to, STEP_BLOCKED, NULL, &err);
-		} else if (--l->blocked == 0) {
+		if (l->status == STEP_PENDING && l->task == NULL && same_phase(c, user->to, end->step) &&
+		    (satisfied || user->weak) && --l->blocked == 0)
 			coord_ready(c, user->to);
-		}
 	}
+	if (!satisfied)
+		block_users(c, end->step);
 }
 
 void
@@ -194,8 +223,8 @@ work(void *item)
 		const struct memo *lost = memory_unasked(at->memory);
 
 		if (lost != NULL) {
-			err_set(&at->err, ERR_IN_DOUBT, "'%s %s' was done by this step before, and the step ended without "
-				"asking for it again", lost->verb, lost->ref);
+			err_set(&at->err, ERR_IN_DOUBT, "'%s %s' was %s by this step before, and the step ended without "
+				"asking for it again", lost->verb, lost->ref, lost->begun ? "begun" : "done");
 			err_next(&at->err, "wherry resolve %s %s --done|--not-done --reason TEXT", at->shared->run, at->path);
 			at->rc = -1;
 		}
@@ -213,6 +242,20 @@ work_and_post(void *item)
 	mailbox_post(&at->shared->mailbox, &at->end.link, true);
 }
 
+/* It is no longer under way. */
+static void
+leave(struct coord *c, struct attempt *at)
+{
+	if (at->prev != NULL) {
+		*at->prev = at->next;
+		if (at->next != NULL)
+			at->next->prev = at->prev;
+		c->running--;
+	}
+	if (c->live[at->step].task != NULL)
+		c->live[at->step].task->attempt = NULL;
+}
+
 static struct attempt *
 new_attempt(struct coord *c, uint32_t i)
 {
@@ -228,8 +271,7 @@ new_attempt(struct coord *c, uint32_t i)
 		l->task->started = clock_now();
 		l->task->deadline = l->task->started + s->policy->timeout;
 	}
-	for (struct memo *e = l->task->memory.first; e != NULL; e = e->next)
-		e->asked = false;
+	memory_walk(&l->task->memory);
 	l->task->attempt = at;
 	*at = (struct attempt){ .shared = &c->shared, .step = i, .number = ++l->attempts, .path = s->id, .type = s->type,
 		.memory = &l->task->memory, .deadline = l->task->deadline, .started = clock_now(), .all_unchanged = true };
@@ -261,6 +303,8 @@ start(struct coord *c, uint32_t i)
 	at = new_attempt(c, i);
 	go = at->number == 1 && !memory_in_doubt(at->memory) ? condition(c, s, &at->err) : 1;
 	if (go == 0) {
+		if (at->memory->first == NULL)
+			l->maybe = 0; /* not even a lost batch can have held an effect of it */
 		finish(c, i, STEP_SKIPPED, NULL, NULL);
 		free_attempt(at);
 		return 0;
@@ -286,9 +330,11 @@ start(struct coord *c, uint32_t i)
 		at->next->prev = &at->next;
 	c->attempts = at;
 	c->running++;
-	if (pool_submit(c->pool, at, &at->err) < 0) {
-		at->rc = -1;
-		coord_attempt_end(c, at);
+	if (pool_submit(c->pool, at, &at->err) < 0) { /* no fault of the step's: it has not begun */
+		leave(c, at);
+		l->status = STEP_PENDING;
+		coord_pause(c, s->id, &at->err);
+		free_attempt(at);
 		return 0;
 	}
 	return 1;
@@ -301,8 +347,7 @@ coord_start_ready(struct coord *c)
 
 	if (c->pool == NULL)
 		c->pool = pool_new(c->o->jobs, work_and_post);
-	while (c->ready.n > 0 && c->running < c->o->jobs && pure < c->o->jobs && !c->pausing && !c->broken &&
-	       !(c->stopping && c->phase != PHASE_FINALLY)) {
+	while (c->ready.n > 0 && c->running < c->o->jobs && pure < c->o->jobs && coord_may_start(c)) {
 		const uint32_t i = heap_pop(&c->ready).step;
 		struct err err = ERR_INIT;
 
@@ -326,18 +371,33 @@ coord_pause(struct coord *c, const char *step, const struct err *err)
 	c->reason_step = step;
 }
 
-static void
-retry_later(struct coord *c, struct attempt *at)
+/* How long to wait before the next attempt: doubled each time, with jitter. */
+static int64_t
+back_off(const struct retry *r, struct attempt *at)
 {
-	const struct retry *r = &c->plan->steps[at->step].policy->retry;
 	int64_t ns = r->backoff;
-	struct event e = coord_event(c, EVENT_RETRY, at->step);
 
 	for (uint32_t k = 1; k < at->number && ns < r->max_backoff; k++)
 		ns *= 2;
 	if (ns > r->max_backoff)
 		ns = r->max_backoff;
-	ns = ns / 2 + (int64_t)(step_random(&at->cx) % (uint64_t)(ns / 2 + 1)); /* jitter: half to whole */
+	return ns / 2 + (int64_t)(step_random(&at->cx) % (uint64_t)(ns / 2 + 1)); /* half to whole */
+}
+
+/* Try again later, where the policy and the time left allow it. While the run pauses the timer is set and never comes:
+ * the step stays pending for the resume. */
+static bool
+retry_later(struct coord *c, struct attempt *at)
+{
+	const struct retry *r = &c->plan->steps[at->step].policy->retry;
+	struct event e = coord_event(c, EVENT_RETRY, at->step);
+	int64_t ns;
+
+	if (c->o->mode != MODE_RUN || at->spent || at->number >= r->attempts || at->err.kind == ERR_PLAN || at->err.kind == ERR_TIMEOUT)
+		return false;
+	ns = back_off(r, at);
+	if (clock_now() + ns >= at->deadline)
+		return false;
 	heap_push(&c->timers, clock_now() + ns, at->step);
 	c->live[at->step].status = STEP_PENDING;
 	coord_record(c, &(struct record){ .type = REC_RETRY, .step = at->path, .attempt = at->number,
@@ -346,6 +406,7 @@ retry_later(struct coord *c, struct attempt *at)
 	e.msg = at->err.msg;
 	e.ns = ns;
 	report_event(c->o->report, &e);
+	return true;
 }
 
 /* A step that could not be called in the dry-run may have done anything to the targets it names. */
@@ -359,7 +420,6 @@ predicted(struct coord *c, struct attempt *at)
 	if (s->type->flags & (STEP_READ_ONLY | STEP_PURE))
 		return;
 	c->changes++;
-	c->live[at->step].maybe = 1;
 	for (const struct field *f = s->type->inputs; f->name != NULL; f++) {
 		const struct node *n = f->type == F_TARGET && s->with.kind == NODE_MAP ? node_get(&s->with, f->name) : NULL;
 
@@ -373,7 +433,6 @@ predicted(struct coord *c, struct attempt *at)
 static void
 attempt_failed(struct coord *c, struct attempt *at)
 {
-	const struct retry *r = &c->plan->steps[at->step].policy->retry;
 	struct live *l = &c->live[at->step];
 	struct err *err = &at->err;
 	const bool full = err->kind == ERR_LOCAL && (err->sys == ENOSPC || err->sys == EDQUOT || err->sys == EROFS ||
@@ -381,17 +440,23 @@ attempt_failed(struct coord *c, struct attempt *at)
 
 	if (err->where.line > 0)
 		err_wrap(err, "%s:%u:%u", c->plan->file, err->where.line, err->where.col);
-	if (at->spent && r->attempts > 1)
+	if (at->spent && c->plan->steps[at->step].policy->retry.attempts > 1)
 		err_wrap(err, "not tried again, as doing it twice may do harm");
 	switch (err->kind) {
 	case ERR_PREDICTED:
+		if (c->o->mode != MODE_PLAN)
+			break;
 		predicted(c, at);
 		finish(c, at->step, STEP_DONE, at, err);
 		return;
 	case ERR_UNKNOWN:
 	case ERR_IN_DOUBT:
-		if (err->kind == ERR_UNKNOWN && err->retryable) /* idempotent: doing it again is safe, now or on resume */
-			break;
+		if (err->kind == ERR_UNKNOWN && err->retryable) { /* idempotent: doing it again is safe, now or on resume */
+			if (!c->pausing)
+				break;
+			l->status = STEP_PENDING;
+			return;
+		}
 		err->kind = ERR_IN_DOUBT;
 		if (c->o->mode == MODE_PLAN)
 			break;
@@ -412,10 +477,7 @@ attempt_failed(struct coord *c, struct attempt *at)
 	if (full || c->broken) {
 		l->status = STEP_PENDING;
 		coord_pause(c, at->path, err);
-	} else if (at->number < r->attempts && err->kind != ERR_PLAN && err->kind != ERR_TIMEOUT &&
-		   c->o->mode == MODE_RUN && clock_now() < at->deadline && !at->spent) {
-		retry_later(c, at);
-	} else {
+	} else if (!retry_later(c, at)) {
 		fail(c, at->step, at, err);
 	}
 }
@@ -425,14 +487,7 @@ coord_attempt_end(struct coord *c, struct attempt *at)
 {
 	struct live *l = &c->live[at->step];
 
-	if (at->prev != NULL) {
-		*at->prev = at->next;
-		if (at->next != NULL)
-			at->next->prev = at->prev;
-		c->running--;
-	}
-	if (l->task != NULL)
-		l->task->attempt = NULL;
+	leave(c, at);
 	if (at->assumed != NULL) {
 		struct event e = coord_event(c, EVENT_ASSUME, at->step);
 

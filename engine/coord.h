@@ -38,7 +38,7 @@ struct ended {
 	char *msg, *next;
 };
 
-enum phase { PHASE_SETTLE, PHASE_MAIN, PHASE_FINALLY, PHASE_OVER };
+enum phase { PHASE_SETTLE, PHASE_MAIN, PHASE_FINALLY };
 
 /* Events of a dry-run wait here until all steps before theirs have been printed. */
 struct held_event {
@@ -75,6 +75,7 @@ struct coord {
 	int64_t progress_recorded;
 	int64_t flush_at;           /* staged records must not wait longer */
 	/* the end */
+	bool reopened;              /* a closed, failed run goes on */
 	bool failed, stopping, pausing, broken; /* stopping: a failure with on_error stop; broken: the journal cannot be written any more */
 	struct err reason;          /* of the pause, or the first failure */
 	const char *reason_step;
@@ -88,6 +89,8 @@ struct coord {
 
 /* restore.c: take over what the journal of a resumed run says. */
 void coord_restore(struct coord *);
+/* Record that a closed run is open again. */
+void coord_record_reopen(struct coord *);
 
 /* roots.c: what expressions see, and targets. */
 void roots_init(struct coord *);
@@ -97,19 +100,22 @@ void coord_start_ready(struct coord *);
 void coord_attempt_end(struct coord *, struct attempt *);
 /* Tell those who wait, after the sync. */
 void coord_tell(struct coord *, const struct ended *);
+/* May what is ready be started? */
+bool coord_may_start(const struct coord *);
 /* Queue a step whose needs have all ended, if it belongs to the present phase. */
 void coord_ready(struct coord *, uint32_t step);
 /* Pause: start nothing new; the first reason stays. */
 void coord_pause(struct coord *, const char *step, const struct err *);
 /* letters.c: messages of one turn. */
 void coord_letters(struct coord *);
-/* Stage a record. -1: it (or its large values) could not be kept, and the run pauses. */
+/* Stage a record. -1: it (or its large values) could not be kept, and the run pauses; a step's end is then not recorded
+ * at all. */
 int coord_record(struct coord *, const struct record *, bool wait_for_sync);
 /* Sync what is staged, then let through and tell. */
 void coord_commit(struct coord *);
 /* dryrun.c */
 void coord_hold_event(struct coord *, uint32_t step, const struct event *);
-void coord_print_ready(struct coord *);
+void coord_print_ready(struct coord *, bool all);
 /* An event with step, type, index and wall clock filled. */
 struct event coord_event(const struct coord *, enum event_kind, uint32_t step);
 

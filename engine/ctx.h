@@ -22,22 +22,29 @@ struct target {
 	bool bound;
 	pthread_mutex_t lock;
 	void *conn;
-	bool known;                    /* identity asked and accepted */
+	atomic_bool known;             /* identity asked and accepted */
 };
 
 /* What a step's effects are known to have done, from the journal or from earlier attempts of this process. */
 struct memo {
-	struct memo *next;
+	struct memo *next, *same;      /* of all, in order of their beginning; of the same verb and ref, by occurrence */
 	const char *verb, *ref, *nonce;
 	uint32_t number, occ;
 	enum effect_state state;
 	struct value value, before;
 	bool asked;                    /* in the present walk */
+	bool begun;                    /* may have happened: its intent is on record, and `before` with it */
+	bool lost;                     /* begun already when its last intent was recorded */
 };
+struct series;
 struct memory {
 	struct arena arena;
-	struct memo *first, **last;
+	struct memo *first, **last, *now; /* now: the one asked for last */
+	struct map index;              /* verb and ref: their series */
+	struct series **series;
+	uint32_t nseries, series_cap;
 	uint32_t count;
+	bool accepted;                 /* the operator has judged what a walk may leave out */
 	enum effect_state unseen;      /* of an effect that no record names: FAILED not begun, UNKNOWN the journal's lost
 	                                * batch may have held its intent, RESOLVED_DONE the operator says so */
 };
@@ -140,8 +147,13 @@ bool ctx_look(struct step_ctx *, const struct target *, const char *path, struct
 /* The memory of one step, from its journalled history (h may be NULL). */
 void memory_init(struct memory *, const struct hist_step *h);
 void memory_done(struct memory *);
+/* Before each walk of the handler. */
+void memory_walk(struct memory *);
+/* The memo of the next occurrence of verb on ref in this walk; a new one gets a nonce. */
+struct memo *memory_ask(struct memory *, struct arena *scratch, const char *verb, const char *ref);
+/* Is one of its effects known to have begun, and not how it ended? */
 bool memory_in_doubt(const struct memory *);
-/* A settled effect that the walk did not ask for again, or NULL. */
+/* An effect that happened or may have, and that the walk did not ask for again, or NULL. */
 const struct memo *memory_unasked(const struct memory *);
 
 #endif

@@ -30,36 +30,6 @@ effect_class_name(enum effect_class class)
 	return names[class];
 }
 
-struct memo *
-door_memo(struct step_ctx *cx, const char *verb, const char *ref)
-{
-	struct memory *m = cx->at->memory;
-	uint32_t occ = 1;
-	struct memo *e;
-
-	for (e = m->first; e != NULL; e = e->next)
-		if (e->asked && strcmp(e->verb, verb) == 0 && strcmp(e->ref, ref) == 0)
-			occ++;
-	for (e = m->first; e != NULL; e = e->next)
-		if (e->occ == occ && strcmp(e->verb, verb) == 0 && strcmp(e->ref, ref) == 0)
-			break;
-	if (e == NULL) {
-		unsigned char nonce[16];
-		char *hex = arena_alloc(&m->arena, 2 * sizeof(nonce) + 1);
-
-		random_bytes(nonce, sizeof(nonce));
-		hex_encode(nonce, sizeof(nonce), hex);
-		e = arena_alloc(&m->arena, sizeof(*e));
-		*e = (struct memo){ .verb = arena_strdup(&m->arena, verb), .ref = arena_strdup(&m->arena, ref), .nonce = hex,
-			.number = ++m->count, .occ = occ, .state = m->unseen };
-		m->unseen = EFFECT_FAILED; /* at most one intent can have been in the lost batch */
-		*m->last = e;
-		m->last = &e->next;
-	}
-	e->asked = true;
-	return e;
-}
-
 int
 door_intent(struct step_ctx *cx, struct memo *e, const struct effect *f, const char *class, const struct value *before,
 	    struct err *err)
@@ -75,6 +45,8 @@ door_intent(struct step_ctx *cx, struct memo *e, const struct effect *f, const c
 	if (ctx_ask(cx, l, err) < 0)
 		return -1;
 	e->state = EFFECT_BEGUN;
+	e->lost = e->begun;
+	e->begun = true;
 	cx->at->any_effect = true;
 	cx->at->all_unchanged = false;
 	FAULT("effect.intent_durable");
@@ -88,9 +60,11 @@ door_settled(struct step_ctx *cx, const struct target *on, struct memo *e, enum 
 	static const char *const words[] = { [EFFECT_OK] = "ok", [EFFECT_UNCHANGED] = "unchanged",
 		[EFFECT_FAILED] = "failed" };
 	struct door_letter *l = ctx_letter(cx, LETTER_RECORD);
+	const bool named = e->begun; /* by its intent */
 	struct value *kept = NULL;
 
 	e->state = state;
+	e->begun = state == EFFECT_UNKNOWN || (state == EFFECT_FAILED && e->lost);
 	e->value = VALUE_NULL;
 	if (value != NULL) {
 		e->value = value_copy(&cx->at->memory->arena, value);
@@ -98,8 +72,7 @@ door_settled(struct step_ctx *cx, const struct target *on, struct memo *e, enum 
 		*kept = e->value;
 	}
 	l->rec = (struct record){ .type = state == EFFECT_UNKNOWN ? REC_UNKNOWN : REC_SETTLED, .step = cx->at->path,
-		.effect = e->number, .verb = state == EFFECT_UNCHANGED ? e->verb : NULL,
-		.ref = state == EFFECT_UNCHANGED ? e->ref : NULL, .occ = state == EFFECT_UNCHANGED ? e->occ : 0,
+		.effect = e->number, .verb = named ? NULL : e->verb, .ref = named ? NULL : e->ref, .occ = named ? 0 : e->occ,
 		.status = state == EFFECT_UNKNOWN ? NULL : words[state], .value = kept, .apart = on->type->sensitive,
 		.msg = msg != NULL && msg[0] != '\0' ? arena_strdup(cx->arena, msg) : NULL };
 	ctx_post(cx, l, false);
@@ -113,16 +86,30 @@ door_in_doubt(struct step_ctx *cx, const struct memo *e, const char *why, struct
 	return err_next(err, "wherry resolve %s %s --done|--not-done --reason TEXT", cx->at->shared->run, cx->at->path);
 }
 
-/* What the after-image shows, or the reply itself for kinds without images. */
+/* The state that the effect's pre- and after-image show; null for kinds without. */
+static int
+see(struct step_ctx *cx, const struct effect *f, struct value *ret, struct err *err)
+{
+	const struct target_type *type = f->on.target->type;
+	unsigned tries = 0;
+	int rc;
+
+	*ret = VALUE_NULL;
+	do
+		rc = type->image != NULL ? type->image(&cx->op, f->on.target->conn, f, ret, err)
+		     : type->read != NULL ? type->read(&cx->op, f->on.target->conn, f->on.path, ret, err)
+					  : 0;
+	while (rc < 0 && ctx_wait_away(cx, f->on.target, &tries, err));
+	return rc;
+}
+
 static int
 settle_done_by_us(struct step_ctx *cx, struct memo *e, const struct effect *f, struct value *ret, struct err *err)
 {
-	const struct target_type *type = f->on.target->type;
-
-	*ret = VALUE_NULL;
-	if (type->image != NULL ? type->image(&cx->op, f->on.target->conn, f, ret, err) < 0
-				: type->read != NULL && type->read(&cx->op, f->on.target->conn, f->on.path, ret, err) < 0)
+	if (see(cx, f, ret, err) < 0)
 		return -1;
+	cx->at->any_effect = true;
+	cx->at->all_unchanged = false;
 	door_settled(cx, f->on.target, e, EFFECT_OK, ret, "found done after an interruption");
 	return 0;
 }
@@ -133,6 +120,8 @@ settle_doubt(struct step_ctx *cx, struct memo *e, const struct effect *f, struct
 {
 	const struct target_type *type = f->on.target->type;
 	enum probe found = PROBE_CANNOT_TELL;
+	unsigned tries = 0;
+	int rc;
 
 	if (type->outlived != NULL && type->outlived(&cx->op, f->on.target->conn, f, e->nonce, err) < 0)
 		return -1;
@@ -142,10 +131,17 @@ settle_doubt(struct step_ctx *cx, struct memo *e, const struct effect *f, struct
 	case EFFECT_PROBE:
 		if (type->probe == NULL)
 			break;
-		if (type->probe(&cx->op, f->on.target->conn, f, e->nonce, &e->before, &found, err) < 0)
+		do
+			rc = type->probe(&cx->op, f->on.target->conn, f, e->nonce, &e->before, &found, err);
+		while (rc < 0 && ctx_wait_away(cx, f->on.target, &tries, err));
+		if (rc < 0)
 			return -1;
-		if (found == PROBE_NOT_DONE)
+		if (found == PROBE_NOT_DONE) {
+			e->lost = false;
+			if (e->begun)
+				door_settled(cx, f->on.target, e, EFFECT_FAILED, NULL, "found not done after an interruption");
 			return 0;
+		}
 		if (found == PROBE_DONE_BY_US)
 			return settle_done_by_us(cx, e, f, ret, err) < 0 ? -1 : 1;
 		if (found == PROBE_OTHER)
@@ -195,9 +191,9 @@ perform(struct step_ctx *cx, struct memo *e, const struct effect *f, struct valu
 		rc = settle_doubt(cx, e, f, ret, err);
 		if (rc > 0)
 			return 0;
-		if (rc == 0) {
+		if (rc == 0) { /* the world says: not done */
 			*err = lost;
-			err->kind = ERR_FAILED; /* the world says: not done */
+			err->kind = ERR_FAILED;
 			err->retryable = true;
 		}
 		return -1;
@@ -210,9 +206,8 @@ static int
 run_effect(struct step_ctx *cx, const struct effect *f, struct value *ret, struct err *err)
 {
 	const struct target_type *type = f->on.target->type;
-	struct memo *e = door_memo(cx, f->verb, ref_text(cx, &f->on));
-	struct value before = VALUE_NULL;
-	unsigned tries = 0;
+	struct memo *e = memory_ask(cx->at->memory, cx->arena, f->verb, ref_text(cx, &f->on));
+	struct value before;
 	int rc;
 
 	if (e->state == EFFECT_OK || e->state == EFFECT_UNCHANGED || e->state == EFFECT_RESOLVED_DONE) {
@@ -228,22 +223,21 @@ run_effect(struct step_ctx *cx, const struct effect *f, struct value *ret, struc
 		if (rc != 0)
 			return rc < 0 ? -1 : 0;
 	}
-	do
-		rc = type->image != NULL ? type->image(&cx->op, f->on.target->conn, f, &before, err)
-		     : type->read != NULL ? type->read(&cx->op, f->on.target->conn, f->on.path, &before, err)
-					  : 0;
-	while (rc < 0 && ctx_wait_away(cx, f->on.target, &tries, err));
-	if (rc < 0)
+	if (see(cx, f, &before, err) < 0)
 		return -1;
 	if (type->same != NULL && type->same(f, &before)) {
 		cx->at->any_effect = true;
-		door_settled(cx, f->on.target, e, EFFECT_UNCHANGED, &before, NULL);
+		cx->at->all_unchanged = cx->at->all_unchanged && !e->begun;
+		/* what was begun by us and is so now counts as ours: undo must know of it */
+		door_settled(cx, f->on.target, e, e->begun ? EFFECT_OK : EFFECT_UNCHANGED, &before, NULL);
 		*ret = before;
 		return 0;
 	}
-	if (door_intent(cx, e, f, effect_class_name(f->class), &before, err) < 0)
+	/* begun before: the first pre-image is the one to go back to, this one may show our own doing */
+	if (!e->begun)
+		e->before = value_copy(&cx->at->memory->arena, &before);
+	if (door_intent(cx, e, f, effect_class_name(f->class), &e->before, err) < 0)
 		return -1;
-	e->before = value_copy(&cx->at->memory->arena, &before);
 	return perform(cx, e, f, ret, err);
 }
 
@@ -259,9 +253,7 @@ predict_effect(struct step_ctx *cx, const struct effect *f, struct value *ret, s
 
 	if (target_ready(cx, f->on.target, err) < 0)
 		return -1;
-	if (!seen && (type->image != NULL ? type->image(&cx->op, f->on.target->conn, f, &before, err)
-		      : type->read != NULL ? type->read(&cx->op, f->on.target->conn, f->on.path, &before, err)
-					   : 0) < 0)
+	if (!seen && see(cx, f, &before, err) < 0)
 		return -1;
 	same = type->same != NULL && !((before.flags | f->body.flags) & VF_UNKNOWN) && type->same(f, &before);
 	if (same)

@@ -5,8 +5,6 @@
 
 #include "ctx.h"
 
-/* The memo of the next occurrence of verb on ref in this walk; new ones get a nonce. */
-struct memo *door_memo(struct step_ctx *, const char *verb, const char *ref);
 /* Have the intent made durable; only after 0 may the world be touched. */
 int door_intent(struct step_ctx *, struct memo *, const struct effect *, const char *class, const struct value *before,
 		struct err *);

@@ -34,11 +34,11 @@ coord_hold_event(struct coord *c, uint32_t step, const struct event *e)
 }
 
 void
-coord_print_ready(struct coord *c)
+coord_print_ready(struct coord *c, bool all)
 {
 	if (c->o->mode != MODE_PLAN)
 		return;
-	for (; c->printed < c->plan->nsteps && (c->live[c->printed].over || c->phase == PHASE_OVER); c->printed++)
+	for (; c->printed < c->plan->nsteps && (c->live[c->printed].over || all); c->printed++)
 		for (const struct held_event *h = c->events[c->printed]; h != NULL; h = h->next)
 			report_event(c->o->report, &h->event);
 }

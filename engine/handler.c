@@ -55,6 +55,8 @@ ctx_ask(struct step_ctx *cx, struct door_letter *l, struct err *err)
 {
 	struct gate gate = GATE_INIT;
 
+	if (cx->at->type->flags & STEP_PURE) /* it runs on the coordinator, which would wait for itself */
+		return err_set(err, ERR_FAILED, "bug: step type '%s' says it is pure and looks at the world", cx->at->type->name);
 	l->gate = &gate;
 	ctx_post(cx, l, true);
 	gate_wait(&gate);
@@ -114,41 +116,41 @@ ctx_wait_away(struct step_ctx *cx, const struct target *t, unsigned *tries, stru
 	return false;
 }
 
+/* One try, under the target's lock: who comes second finds it done, or tries again for itself. */
 static int
 open_conn(struct step_ctx *cx, struct target *t, struct err *err)
 {
 	struct door_letter *l;
-	unsigned tries = 0;
 
-	do {
-		if (t->conn == NULL && t->type->open(&cx->op, t->args, &t->conn, err) < 0) {
-			t->conn = NULL;
-			continue;
-		}
-		if (t->known)
-			return 0;
+	if (t->conn == NULL && t->type->open(&cx->op, t->args, &t->conn, err) < 0) {
+		t->conn = NULL;
+		return -1;
+	}
+	if (t->known)
+		return 0;
+	if (t->type->identity != NULL) {
 		l = ctx_letter(cx, LETTER_TARGET);
 		l->target = t;
-		if (t->type->identity != NULL) {
-			if (t->type->identity(&cx->op, t->conn, &l->value, err) < 0)
-				continue;
-			if (ctx_ask(cx, l, err) < 0)
-				return -1;
-		}
-		t->known = true;
-		return 0;
-	} while (ctx_wait_away(cx, t, &tries, err));
-	return -1;
+		if (t->type->identity(&cx->op, t->conn, &l->value, err) < 0 || ctx_ask(cx, l, err) < 0)
+			return -1;
+	}
+	t->known = true;
+	return 0;
 }
 
 int
 target_ready(struct step_ctx *cx, struct target *t, struct err *err)
 {
+	unsigned tries = 0;
 	int rc;
 
-	pthread_mutex_lock(&t->lock);
-	rc = t->known ? 0 : open_conn(cx, t, err);
-	pthread_mutex_unlock(&t->lock);
+	do { /* the lock is not held while waiting: another step's deadline may be nearer */
+		if (t->known)
+			return 0;
+		pthread_mutex_lock(&t->lock);
+		rc = open_conn(cx, t, err);
+		pthread_mutex_unlock(&t->lock);
+	} while (rc < 0 && ctx_wait_away(cx, t, &tries, err));
 	return rc < 0 && err->kind == ERR_UNREACHABLE ? err_wrap(err, "target '%s'", t->name) : rc;
 }
 
@@ -240,6 +242,13 @@ step_sleep(struct step_ctx *cx, int64_t ns, struct err *err)
 	return pause_for(cx, ns, err);
 }
 
+/* The effect that progress belongs to; 0 when none is under way. */
+static uint32_t
+now_begun(const struct memory *m)
+{
+	return m->now != NULL && m->now->state == EFFECT_BEGUN ? m->now->number : 0;
+}
+
 void
 step_progress(struct step_ctx *cx, uint64_t done, uint64_t total, const char *unit)
 {
@@ -252,7 +261,7 @@ step_progress(struct step_ctx *cx, uint64_t done, uint64_t total, const char *un
 	l = xcalloc(1, sizeof(*l)); /* not from the arena: lanes report at the same time */
 	l->kind = LETTER_PROGRESS;
 	l->at = cx->at;
-	l->rec.effect = cx->at->memory->count;
+	l->rec.effect = now_begun(cx->at->memory);
 	l->done = done;
 	l->total = total;
 	l->unit = unit;

@@ -19,6 +19,13 @@ open_gate(struct door_letter *l, int rc, const struct err *err)
 	gate_open(l->gate);
 }
 
+/* Records that may be lost: they must not use up the room that is kept for what is under way. */
+static bool
+is_chatter(enum record_type t)
+{
+	return t == REC_NOTE || t == REC_CURSOR;
+}
+
 int
 coord_record(struct coord *c, const struct record *r, bool wait_for_sync)
 {
@@ -33,10 +40,12 @@ coord_record(struct coord *c, const struct record *r, bool wait_for_sync)
 	if (!wait_for_sync && c->flush_at == NEVER)
 		c->flush_at = clock_now() + FLUSH_AFTER;
 	stamped.wall = clock_wall_ms();
+	if (is_chatter(r->type) && journal_reserve(c->o->journal, c->running + 1, &err) < 0)
+		return -1;
 	if (journal_add(c->o->journal, &stamped, &err) == 0)
 		return 0;
 	coord_pause(c, r->step, &err);
-	if (r->type == REC_INTENT)
+	if (r->type == REC_INTENT || r->type == REC_END) /* not begun; or walked again, and answered from the journal */
 		return -1;
 	/* a full disk takes no file for a large value, but what happened has its room: keep that at least */
 	stamped.value = stamped.before = stamped.body = NULL;
@@ -46,20 +55,27 @@ coord_record(struct coord *c, const struct record *r, bool wait_for_sync)
 	return -1;
 }
 
+/* Room for this intent, and for the ends of all that is under way. */
+static int
+reserve(struct coord *c, const char *step)
+{
+	struct err err = ERR_INIT;
+
+	if (c->o->journal == NULL || journal_reserve(c->o->journal, c->running + 2, &err) == 0)
+		return 0;
+	coord_pause(c, step, &err);
+	return -1;
+}
+
 static void
 intent(struct coord *c, struct door_letter *l)
 {
 	struct event e = coord_event(c, EVENT_EFFECT, l->at->step);
+	struct err err = ERR_INIT;
 
-	if (atomic_load(&c->shared.stop) || c->broken) {
-		struct err err = ERR_INIT;
-
+	if (atomic_load(&c->shared.stop) || c->broken || reserve(c, l->at->path) < 0 || coord_record(c, &l->rec, true) < 0) {
 		err_set(&err, ERR_CANCELLED, "stopped before '%s'", l->rec.says);
-		open_gate(l, -1, c->broken ? &c->reason : &err);
-		return;
-	}
-	if (coord_record(c, &l->rec, true) < 0) {
-		open_gate(l, -1, &c->reason);
+		open_gate(l, -1, &err);
 		return;
 	}
 	c->live[l->at->step].maybe++;
@@ -213,6 +229,7 @@ coord_commit(struct coord *c)
 		c->broken = true;
 		c->pausing = false; /* this reason outranks any other */
 		coord_pause(c, NULL, &err);
+		atomic_store(&c->shared.stop, 1); /* streams and the like must not go on unrecorded */
 	}
 	for (size_t i = 0; i < c->ngates; i++)
 		open_gate(c->gates[i], rc, &c->reason);

@@ -1,8 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Owns what is known of a step's effects: settled ones answer a second walk of the handler, begun ones are in doubt. */
+/* Owns what is known of a step's effects: settled ones answer a second walk of the handler, begun ones are in doubt. An
+ * effect is found by verb, ref and occurrence; all occurrences of one verb and ref are a series, found through a map. */
 #include "ctx.h"
 
+#include <stdlib.h>
 #include <string.h>
+
+#include "base/hash.h"
+
+struct series {
+	struct memo *first, **at; /* by occurrence; at: where the next one asked for is, or belongs */
+	uint32_t asked;           /* in the present walk */
+};
 
 static struct value
 parse_or_null(struct arena *a, const char *text)
@@ -15,6 +24,83 @@ parse_or_null(struct arena *a, const char *text)
 	return v;
 }
 
+static struct series *
+series_of(struct memory *m, struct arena *scratch, const char *verb, const char *ref)
+{
+	const char *key = arena_printf(scratch, "%s\n%s", verb, ref);
+	const uint32_t at = map_get(&m->index, key, strlen(key));
+	struct series *s;
+
+	if (at != MAP_NONE)
+		return m->series[at];
+	if (m->nseries == m->series_cap) {
+		m->series_cap = m->series_cap ? m->series_cap * 2 : 4;
+		m->series = xreallocarray(m->series, m->series_cap, sizeof(struct series *));
+	}
+	s = arena_alloc(&m->arena, sizeof(*s));
+	s->at = &s->first;
+	(void)map_add(&m->index, arena_strdup(&m->arena, key), strlen(key), m->nseries);
+	m->series[m->nseries++] = s;
+	return s;
+}
+
+/* Into its series at the place for occ, and into the list of all. */
+static struct memo *
+add_memo(struct memory *m, struct series *s, uint32_t occ)
+{
+	struct memo *e = arena_alloc(&m->arena, sizeof(*e)), **at = s->at;
+
+	while (*at != NULL && (*at)->occ < occ)
+		at = &(*at)->same;
+	e->occ = occ;
+	e->same = *at;
+	*at = e;
+	*m->last = e;
+	m->last = &e->next;
+	return e;
+}
+
+void
+memory_walk(struct memory *m)
+{
+	for (uint32_t i = 0; i < m->nseries; i++) {
+		m->series[i]->at = &m->series[i]->first;
+		m->series[i]->asked = 0;
+	}
+	for (struct memo *e = m->first; e != NULL; e = e->next)
+		e->asked = false;
+}
+
+struct memo *
+memory_ask(struct memory *m, struct arena *scratch, const char *verb, const char *ref)
+{
+	struct series *s = series_of(m, scratch, verb, ref);
+	const uint32_t occ = ++s->asked;
+	struct memo *e;
+
+	while (*s->at != NULL && (*s->at)->occ < occ)
+		s->at = &(*s->at)->same;
+	e = *s->at;
+	if (e == NULL || e->occ != occ) {
+		unsigned char nonce[16];
+		char *hex = arena_alloc(&m->arena, 2 * sizeof(nonce) + 1);
+
+		random_bytes(nonce, sizeof(nonce));
+		hex_encode(nonce, sizeof(nonce), hex);
+		e = add_memo(m, s, occ);
+		e->verb = arena_strdup(&m->arena, verb);
+		e->ref = arena_strdup(&m->arena, ref);
+		e->nonce = hex;
+		e->number = ++m->count;
+		e->state = m->unseen;
+		m->unseen = EFFECT_FAILED; /* at most one intent can have been in the lost batch */
+	}
+	s->at = &e->same;
+	e->asked = true;
+	m->now = e;
+	return e;
+}
+
 void
 memory_init(struct memory *m, const struct hist_step *h)
 {
@@ -25,16 +111,22 @@ memory_init(struct memory *m, const struct hist_step *h)
 		return;
 	if (h->torn)
 		m->unseen = EFFECT_UNKNOWN;
-	for (const struct hist_effect *e = h->effects; e != NULL; e = e->next) {
-		struct memo *memo = arena_alloc(&m->arena, sizeof(*memo));
+	else if (h->torn_done)
+		m->unseen = EFFECT_RESOLVED_DONE;
+	m->accepted = h->resolved != NULL;
+	for (const struct hist_effect *h_e = h->effects; h_e != NULL; h_e = h_e->next) {
+		const char *verb = h_e->verb != NULL ? h_e->verb : "", *ref = h_e->ref != NULL ? h_e->ref : "";
+		struct memo *e = add_memo(m, series_of(m, &m->arena, verb, ref), h_e->occ);
 
-		*memo = (struct memo){ .verb = arena_strdup(&m->arena, e->verb ? e->verb : ""),
-			.ref = arena_strdup(&m->arena, e->ref ? e->ref : ""),
-			.nonce = arena_strdup(&m->arena, e->nonce ? e->nonce : ""), .number = e->number, .occ = e->occ,
-			.state = e->state, .value = parse_or_null(&m->arena, e->value),
-			.before = parse_or_null(&m->arena, e->before) };
-		*m->last = memo;
-		m->last = &memo->next;
+		e->verb = arena_strdup(&m->arena, verb);
+		e->ref = arena_strdup(&m->arena, ref);
+		e->nonce = arena_strdup(&m->arena, h_e->nonce != NULL ? h_e->nonce : "");
+		e->number = h_e->number;
+		e->state = h_e->state;
+		e->lost = h_e->lost;
+		e->begun = e->state == EFFECT_BEGUN || e->state == EFFECT_UNKNOWN || (e->state == EFFECT_FAILED && e->lost);
+		e->value = parse_or_null(&m->arena, h_e->value);
+		e->before = parse_or_null(&m->arena, h_e->before);
 		if (e->number > m->count)
 			m->count = e->number;
 	}
@@ -43,6 +135,8 @@ memory_init(struct memory *m, const struct hist_step *h)
 void
 memory_done(struct memory *m)
 {
+	map_done(&m->index);
+	free(m->series);
 	arena_done(&m->arena);
 	*m = (struct memory){ 0 };
 }
@@ -53,14 +147,14 @@ memory_in_doubt(const struct memory *m)
 	for (const struct memo *e = m->first; e != NULL; e = e->next)
 		if (e->state == EFFECT_BEGUN || e->state == EFFECT_UNKNOWN)
 			return true;
-	return m->unseen == EFFECT_UNKNOWN;
+	return false;
 }
 
 const struct memo *
 memory_unasked(const struct memory *m)
 {
-	for (const struct memo *e = m->first; e != NULL; e = e->next)
-		if (!e->asked && (e->state == EFFECT_OK || e->state == EFFECT_RESOLVED_DONE))
+	for (const struct memo *e = m->first; e != NULL && !m->accepted; e = e->next)
+		if (!e->asked && (e->begun || e->state == EFFECT_OK || e->state == EFFECT_RESOLVED_DONE))
 			return e;
 	return NULL;
 }

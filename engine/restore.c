@@ -12,8 +12,8 @@ maybe_effects(const struct hist_step *hs)
 	uint32_t n = 0;
 
 	for (const struct hist_effect *e = hs->effects; e != NULL; e = e->next)
-		n += e->state != EFFECT_RESOLVED_NOT_DONE && (e->state != EFFECT_FAILED || e->value != NULL);
-	return n;
+		n += e->state != EFFECT_RESOLVED_NOT_DONE && (e->state != EFFECT_FAILED || e->value != NULL || e->lost);
+	return n + (hs->torn || hs->torn_done);
 }
 
 static bool
@@ -55,7 +55,7 @@ reopen(struct coord *c)
 {
 	const struct history *h = c->o->history;
 
-	coord_record(c, &(struct record){ .type = REC_REOPEN }, true);
+	c->reopened = true;
 	for (uint32_t i = c->plan->nmain; i < c->plan->nsteps; i++) {
 		const struct step *s = &c->plan->steps[i];
 		const struct hist_step *hs = history_step(h, s->id);
@@ -64,14 +64,21 @@ reopen(struct coord *c)
 		if (s->undoes != PLAN_NO_STEP && hs != NULL && maybe_effects(hs) > 0)
 			forget_undone(c, s->undoes);
 	}
+}
+
+/* What was undone before the finally steps that undid it, and the run itself last: a crash between two batches leaves a
+ * run that is still closed, and that opens in the same way again. */
+void
+coord_record_reopen(struct coord *c)
+{
 	for (uint32_t i = 0; i < c->plan->nsteps; i++) {
 		const struct step *s = &c->plan->steps[i];
-		const struct hist_step *hs = history_step(h, s->id);
 
-		if (hs != NULL && (c->live[i].anew || hs->status == STEP_FAILED || hs->status == STEP_BLOCKED))
+		if (c->live[i].anew && history_step(c->o->history, s->id) != NULL)
 			coord_record(c, &(struct record){ .type = REC_REOPEN, .step = s->id,
-				.kind = s->finally ? "finally" : c->live[i].anew ? "undone" : NULL }, true);
+				.kind = s->finally ? "finally" : "undone" }, true);
 	}
+	coord_record(c, &(struct record){ .type = REC_REOPEN }, true);
 }
 
 void

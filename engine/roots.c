@@ -30,6 +30,8 @@ step_root(struct coord *c, const char *id, struct err *err)
 	pairs[1] = (struct pair){ "ran", value_bool(l->maybe > 0) };
 	pairs[2] = (struct pair){ "outputs", value_map(NULL, 0) }; /* of a skipped step every output is null */
 	pairs[3] = (struct pair){ "items", VALUE_NULL };
+	if (l->unknown && l->maybe == 0 && !(c->plan->steps[i].type->flags & (STEP_READ_ONLY | STEP_PURE)))
+		pairs[1].v = value_unknown(arena_printf(&c->eval, "whether step '%s' runs", id));
 	if (l->unknown) {
 		pairs[0].v = value_unknown(arena_printf(&c->eval, "the end of step '%s'", id));
 		pairs[2].v = value_unknown(arena_printf(&c->eval, "outputs of step '%s'", id));

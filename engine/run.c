@@ -17,6 +17,7 @@
 #include "coord.h"
 
 #define DRAIN (30 * NS_PER_S)
+#define LOOK (200 * NS_PER_MS) /* how long an effect's end may wait to be recorded while its step goes on */
 
 struct event
 coord_event(const struct coord *c, enum event_kind kind, uint32_t step)
@@ -88,21 +89,40 @@ count_needs(struct coord *c)
 			heap_push(c->unsettled > 0 && !unsettled(c, i) ? &c->held : &c->ready, i, i);
 }
 
-/* A torn tail: what was ready, in the order of the queue and up to -j, may have begun in the lost batch. */
+/* Those of [from, to) that were under way, or that could have been started next: the order is that of the queue. Pure
+ * steps have no effect to doubt and hold no worker. */
+static void
+doubt_steps(struct coord *c, uint32_t from, uint32_t to)
+{
+	const uint32_t jobs = c->o->history->jobs > c->o->jobs ? c->o->history->jobs : c->o->jobs;
+	uint32_t left = 2 * jobs; /* one turn's, and those that end at once make room for others in it */
+
+	for (uint32_t i = from; i < to; i++) {
+		const struct step *s = &c->plan->steps[i];
+		const struct hist_step *hs = history_step(c->o->history, s->id);
+		const bool begun = hs != NULL && hs->status == STEP_RUNNING;
+		struct live *l = &c->live[i];
+
+		if (l->blocked > 0 || l->status != STEP_PENDING || (s->type->flags & STEP_PURE) || (left == 0 && !begun))
+			continue;
+		l->torn = true;
+		l->maybe++;
+		left -= !begun;
+		coord_record(c, &(struct record){ .type = REC_DOUBT, .step = s->id }, true);
+	}
+}
+
+/* The lost batch was of `finally` only if all steps before it had ended, or a failure kept them from starting. */
 static void
 doubt_torn(struct coord *c)
 {
-	unsigned left = c->o->jobs;
+	bool closing = !c->reopened;
 
-	for (uint32_t i = 0; i < c->plan->nmain && left > 0; i++) {
-		struct live *l = &c->live[i];
-
-		if (l->blocked > 0 || l->status != STEP_PENDING || !l->selected)
-			continue;
-		l->torn = true;
-		left--;
-		coord_record(c, &(struct record){ .type = REC_DOUBT, .step = c->plan->steps[i].id }, true);
-	}
+	for (uint32_t i = 0; i < c->plan->nmain; i++)
+		closing = closing && (is_terminal(&c->live[i]) || c->failed);
+	doubt_steps(c, 0, c->plan->nmain);
+	if (closing)
+		doubt_steps(c, c->plan->nmain, c->plan->nsteps);
 }
 
 static int
@@ -122,11 +142,13 @@ select_steps(struct coord *c, struct err *err)
 	return ret;
 }
 
-/* Will anything be started again by its timer? */
-static bool
-timers_run(const struct coord *c)
+bool
+coord_may_start(const struct coord *c)
 {
-	return c->timers.n > 0 && !c->pausing && !(c->stopping && c->phase != PHASE_FINALLY);
+	if (c->pausing || c->broken)
+		return false;
+	/* what is in doubt is settled even when a failure has stopped the rest: a run does not close over it unasked */
+	return !c->stopping || c->phase == PHASE_FINALLY || (c->phase == PHASE_SETTLE && !c->o->abort);
 }
 
 /* The next phase when nothing is under way or ready; true when all phases are over. */
@@ -137,9 +159,7 @@ next_phase(struct coord *c)
 		return false;
 	if (c->pausing || c->broken)
 		return true;
-	if (c->ready.n > 0 && !(c->stopping && c->phase != PHASE_FINALLY))
-		return false;
-	if (timers_run(c))
+	if (coord_may_start(c) && c->ready.n + c->timers.n > 0)
 		return false;
 	switch (c->phase) {
 	case PHASE_SETTLE:
@@ -162,7 +182,6 @@ next_phase(struct coord *c)
 				coord_ready(c, i);
 		return false;
 	case PHASE_FINALLY:
-	case PHASE_OVER:
 		break;
 	}
 	return true;
@@ -203,7 +222,7 @@ read_signals(struct coord *c)
 }
 
 static int64_t
-next_wake(const struct coord *c)
+next_wake(const struct coord *c, int64_t now)
 {
 	int64_t at = c->flush_at;
 
@@ -213,6 +232,8 @@ next_wake(const struct coord *c)
 		at = c->timers.list[0].key;
 	if (c->drain_until < at)
 		at = c->drain_until;
+	if (c->running > 0 && now + LOOK < at) /* letters that need no answer do not wake */
+		at = now + LOOK;
 	return at;
 }
 
@@ -220,7 +241,7 @@ static void
 wait_for_something(struct coord *c)
 {
 	struct pollfd fds[] = { { .fd = c->shared.mailbox.fd, .events = POLLIN }, { .fd = c->sigfd, .events = POLLIN } };
-	const int64_t now = clock_now(), at = next_wake(c);
+	const int64_t now = clock_now(), at = next_wake(c, now);
 	const int64_t left = at == NEVER ? -1 : at <= now ? 0 : (at - now + NS_PER_MS - 1) / NS_PER_MS;
 
 	if (poll(fds, countof(fds), left > 60000 ? 60000 : (int)left) > 0 && (fds[1].revents & POLLIN))
@@ -258,10 +279,10 @@ loop(struct coord *c)
 		coord_letters(c);
 		if (c->commit || c->ngates > 0 || c->nended > 0)
 			coord_commit(c);
-		coord_print_ready(c);
+		coord_print_ready(c, false);
 		run_timers(c);
-		if (!c->commit && c->nended == 0 && (c->ready.n == 0 || c->running >= c->o->jobs || c->pausing || c->stopping) &&
-		    (c->running > 0 || timers_run(c)))
+		if (!c->commit && c->nended == 0 && (c->ready.n == 0 || c->running >= c->o->jobs || !coord_may_start(c)) &&
+		    (c->running > 0 || (c->timers.n > 0 && coord_may_start(c))))
 			wait_for_something(c);
 		else if (c->signo == 0)
 			read_signals(c); /* a long chain of pure steps never waits */
@@ -425,12 +446,13 @@ run_execute(const struct run_options *o, struct run_result *ret, struct err *err
 	c.phase = c.unsettled > 0 ? PHASE_SETTLE : PHASE_MAIN;
 	if (o->torn)
 		doubt_torn(&c);
+	if (c.reopened)
+		coord_record_reopen(&c);
 	if (o->abort)
 		c.stopping = true;
 	loop(&c);
+	coord_print_ready(&c, true);
 	ret->code = finish_run(&c, err);
-	c.phase = PHASE_OVER;
-	coord_print_ready(&c);
 	report_finish(o->report);
 	ret->changes = c.changes;
 	rc = 0;

@@ -66,7 +66,7 @@ step_stream_open(struct step_ctx *cx, const struct bulk *b, struct stream **ret,
 	if (cx->at->shared->mode == MODE_RUN) {
 		const struct effect f = stream_effect(s);
 
-		s->memo = door_memo(cx, b->verb, ref_text(cx, &f.on));
+		s->memo = memory_ask(cx->at->memory, cx->arena, b->verb, ref_text(cx, &f.on));
 		if (s->memo->state == EFFECT_OK || s->memo->state == EFFECT_RESOLVED_DONE) {
 			*ret_result = &s->memo->value;
 			return 0;

@@ -56,8 +56,8 @@ etcd_start() {
 
 etcd_stop_all() {
 	for _pid in $etcd_pids; do
-		kill -9 "$_pid" 2>/dev/null
-		wait "$_pid" 2>/dev/null
+		kill -9 "$_pid" 2>/dev/null || true
+		wait "$_pid" 2>/dev/null || true # its end by a signal must not end a script under set -e here
 	done
 	etcd_pids=
 }

@@ -64,8 +64,7 @@ front_say(const char *fmt, ...)
 	char *text;
 
 	va_start(ap, fmt);
-	if (vasprintf(&text, fmt, ap) < 0)
-		abort();
+	text = xvasprintf(fmt, ap);
 	va_end(ap);
 	text_escape(&line, text, strlen(text));
 	buf_puts(&b, line.len > 0 ? line.p : "");

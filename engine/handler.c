@@ -277,8 +277,7 @@ step_note(struct step_ctx *cx, const char *fmt, ...)
 	char *raw;
 
 	va_start(ap, fmt);
-	if (vasprintf(&raw, fmt, ap) < 0)
-		abort();
+	raw = xvasprintf(fmt, ap);
 	va_end(ap);
 	text_escape(&text, raw, strlen(raw));
 	free(raw);
@@ -355,8 +354,7 @@ step_assume(struct step_ctx *cx, const char *fmt, ...)
 	char *raw;
 
 	va_start(ap, fmt);
-	if (vasprintf(&raw, fmt, ap) < 0)
-		abort();
+	raw = xvasprintf(fmt, ap);
 	va_end(ap);
 	cx->at->assumed = text_safe(&cx->at->arena, raw, strlen(raw), 500);
 	free(raw);
@@ -376,8 +374,7 @@ step_text(struct step_ctx *cx, const char *fmt, ...)
 	char *raw;
 
 	va_start(ap, fmt);
-	if (vasprintf(&raw, fmt, ap) < 0)
-		abort();
+	raw = xvasprintf(fmt, ap);
 	va_end(ap);
 	ret = text_safe(cx->op.arena, raw, strlen(raw), 0);
 	free(raw);

@@ -28,8 +28,7 @@ static void
 add(struct problems *p, struct pos where, const char *hint, const char *fmt, va_list ap)
 {
 	struct problem *at;
-	char *raw = NULL;
-	int n;
+	char *raw;
 
 	if (p->n == PROBLEMS_MAX) {
 		p->dropped++;
@@ -39,15 +38,12 @@ add(struct problems *p, struct pos where, const char *hint, const char *fmt, va_
 		p->cap = p->cap == 0 ? 8 : p->cap * 2;
 		p->list = xreallocarray(p->list, p->cap, sizeof(*p->list));
 	}
-	n = vasprintf(&raw, fmt, ap);
+	raw = xvasprintf(fmt, ap);
 	at = &p->list[p->n++];
-	*at =
-	    (struct problem){ .where = where,
-			      .msg = n >= 0 ? escaped(raw, (size_t)n) : xstrdup("out of memory") };
+	*at = (struct problem){ .where = where, .msg = escaped(raw, strlen(raw)) };
 	if (hint != NULL)
 		at->hint = escaped(hint, strlen(hint));
-	if (n >= 0)
-		free(raw);
+	free(raw);
 }
 
 void

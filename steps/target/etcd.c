@@ -212,6 +212,7 @@ const struct target_type etcd_target = {
 	.probe = etcd_probe,
 	.invert = etcd_invert,
 	.covers = etcd_path_covers,
+	.plain = etcd_path_plain,
 	.query_path = etcd_query_path,
 	.bulk_open = etcd_bulk_open,
 	.bulk_cursor = etcd_bulk_cursor,

@@ -222,3 +222,9 @@ etcd_path_covers(const char *wide, const char *path)
 	arena_done(&a);
 	return covers;
 }
+
+bool
+etcd_path_plain(const char *path)
+{
+	return strncmp(path, "key/", strlen("key/")) == 0;
+}

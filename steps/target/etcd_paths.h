@@ -64,5 +64,7 @@ struct bytes etcd_prefix_end(struct arena *a, struct bytes prefix);
 bool etcd_range_holds(struct bytes from, struct bytes to, struct bytes key);
 /* Is the object of path, or a part of it, in the object of wide? */
 bool etcd_path_covers(const char *wide, const char *path);
+/* Is it the path of one key, which covers nothing but itself? */
+bool etcd_path_plain(const char *path);
 
 #endif

@@ -441,7 +441,7 @@ attempt_failed(struct coord *c, struct attempt *at)
 	if (err->where.line > 0)
 		err_wrap(err, "%s:%u:%u", c->plan->file, err->where.line, err->where.col);
 	if (at->spent && c->plan->steps[at->step].policy->retry.attempts > 1)
-		err_wrap(err, "not tried again, as doing it twice may do harm");
+		err_wrap(err, "not tried again by retry, as doing it twice may do harm (a resume does it again)");
 	switch (err->kind) {
 	case ERR_PREDICTED:
 		if (c->o->mode != MODE_PLAN)

@@ -59,6 +59,8 @@ void front_say(const char *fmt, ...) PRINTF(1, 2);
 void front_error(const struct front *, const struct err *);
 /* The folder of the runs (not created). NULL with err when no home is known. */
 const char *front_state(struct front *, struct err *);
+/* The folder we are in; relative paths of a run's steps begin here. */
+const char *front_cwd(struct front *);
 /* The word among n names that was meant, as " (did you mean 'x'?)" in the arena, or "". */
 const char *front_nearest(struct front *, const char *word, const char *const *names, size_t n);
 /* Who runs this, for the journal. */

@@ -6,6 +6,7 @@
 #include <pwd.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -89,6 +90,21 @@ front_error(const struct front *f, const struct err *err)
 }
 
 const char *
+front_cwd(struct front *f)
+{
+	char path[PATH_MAX];
+
+	return arena_strdup(&f->arena, getcwd(path, sizeof(path)) != NULL ? path : "/");
+}
+
+/* Absolute, because a resume goes back to the folder in which the run began. */
+static const char *
+absolute(struct front *f, const char *dir)
+{
+	return dir[0] == '/' ? dir : io_join(&f->arena, front_cwd(f), dir);
+}
+
+const char *
 front_state(struct front *f, struct err *err)
 {
 	static const struct {
@@ -100,12 +116,12 @@ front_state(struct front *f, struct err *err)
 	};
 
 	if (f->opt.state != NULL)
-		return f->opt.state;
+		return absolute(f, f->opt.state);
 	for (size_t i = 0; i < countof(places); i++) {
 		const char *dir = getenv(places[i].variable);
 
 		if (dir != NULL && dir[0] != '\0')
-			return places[i].below == NULL ? dir : io_join(&f->arena, dir, places[i].below);
+			return absolute(f, places[i].below == NULL ? dir : io_join(&f->arena, dir, places[i].below));
 	}
 	err_set(err, ERR_USAGE, "no folder for the runs: none of WHERRY_STATE, XDG_STATE_HOME and HOME is set");
 	err_next(err, "give --state DIR");

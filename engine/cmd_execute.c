@@ -84,18 +84,19 @@ words_value(struct front *f, const char *const *words)
 struct value
 front_setup(struct front *f, const struct run_options *o, const struct pair *more, size_t n)
 {
-	struct pair *all = arena_array(&f->arena, n + 3, sizeof(*all));
+	struct pair *all = arena_array(&f->arena, n + 4, sizeof(*all));
 	struct pair *chosen = arena_array(&f->arena, 3, sizeof(*chosen));
 
 	chosen[0] = (struct pair){ "from", words_value(f, o->selection.from) };
 	chosen[1] = (struct pair){ "only", words_value(f, o->selection.only) };
 	chosen[2] = (struct pair){ "until", words_value(f, o->selection.until) };
 	all[0] = (struct pair){ "args", words_value(f, f->argv + 1) };
-	all[1] = (struct pair){ "jobs", value_int(o->jobs) };
-	all[2] = (struct pair){ "selection", value_map(chosen, 3) };
+	all[1] = (struct pair){ "cwd", value_str(front_cwd(f)) };
+	all[2] = (struct pair){ "jobs", value_int(o->jobs) };
+	all[3] = (struct pair){ "selection", value_map(chosen, 3) };
 	if (n > 0)
-		memcpy(all + 3, more, n * sizeof(*more));
-	return value_map(all, n + 3);
+		memcpy(all + 4, more, n * sizeof(*more));
+	return value_map(all, n + 4);
 }
 
 int

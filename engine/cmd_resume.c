@@ -3,6 +3,7 @@
 #include "cmd.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 
@@ -23,6 +24,18 @@ record_resume(struct front *f, struct opened *o, const struct run_options *optio
 	};
 
 	return journal_add(o->journal, &r, err);
+}
+
+/* Relative paths in steps mean the same files as when the run began. */
+static int
+go_back(const struct opened *o, struct err *err)
+{
+	const char *cwd = value_get_str(&o->setup, "cwd", NULL);
+
+	if (cwd == NULL || chdir(cwd) == 0)
+		return 0;
+	err_errno(err, "the folder '%s' in which the run began", cwd);
+	return err_next(err, "when it is there again: wherry resume %s", o->run);
 }
 
 static int
@@ -49,7 +62,7 @@ go_on_with(struct front *f, struct opened *o, const struct plan *plan, bool abor
 		return -1;
 	options.params = &params;
 	front_block_signals();
-	if (record_resume(f, o, &options, err) == 0)
+	if (go_back(o, err) == 0 && record_resume(f, o, &options, err) == 0)
 		code = front_execute(f, &options, &result, err);
 	value_wipe(&params);
 	return code;

@@ -207,6 +207,25 @@ def interrupted(world):
 
 
 @with_world
+def elsewhere(world):
+    """A resume from another folder goes back to the one in which the run began: relative paths stay the same files."""
+    plan = world.plan("steps:\n  - {id: a, uses: file.write, with: {path: one, content: x}}\n"
+                      "  - {id: b, uses: exec, needs: [a], with: {argv: [sh, -c, 'echo >two; sleep 0.5']}}\n"
+                      "  - {id: c, uses: file.write, needs: [b], with: {path: three, content: z}}\n")
+    there, here = world.path("there"), world.path("here")
+    os.mkdir(there)
+    os.mkdir(here)
+    p = world.w.start("run", plan, "--run-id", "one", "--yes", cwd=there, stderr=subprocess.DEVNULL)
+    while not os.path.exists(os.path.join(there, "two")):
+        time.sleep(0.01)
+    p.send_signal(signal.SIGINT)
+    equal(p.wait(), 130, "exit code")
+    equal(world.w.start("resume", "one", cwd=here, stderr=subprocess.DEVNULL).wait(), 0, "exit code of the resume")
+    equal(sorted(os.listdir(there)), ["one", "three", "two"], "where the run began")
+    equal(os.listdir(here), [], "where it was resumed")
+
+
+@with_world
 def in_doubt(world):
     """A command that a second signal ended is in doubt: 3, named; resolve takes the operator's word, with a reason."""
     plan = world.plan("params: {dir: {type: string, required: true}}\nsteps:\n"
@@ -298,4 +317,4 @@ def unreachable(world):
 
 
 if __name__ == "__main__":
-    main(usage, later, problems, done, events, dry, failure, interrupted, in_doubt, abort, secrets, surroundings, unreachable)
+    main(usage, later, problems, done, events, dry, failure, interrupted, elsewhere, in_doubt, abort, secrets, surroundings, unreachable)

@@ -15,7 +15,7 @@ class Batch:
         self.end = at + (HEAD + self.length + HASH + ALIGN - 1) // ALIGN * ALIGN
         covered = data[at:at + HEAD + self.length]
         self.hash = hashlib.sha256(covered).hexdigest()
-        if data[at + HEAD + self.length:][:HASH - 1] != self.hash.encode():
+        if data[at + HEAD + self.length:at + HEAD + self.length + HASH - 1] != self.hash.encode():
             raise ValueError("the batch at %d does not match its hash" % at)
         self.body = covered[HEAD:]
         self.records = [json.loads(line) for line in self.body.splitlines()]

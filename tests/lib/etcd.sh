@@ -45,8 +45,8 @@ etcd_start() {
 			_wait=$((_wait + 1))
 			sleep 0.1
 		done
-		kill -9 $etcd_pid 2>/dev/null
-		wait $etcd_pid 2>/dev/null
+		kill -9 $etcd_pid 2>/dev/null || true
+		wait $etcd_pid 2>/dev/null || true
 		rm -rf "${scratch:?}/$_name"
 	done
 	echo "etcd $_name does not start:" >&2

@@ -5,7 +5,8 @@
 
 #include <stdlib.h>
 
-#define CHUNK_MIN 1016 /* eight full transactions */
+#define CHUNK_MIN 1016  /* eight full transactions */
+#define CHUNK_READ 4064 /* where lanes only read: fewer and fuller pages */
 #define SWEEP_PAGE 50000
 #define SHEET_BYTES (3U << 20)
 #define SHEETS_MAX 64   /* of one gap: more would walk the index too often */
@@ -75,6 +76,12 @@ lanes_left(const struct etcd_work *w)
 	return w->last_lane - w->lane + 1 - (unsigned)(w->ngaps - w->gap - 1);
 }
 
+static int64_t
+least(const struct etcd_work *w)
+{
+	return w->sheets ? CHUNK_MIN : CHUNK_READ;
+}
+
 static void
 begin_gap(struct etcd_work *w, const struct page *page)
 {
@@ -83,7 +90,7 @@ begin_gap(struct etcd_work *w, const struct page *page)
 	w->left = page->count;
 	atomic_fetch_add(&w->total, page->count);
 	w->chunk = page->count / ((int64_t)lanes_left(w) / 2 + 1);
-	w->chunk = w->chunk < CHUNK_MIN ? CHUNK_MIN : w->chunk;
+	w->chunk = w->chunk < least(w) ? least(w) : w->chunk;
 }
 
 /* What the page weighs decides about the next ones: twice as many items at most, and no sheets where they would be many. */
@@ -148,7 +155,7 @@ sweep(struct step_ctx *cx, struct etcd_work *w, struct err *err)
 		w->limit = FIRST_ITEMS;
 	}
 	q.keys_only = w->keys_only;
-	q.limit = !w->keys_only ? w->limit : first ? CHUNK_MIN : SWEEP_PAGE;
+	q.limit = !w->keys_only ? w->limit : first ? least(w) : SWEEP_PAGE;
 	if (step_list(cx, &q, &sheet->page, err) < 0) {
 		free(sheet);
 		return -1;

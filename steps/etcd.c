@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The small etcd steps: status, get and count only look; put and delete change keys under a guard; release removes what a
- * copy and its sync keep on their destination while they are under way. */
+/* The small etcd steps: status, get and count only look; put and delete change keys under a guard; release removes
+ * what a copy and its sync keep on their destination while they are under way. */
 #include "step.h"
 
 #include <string.h>
@@ -74,7 +74,8 @@ static const struct field status_outputs[] = {
 	{ "versions", F_LIST, F_STRING, .help = "versions of the members that answered" },
 	{ "quota", F_INT, .help = "the members' quota in bytes; 0 where the server does not tell (before 3.6)" },
 	{ "alarms", F_LIST, F_MAP, .help = "alarms that are raised: {member_id, alarm}" },
-	{ "endpoints", F_LIST, F_MAP, .help = "of each endpoint its version, db_size, db_size_in_use, leader, errors; or error" },
+	{ "endpoints", F_LIST, F_MAP,
+	  .help = "of each endpoint its version, db_size, db_size_in_use, leader, errors; or error" },
 	{ 0 },
 };
 
@@ -235,7 +236,8 @@ static const struct field put_inputs[] = {
 	  .help = "the cluster to write to" },
 	{ "key", F_STRING, .offset = offsetof(struct put_args, key), .required = true, .help = "the key" },
 	{ "value", F_BYTES, .offset = offsetof(struct put_args, value), .required = true, .help = "its new value" },
-	{ "if_absent", F_BOOL, .offset = offsetof(struct put_args, if_absent), .help = "only when the key is not there" },
+	{ "if_absent", F_BOOL, .offset = offsetof(struct put_args, if_absent),
+	  .help = "only when the key is not there" },
 	{ "if_value", F_BYTES, .offset = offsetof(struct put_args, if_value), .help = "only when this is its value" },
 	{ "if_revision", F_INT, .offset = offsetof(struct put_args, if_revision), .min = 0, .max = 9e18,
 	  .help = "only when its last change was in this revision" },
@@ -284,7 +286,8 @@ delete_run(struct step_ctx *cx, const void *args, struct err *err)
 	const struct delete_args *a = args;
 	const struct etcd_guard guard = { false, a->if_value.p != NULL ? &a->if_value : NULL, a->if_revision };
 	const struct effect e = {
-		.on = { a->in, a->key != NULL ? etcd_path_key(step_arena(cx), etcd_text(a->key)) : prefix_path(cx, a->prefix) },
+		.on = { a->in, a->key != NULL ? etcd_path_key(step_arena(cx), etcd_text(a->key))
+					      : prefix_path(cx, a->prefix) },
 		.verb = "delete",
 		.body = etcd_delete_body(step_arena(cx), &guard),
 		.class = a->key != NULL ? EFFECT_PROBE : EFFECT_IDEMPOTENT,
@@ -301,7 +304,8 @@ static const struct field delete_inputs[] = {
 	{ "key", F_STRING, .offset = offsetof(struct delete_args, key), .help = "the key" },
 	{ "prefix", F_STRING, .offset = offsetof(struct delete_args, prefix),
 	  .help = "what the keys begin with, instead of one key" },
-	{ "if_value", F_BYTES, .offset = offsetof(struct delete_args, if_value), .help = "only when this is its value" },
+	{ "if_value", F_BYTES, .offset = offsetof(struct delete_args, if_value),
+	  .help = "only when this is its value" },
 	{ "if_revision", F_INT, .offset = offsetof(struct delete_args, if_revision), .min = 0, .max = 9e18,
 	  .help = "only when its last change was in this revision" },
 	{ 0 },

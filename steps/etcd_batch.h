@@ -35,8 +35,8 @@ struct etcd_sink {
 	void (*sent)(void *data, int64_t revision);
 	void *data;
 };
-/* Send it, in halves where the destination finds it too large; an empty one writes the cursor alone. A guard that does not
- * hold is an error that names the key; what was sent before it stays, with its cursor. */
+/* Send it, in halves where the destination finds it too large; an empty one writes the cursor alone. A guard that
+ * does not hold is an error that names the key; what was sent before it stays, with its cursor. */
 int etcd_batch_send(struct step_ctx *cx, const struct etcd_batch *b, const struct etcd_sink *to, struct err *err);
 
 #endif

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* etcd.copy: the keys of a live source into a destination, in lanes. Each lane takes contiguous segments of the source range,
- * reads pages at the source's current revision and sends guarded transactions that carry the segment's cursor, so that a
- * key is written once, however often wherry dies. What the source changes meanwhile is the sync's work: it begins at the
- * lowest revision of all pages, which is an output.
+/* etcd.copy: the keys of a live source into a destination, in lanes. Each lane takes contiguous segments of the
+ * source range, reads pages at the source's current revision and sends guarded transactions that carry the
+ * segment's cursor, so that a key is written once, however often wherry dies. What the source changes meanwhile is
+ * the sync's work: it begins at the lowest revision of all pages, which is an output.
  *
- * Keys that are there: `refuse` writes with the guard that the key is absent. A guard that fails is somebody else's write,
- * whatever its value: our own are never repeated, as their cursor moved with them. `merge` compares with the destination:
- * an equal key is written again as it is, guarded by its revision, and is ours from then on; an unequal one fails. `replace`
- * overwrites, removes what the source does not have, and leaves equal keys alone. */
+ * Keys that are there: `refuse` writes with the guard that the key is absent. A guard that fails is somebody else's
+ * write, whatever its value: our own are never repeated, as their cursor moved with them. `merge` compares with the
+ * destination: an equal key is written again as it is, guarded by its revision, and is ours from then on; an
+ * unequal one fails. `replace` overwrites, removes what the source does not have, and leaves equal keys alone. */
 #include <inttypes.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -169,7 +169,8 @@ copy_segment(struct step_ctx *cx, struct copier *l, struct err *err)
 	if (l->seg.sheet != NULL)
 		etcd_side_give(&l->src, l->seg.items, l->seg.nitems, l->seg.sheet->page.revision);
 	if (both)
-		etcd_side_begin(&l->dst, etcd_span_to(&l->scratch, &m->span, l->seg.next), etcd_span_to_end(step_arena(cx), &m->span, l->seg.end));
+		etcd_side_begin(&l->dst, etcd_span_to(&l->scratch, &m->span, l->seg.next),
+				etcd_span_to_end(step_arena(cx), &m->span, l->seg.end));
 	while ((rc = etcd_pair_next(cx, &l->src, both ? &l->dst : NULL, &p, err)) > 0) {
 		what = decide(cx, l, &p, &op, err);
 		if (what < 0)
@@ -320,9 +321,10 @@ check_empty(struct step_ctx *cx, const struct copy *c, struct err *err)
 static struct value
 result_map(struct step_ctx *cx, const struct etcd_tally *t)
 {
+	/* a dry-run's pages are not the run's */
+	const struct value unread = value_unknown("the copy's pages have not been read");
 	const struct pair pairs[] = {
-		/* a dry-run's pages are not the run's */
-		{ "revision", step_is_plan(cx) ? value_unknown("the copy's pages have not been read") : value_int(t->revision) },
+		{ "revision", step_is_plan(cx) ? unread : value_int(t->revision) },
 		{ "keys", value_int(t->keys) },
 		{ "bytes", value_int(t->bytes) },
 		{ "skipped_leased", value_int(t->leased) },
@@ -339,7 +341,8 @@ result_map(struct step_ctx *cx, const struct etcd_tally *t)
 static int
 copy_open(struct step_ctx *cx, struct copy *c, const struct value **ret_result, struct err *err)
 {
-	const char *says = step_text(cx, "copy '%s' to '%s'", c->args->move.prefix, etcd_shown(cx, c->move.span.to_prefix));
+	const char *says = step_text(cx, "copy '%s' to '%s'", c->args->move.prefix,
+				     etcd_shown(cx, c->move.span.to_prefix));
 	struct bulk bulk = etcd_move_bulk(cx, &c->move, "copy", says);
 
 	bulk.rate_ops = c->args->rate_keys;

@@ -14,7 +14,8 @@ etcd_move_init(struct step_ctx *cx, const struct etcd_move_args *args, struct et
 {
 	struct arena *a = step_arena(cx);
 
-	*ret = (struct etcd_move){ .args = args, .from = args->from, .to = args->to, .leases = etcd_leases_of(args->leases) };
+	*ret = (struct etcd_move){ .args = args, .from = args->from, .to = args->to,
+				   .leases = etcd_leases_of(args->leases) };
 	if (strcmp(args->on_existing, "merge") == 0)
 		ret->existing = ETCD_MERGE;
 	else if (strcmp(args->on_existing, "replace") == 0)
@@ -60,7 +61,8 @@ etcd_move_destination(const struct etcd_move *m)
 int
 etcd_move_is_ours(struct step_ctx *cx, const struct etcd_move *m, bool *ret, struct err *err)
 {
-	const struct query q = { .target = m->to, .from = m->folder, .to = m->folder_end, .limit = 1, .keys_only = true };
+	const struct query q = { .target = m->to, .from = m->folder, .to = m->folder_end, .limit = 1,
+				 .keys_only = true };
 	struct page page;
 
 	if (step_list(cx, &q, &page, err) < 0)

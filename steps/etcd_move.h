@@ -21,8 +21,10 @@ struct etcd_move_args {
 extern const char *const etcd_existing_words[], *const etcd_leases_words[];
 
 #define ETCD_MOVE_INPUTS(args) \
-	{ "from", F_TARGET, .offset = offsetof(args, move.from), .required = true, .kind = "etcd", .help = "the source" }, \
-	{ "to", F_TARGET, .offset = offsetof(args, move.to), .required = true, .kind = "etcd", .help = "the destination" }, \
+	{ "from", F_TARGET, .offset = offsetof(args, move.from), .required = true, .kind = "etcd", \
+	  .help = "the source" }, \
+	{ "to", F_TARGET, .offset = offsetof(args, move.to), .required = true, .kind = "etcd", \
+	  .help = "the destination" }, \
 	{ "prefix", F_STRING, .offset = offsetof(args, move.prefix), .required = true, \
 	  .help = "what the source's keys begin with; empty: all keys" }, \
 	{ "destination_prefix", F_STRING, .offset = offsetof(args, move.destination_prefix), \

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* etcd.preflight: looks at both clusters before anything is moved, and refuses what would fail later: alarms, a version that
- * is too old, a destination without room, or one that is not empty. It writes nothing. */
+/* etcd.preflight: looks at both clusters before anything is moved, and refuses what would fail later: alarms, a
+ * version that is too old, a destination without room, or one that is not empty. It writes nothing. */
 #include <inttypes.h>
 #include <string.h>
 
@@ -52,8 +52,8 @@ check_versions(struct step_ctx *cx, const char *side, const struct value *status
 		if (v < 30400)
 			return err_set(err, ERR_FAILED, "the %s runs etcd %s: 3.4 or later is needed", side, text);
 		if (strcmp(side, "source") == 0 && (v < 30425 || (v >= 30500 && v < 30508)))
-			step_note(cx, "etcd %s cannot be asked how far a watch has come: where the source is quiet, the keys of "
-				  "both sides are compared", text);
+			step_note(cx, "etcd %s cannot be asked how far a watch has come: where the source is quiet, the "
+				  "keys of both sides are compared", text);
 	}
 	return 0;
 }
@@ -163,13 +163,14 @@ check_room(struct step_ctx *cx, const struct value *status, const struct stock *
 	if (used + need <= quota)
 		return 0;
 	if (told > 0) {
-		err_set(err, ERR_FAILED, "the destination has no room: about %s are to come, %s are used, the quota is %s",
+		err_set(err, ERR_FAILED,
+			"the destination has no room: about %s are to come, %s are used, the quota is %s",
 			size_text((uint64_t)need, size[0]), size_text((uint64_t)used, size[1]),
 			size_text((uint64_t)quota, size[2]));
 		return err_next(err, "raise --quota-backend-bytes on the destination");
 	}
-	step_note(cx, "about %s are to come to the destination, where %s are used: see that its --quota-backend-bytes (which "
-		  "this version does not tell) allows it", size_text((uint64_t)need, size[0]),
+	step_note(cx, "about %s are to come to the destination, where %s are used: see that its --quota-backend-bytes "
+		  "(which this version does not tell) allows it", size_text((uint64_t)need, size[0]),
 		  size_text((uint64_t)used, size[1]));
 	return 0;
 }
@@ -190,8 +191,8 @@ check_existing(struct step_ctx *cx, const struct etcd_move *m, bool *ret_fresh, 
 }
 
 static int
-preflight_outputs(struct step_ctx *cx, const struct value *source, const struct value *destination, const struct stock *s,
-		  bool fresh, struct err *err)
+preflight_outputs(struct step_ctx *cx, const struct value *source, const struct value *destination,
+		  const struct stock *s, bool fresh, struct err *err)
 {
 	const struct pair pairs[] = {
 		{ "keys", value_int(s->keys) },
@@ -223,8 +224,8 @@ preflight_run(struct step_ctx *cx, const void *args, struct err *err)
 	if (s.leased > 0 && m.leases == ETCD_LEASES_SKIP)
 		step_note(cx, "%" PRIi64 " of %" PRIi64 " keys have a lease and will be skipped", s.leased, s.keys);
 	if (value_get_int(destination, "revision", 0) < value_get_int(source, "revision", 0))
-		step_note(cx, "the destination's revision (%" PRIi64 ") is below the source's (%" PRIi64 "): clients that remember "
-			  "revisions, such as Kubernetes watches, have to be restarted after the hand-over",
+		step_note(cx, "the destination's revision (%" PRIi64 ") is below the source's (%" PRIi64 "): clients that "
+			  "remember revisions, such as Kubernetes watches, have to be restarted after the hand-over",
 			  value_get_int(destination, "revision", 0), value_get_int(source, "revision", 0));
 	return preflight_outputs(cx, source, destination, &s, fresh, err);
 }

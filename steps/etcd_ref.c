@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Owns what the etcd steps compute without asking anybody: bodies, the rewriting of keys, and the text of cursors, which
- * another build of wherry may have written and a stranger may have changed. */
+/* Owns what the etcd steps compute without asking anybody: bodies, the rewriting of keys, and the text of cursors,
+ * which another build of wherry may have written and a stranger may have changed. */
 #include "steps/etcd_ref.h"
 
 #include <stdlib.h>
@@ -86,12 +86,13 @@ etcd_span_init(struct arena *a, struct etcd_span *ret, const char *prefix, const
 {
 	const size_t n = exclude != NULL && exclude->kind == V_LIST ? exclude->len : 0;
 	struct bytes *list = arena_array(a, n + 1, sizeof(*list));
-	struct etcd_span s = { .prefix = etcd_text(prefix), .to_prefix = etcd_text(to_prefix != NULL ? to_prefix : prefix),
+	struct etcd_span s = { .prefix = etcd_text(prefix),
+			       .to_prefix = etcd_text(to_prefix != NULL ? to_prefix : prefix),
 			       .markers = etcd_text(markers), .exclude = list, .nexclude = n };
 
 	if (s.markers.len == 0 || begins_with(s.to_prefix, s.markers))
-		return err_set(err, ERR_PLAN, "markers '%s' lie over the destination '%.*s'", markers, (int)s.to_prefix.len,
-			       (const char *)s.to_prefix.p);
+		return err_set(err, ERR_PLAN, "markers '%s' lie over the destination '%.*s'", markers,
+			       (int)s.to_prefix.len, (const char *)s.to_prefix.p);
 	for (size_t i = 0; i < n; i++) {
 		list[i] = (struct bytes){ exclude->items[i].s, exclude->items[i].len };
 		if (list[i].len == 0)
@@ -256,7 +257,8 @@ etcd_segment_parse(struct arena *a, struct bytes cursor, unsigned lane, struct e
 	struct value v;
 
 	if (value_parse(a, cursor.p, cursor.len, &v, err) < 0 || get_bytes(&v, "start", &s.start) < 0 ||
-	    get_bytes(&v, "next", &s.next) < 0 || get_bytes(&v, "end", &s.end) < 0 || s.end.len == 0 || get_count(&v, "keys", &t->keys) < 0 ||
+	    get_bytes(&v, "next", &s.next) < 0 || get_bytes(&v, "end", &s.end) < 0 || s.end.len == 0 ||
+	    get_count(&v, "keys", &t->keys) < 0 ||
 	    get_count(&v, "bytes", &t->bytes) < 0 || get_count(&v, "leased", &t->leased) < 0 ||
 	    get_count(&v, "adopted", &t->adopted) < 0 || get_count(&v, "removed", &t->removed) < 0 ||
 	    get_count(&v, "equal", &t->equal) < 0 || get_count(&v, "revision", &t->revision) < 0 ||
@@ -315,7 +317,8 @@ etcd_applied_parse(struct arena *a, struct bytes cursor, struct etcd_applied *re
 	struct value v;
 
 	if (value_parse(a, cursor.p, cursor.len, &v, err) < 0 || get_count(&v, "from", &s.from) < 0 ||
-	    get_count(&v, "revision", &s.revision) < 0 || get_count(&v, "put", &s.put) < 0 || get_count(&v, "deleted", &s.deleted) < 0)
+	    get_count(&v, "revision", &s.revision) < 0 || get_count(&v, "put", &s.put) < 0 ||
+	    get_count(&v, "deleted", &s.deleted) < 0)
 		return no_cursor(cursor, "a sync's", err);
 	*ret = s;
 	return 0;

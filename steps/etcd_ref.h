@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The pure half of the etcd family, over the paths that steps and target share (steps/target/etcd_paths.h): bodies of
- * effects, which keys of a source move and what they are called on the destination, and what a lane's cursor holds. */
+/* The pure half of the etcd family, over the paths that steps and target share (steps/target/etcd_paths.h): bodies
+ * of effects, which keys of a source move and what they are called on the destination, and what a lane's cursor
+ * holds. */
 #ifndef WHERRY_STEPS_ETCD_REF_H
 #define WHERRY_STEPS_ETCD_REF_H
 
@@ -53,8 +54,8 @@ struct etcd_tally {
 };
 void etcd_tally_add(struct etcd_tally *to, const struct etcd_tally *t);
 
-/* A contiguous part [start, end) of the source range with a cursor of its own: all before `next` is done; next equal to
- * end: all of it. */
+/* A contiguous part [start, end) of the source range with a cursor of its own: all before `next` is done; next
+ * equal to end: all of it. */
 struct etcd_segment {
 	unsigned lane;
 	struct bytes start, next, end;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A sync without events: the keys of both sides, without values, are merged in order, the source's at one revision. A source
- * key that changed after what has been applied, or that the destination lacks, is fetched and written; a destination key
- * that the source lacks is removed. Nothing is kept but a small group of keys to fetch. Until all of it has arrived the
- * cursor stays what it was, so that an interruption begins it anew. */
+/* A sync without events: the keys of both sides, without values, are merged in order, the source's at one revision.
+ * A source key that changed after what has been applied, or that the destination lacks, is fetched and written; a
+ * destination key that the source lacks is removed. Nothing is kept but a small group of keys to fetch. Until all
+ * of it has arrived the cursor stays what it was, so that an interruption begins it anew. */
 #include "steps/etcd_sync.h"
 
 #include <stdlib.h>
@@ -20,8 +20,8 @@ struct group {
 
 /* What was fetched into the batch: only keys of the group, both in order. */
 static int
-take_fetched(struct step_ctx *cx, struct etcd_sync *s, const struct group *g, const struct page *page, size_t *ret_bytes,
-	     struct err *err)
+take_fetched(struct step_ctx *cx, struct etcd_sync *s, const struct group *g, const struct page *page,
+	     size_t *ret_bytes, struct err *err)
 {
 	size_t at = 0;
 
@@ -40,7 +40,8 @@ take_fetched(struct step_ctx *cx, struct etcd_sync *s, const struct group *g, co
 static int
 fetch(struct step_ctx *cx, struct etcd_sync *s, struct group *g, int64_t revision, struct err *err)
 {
-	struct query q = { .target = s->move.from, .from = g->keys[0], .revision = revision, .min_revision = g->revision };
+	struct query q = { .target = s->move.from, .from = g->keys[0], .revision = revision,
+			   .min_revision = g->revision };
 	struct page page;
 	size_t bytes = 0;
 
@@ -63,9 +64,11 @@ fetch(struct step_ctx *cx, struct etcd_sync *s, struct group *g, int64_t revisio
 }
 
 static int
-want(struct step_ctx *cx, struct etcd_sync *s, struct group *g, const struct item *it, int64_t revision, struct err *err)
+want(struct step_ctx *cx, struct etcd_sync *s, struct group *g, const struct item *it, int64_t revision,
+     struct err *err)
 {
-	/* One that is old, and missing all the same, is fetched alone: the revision tells the others from their neighbours. */
+	/* One that is old, and missing all the same, is fetched alone: the revision tells the others from their
+	 * neighbours. */
 	const bool alone = it->revision <= s->applied.revision;
 
 	if (alone && fetch(cx, s, g, revision, err) < 0)

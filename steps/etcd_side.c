@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Owns how a side is paged: a page holds about `want` bytes, grows at most twofold, and must go on from where the last
- * one ended, whatever the server says. */
+/* Owns how a side is paged: a page holds about `want` bytes, grows at most twofold, and must go on from where the
+ * last one ended, whatever the server says. */
 #include "steps/etcd_side.h"
 
 #include <string.h>
@@ -15,7 +15,9 @@
 enum etcd_leases
 etcd_leases_of(const char *word)
 {
-	return strcmp(word, "drop") == 0 ? ETCD_LEASES_DROP : strcmp(word, "keep") == 0 ? ETCD_LEASES_KEEP : ETCD_LEASES_SKIP;
+	if (strcmp(word, "drop") == 0)
+		return ETCD_LEASES_DROP;
+	return strcmp(word, "keep") == 0 ? ETCD_LEASES_KEEP : ETCD_LEASES_SKIP;
 }
 
 const char *
@@ -75,8 +77,8 @@ static int
 fetch(struct step_ctx *cx, struct etcd_side *s, struct err *err)
 {
 	const struct bytes from = { s->next.p, s->next.len };
-	const struct query q = { .target = s->on, .from = from, .to = s->end, .revision = s->revision, .limit = s->limit,
-				 .keys_only = s->keys_only };
+	const struct query q = { .target = s->on, .from = from, .to = s->end, .revision = s->revision,
+				 .limit = s->limit, .keys_only = s->keys_only };
 	const struct item *last;
 
 	if (step_list(cx, &q, &s->page, err) < 0)
@@ -137,7 +139,8 @@ etcd_side_next(struct step_ctx *cx, struct etcd_side *s, const struct item **ret
 }
 
 int
-etcd_pair_next(struct step_ctx *cx, struct etcd_side *src, struct etcd_side *dst, struct etcd_pair *ret, struct err *err)
+etcd_pair_next(struct step_ctx *cx, struct etcd_side *src, struct etcd_side *dst, struct etcd_pair *ret,
+	       struct err *err)
 {
 	int order;
 
@@ -172,7 +175,8 @@ etcd_revision_now(struct step_ctx *cx, struct target *on, const struct etcd_span
 }
 
 int
-etcd_first_existing(struct step_ctx *cx, struct target *to, const struct etcd_span *span, const char **ret, struct err *err)
+etcd_first_existing(struct step_ctx *cx, struct target *to, const struct etcd_span *span, const char **ret,
+		    struct err *err)
 {
 	struct etcd_side side = { .on = to, .span = span, .keys_only = true };
 	const struct item *it;
@@ -186,7 +190,8 @@ etcd_first_existing(struct step_ctx *cx, struct target *to, const struct etcd_sp
 }
 
 int
-etcd_check_apart(struct step_ctx *cx, struct target *from, struct target *to, const struct etcd_span *span, struct err *err)
+etcd_check_apart(struct step_ctx *cx, struct target *from, struct target *to, const struct etcd_span *span,
+		 struct err *err)
 {
 	const struct value *a, *b;
 

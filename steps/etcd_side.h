@@ -45,7 +45,8 @@ struct etcd_pair {
 	const struct item *src, *dst;
 };
 /* dst NULL: only the source. 1, 0 at the end of both. */
-int etcd_pair_next(struct step_ctx *cx, struct etcd_side *src, struct etcd_side *dst, struct etcd_pair *ret, struct err *err);
+int etcd_pair_next(struct step_ctx *cx, struct etcd_side *src, struct etcd_side *dst, struct etcd_pair *ret,
+		   struct err *err);
 
 /* The store's revision now. */
 int etcd_revision_now(struct step_ctx *cx, struct target *on, const struct etcd_span *span, bool source, int64_t *ret,

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* etcd.sync: brings what the source has changed since a revision, deletes included, up to a revision of the source: one
- * that is given, or the one it has when the sync begins. The cursor is the last whole source revision that has arrived, and
- * is written in the transaction that completes it; a revision that needs several transactions repeats the old one until the
- * last. Events say absolute states, so that those of a revision, or of several, may be applied again.
+/* etcd.sync: brings what the source has changed since a revision, deletes included, up to a revision of the source:
+ * one that is given, or the one it has when the sync begins. The cursor is the last whole source revision that has
+ * arrived, and is written in the transaction that completes it; a revision that needs several transactions repeats
+ * the old one until the last. Events say absolute states, so that those of a revision, or of several, may be
+ * applied again.
  *
  * Where the watch is told that its start was compacted, or where it stays silent and the server's word that nothing
  * happened cannot be trusted (before 3.4.25 and 3.5.8), the keys of both sides are compared instead.
  *
- * With on_existing merge a key of the destination is only overwritten or removed when its last change was ours, and an
- * equal foreign key is adopted; the other modes hold the whole range, but a comparison of keys removes only what is ours
- * there too, unless on_existing is replace. */
+ * With on_existing merge a key of the destination is only overwritten or removed when its last change was ours, and
+ * an equal foreign key is adopted; the other modes hold the whole range, but a comparison of keys removes only what
+ * is ours there too, unless on_existing is replace. */
 #include "steps/etcd_sync.h"
 
 #include <inttypes.h>
@@ -106,8 +107,8 @@ write_cursor(void *data, size_t n, struct buf *ret)
 int
 etcd_sync_flush(struct step_ctx *cx, struct etcd_sync *s, int64_t revision, struct err *err)
 {
-	const struct etcd_sink sink = { .stream = s->stream, .to = s->move.to, .lane = ETCD_SYNC_LANE, .cursor = write_cursor,
-					.sent = sent, .data = s };
+	const struct etcd_sink sink = { .stream = s->stream, .to = s->move.to, .lane = ETCD_SYNC_LANE,
+					.cursor = write_cursor, .sent = sent, .data = s };
 
 	s->batch_revision = revision;
 	if (s->batch.n > 0) {
@@ -132,8 +133,8 @@ add_op(struct step_ctx *cx, struct etcd_sync *s, const struct op *op, struct err
 	return 0;
 }
 
-/* With merge: may this operation be done? 1 with its guard set, 0: leave the key alone. What the batch holds for the key
- * is guarded already. */
+/* With merge: may this operation be done? 1 with its guard set, 0: leave the key alone. What the batch holds for
+ * the key is guarded already. */
 static int
 guard_merge(struct step_ctx *cx, struct etcd_sync *s, struct op *op, struct err *err)
 {
@@ -238,7 +239,8 @@ rescan_from(struct step_ctx *cx, struct etcd_sync *s, int64_t compacted, int64_t
 	if (compacted > *target) {
 		if (etcd_revision_now(cx, s->move.from, &s->move.span, true, target, err) < 0)
 			return -1;
-		step_note(cx, "the source is compacted up to revision %" PRIi64 ": going up to %" PRIi64, compacted, *target);
+		step_note(cx, "the source is compacted up to revision %" PRIi64 ": going up to %" PRIi64, compacted,
+			  *target);
 	}
 	step_note(cx, "comparing the keys of both sides at source revision %" PRIi64 "%s", *target,
 		  compacted > 0 ? ": the changes since the copy are compacted away" : "");
@@ -290,8 +292,8 @@ start(struct step_ctx *cx, struct etcd_sync *s, int64_t *ret_target, struct err 
 	if (etcd_revision_now(cx, s->move.from, &s->move.span, true, ret_target, err) < 0)
 		return -1;
 	if (s->until > *ret_target || s->from > *ret_target)
-		return err_set(err, ERR_FAILED, "the source is at revision %" PRIi64 ", and %s is %" PRIi64, *ret_target,
-			       s->until > *ret_target ? "until" : "from_revision",
+		return err_set(err, ERR_FAILED, "the source is at revision %" PRIi64 ", and %s is %" PRIi64,
+			       *ret_target, s->until > *ret_target ? "until" : "from_revision",
 			       s->until > *ret_target ? s->until : s->from);
 	if (s->until > 0)
 		*ret_target = s->until;
@@ -350,7 +352,8 @@ sync_run(struct step_ctx *cx, const void *args, struct err *err)
 	s->from = a->from_revision;
 	s->until = a->until;
 	if (etcd_move_init(cx, &a->move, &s->move, err) < 0 ||
-	    etcd_check_apart(cx, s->move.from, s->move.to, &s->move.span, err) < 0 || sync_open(cx, s, a, &recorded, err) < 0)
+	    etcd_check_apart(cx, s->move.from, s->move.to, &s->move.span, err) < 0 ||
+	    sync_open(cx, s, a, &recorded, err) < 0)
 		return -1;
 	if (s->stream == NULL)
 		return etcd_put_outputs(cx, recorded, err);
@@ -372,7 +375,8 @@ sync_run(struct step_ctx *cx, const void *args, struct err *err)
 
 static const struct field sync_inputs[] = {
 	ETCD_MOVE_INPUTS(struct sync_args),
-	{ "from_revision", F_INT, .offset = offsetof(struct sync_args, from_revision), .required = true, .min = 0, .max = 9e18,
+	{ "from_revision", F_INT, .offset = offsetof(struct sync_args, from_revision), .required = true,
+	  .min = 0, .max = 9e18,
 	  .help = "the destination has everything up to this revision of the source: an output of copy or of a sync" },
 	{ "until", F_INT, .offset = offsetof(struct sync_args, until), .min = 0, .max = 9e18,
 	  .help = "the source's revision to reach (default: the one it has when the step begins)" },

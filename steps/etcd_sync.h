@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The inside of etcd.sync, shared by its two ways: events of a watch (etcd_sync.c) and, where there are none to be had, a
- * comparison of the keys of both sides (etcd_rescan.c). */
+/* The inside of etcd.sync, shared by its two ways: events of a watch (etcd_sync.c) and, where there are none to be
+ * had, a comparison of the keys of both sides (etcd_rescan.c). */
 #ifndef WHERRY_STEPS_ETCD_SYNC_H
 #define WHERRY_STEPS_ETCD_SYNC_H
 

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* etcd.verify: both sides in full, byte by byte, in lanes over segments of the range; and a receipt that can be compared
- * with another one. The digest is the sum, modulo 2^256, of SHA-256 over each key: length of the tail (8 bytes, big
- * endian), tail, length of the value, value. A sum does not depend on order, segments or lanes, and tells accidents; the
- * equality itself rests on the comparison, not on the digest.
+/* etcd.verify: both sides in full, byte by byte, in lanes over segments of the range; and a receipt that can be
+ * compared with another one. The digest is the sum, modulo 2^256, of SHA-256 over each key: length of the tail (8
+ * bytes, big endian), tail, length of the value, value. A sum does not depend on order, segments or lanes, and
+ * tells accidents; the equality itself rests on the comparison, not on the digest.
  *
- * Outside of it are excluded keys, wherry's markers, with on_existing merge keys that only the destination has, and keys
- * with a lease: with leases skip they count as not there on the source; with keep, on either side, they may end at any
- * time and are not compared. */
+ * Outside of it are excluded keys, wherry's markers, with on_existing merge keys that only the destination has, and
+ * keys with a lease: with leases skip they count as not there on the source; with keep, on either side, they may
+ * end at any time and are not compared. */
 #include <inttypes.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -143,7 +143,8 @@ verify_segment(struct step_ctx *cx, struct verifier *l, const struct etcd_segmen
 	while ((rc = etcd_pair_next(cx, &l->src, &l->dst, &p, err)) > 0) {
 		compare(l, &p);
 		if (++since % 1000 == 0)
-			step_progress(cx, atomic_fetch_add(&v->seen, 1000) + 1000, (uint64_t)atomic_load(&v->work.total), "keys");
+			step_progress(cx, atomic_fetch_add(&v->seen, 1000) + 1000,
+				      (uint64_t)atomic_load(&v->work.total), "keys");
 	}
 	atomic_fetch_add(&v->seen, since % 1000);
 	return rc;
@@ -254,7 +255,8 @@ static const struct field verify_inputs[] = {
 static const struct field verify_outputs_table[] = {
 	{ "keys", F_INT, .help = "keys that are equal: all of them" },
 	{ "bytes", F_INT, .help = "their bytes on the source, keys and values" },
-	{ "digest", F_STRING, .help = "over tails and values of all keys, in hexadecimal; equal contents have equal digests" },
+	{ "digest", F_STRING,
+	  .help = "over tails and values of all keys, in hexadecimal; equal contents have equal digests" },
 	{ "source_revision", F_INT, .help = "the source's revision that was compared" },
 	{ "destination_revision", F_INT, .help = "the destination's revision that was compared" },
 	{ "receipt", F_MAP, .help = "all of these" },

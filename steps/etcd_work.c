@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Owns the cutting of a range. A lane that finds nothing to take reads the next page of keys itself, under the lock: so
- * there is no thread that only sweeps, and no wait but that for the lock. */
+/* Owns the cutting of a range. A lane that finds nothing to take reads the next page of keys itself, under the
+ * lock: so there is no thread that only sweeps, and no wait but that for the lock. */
 #include "steps/etcd_work.h"
 
 #include <stdlib.h>
@@ -93,7 +93,8 @@ begin_gap(struct etcd_work *w, const struct page *page)
 	w->chunk = w->chunk < least(w) ? least(w) : w->chunk;
 }
 
-/* What the page weighs decides about the next ones: twice as many items at most, and no sheets where they would be many. */
+/* What the page weighs decides about the next ones: twice as many items at most, and no sheets where they would be
+ * many. */
 static void
 learn(struct etcd_work *w, const struct page *page)
 {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A source range cut into segments for lanes to take, by a sweep that runs while the first segments are being worked on.
- * A small range is swept with its values, a page of them at a time, which the lanes then share: it is read once. A large
- * one is swept by keys only, and its segments are paged exactly: etcd walks the index of all that remains in a range to
- * answer a page of it, so that many open-ended pages would be quadratic. No list of keys is kept, only the boundaries. */
+/* A source range cut into segments for lanes to take, by a sweep that runs while the first segments are being
+ * worked on. A small range is swept with its values, a page of them at a time, which the lanes then share: it is
+ * read once. A large one is swept by keys only, and its segments are paged exactly: etcd walks the index of all
+ * that remains in a range to answer a page of it, so that many open-ended pages would be quadratic. No list of keys
+ * is kept, only the boundaries. */
 #ifndef WHERRY_STEPS_ETCD_WORK_H
 #define WHERRY_STEPS_ETCD_WORK_H
 
@@ -44,8 +45,9 @@ struct etcd_work {
 	atomic_llong total;      /* keys in all gaps, as far as known; read without the lock */
 };
 
-/* Lanes from `lane` to last_lane are free for new segments: at least one for each gap. gaps and what they point to must
- * outlive the work. sheets: small ranges may be swept with their values; worth it where lanes do more than read. */
+/* Lanes from `lane` to last_lane are free for new segments: at least one for each gap. gaps and what they point to
+ * must outlive the work. sheets: small ranges may be swept with their values; worth it where lanes do more than
+ * read. */
 void etcd_work_init(struct etcd_work *w, struct target *source, int64_t revision, bool sheets, struct etcd_gap *gaps,
 		    size_t ngaps, unsigned lane, unsigned last_lane);
 /* Add a segment that was begun before. */

@@ -330,9 +330,10 @@ def record(folder, program, seed):
 
 
 def power_losses(scenario, trace, program, seed, limit):
-    """Cut the power at `limit` places, three disks each; the number of disks tried."""
+    """Cut the power after each effect and at `limit` other places, three disks each; the number of disks tried."""
     rng = random.Random(seed)
-    cuts = sorted(rng.sample(range(len(trace.events)), min(limit, len(trace.events))))
+    cuts = set(rng.sample(range(len(trace.events)), min(limit, len(trace.events))))
+    cuts |= {i for i, event in enumerate(trace.events) if event[1] == "effect"}
     disk, effects, tried = Disk(trace.state), [], 0
     for i, event in enumerate(trace.events):
         if event[1] == "effect":
@@ -350,7 +351,7 @@ def run(options, folder):
     begin = time.monotonic()
     scenario, trace = record(folder, options.shipped, options.seed)
     check_order(trace, needs_of(scenario.plan))
-    tried = power_losses(scenario, trace, options.shipped, options.seed, 80)
+    tried = power_losses(scenario, trace, options.shipped, options.seed, 60)
     print("crash: order: %d events in the right order, %d disks after a power loss, 0 broken, seed %d (%.0f s)" % (
         len(trace.events), tried, options.seed, time.monotonic() - begin), flush=True)
     return 0

@@ -14,7 +14,13 @@ def check_order(folder, program):
     order.check_order(trace, order.needs_of(scenario.plan))
 
 
-GUARDS = {"INTENT_SYNC": check_order, "DONE_SYNC": check_order, "DIR_SYNC": check_order, **race.CHECKS}
+def check_power(folder, program):
+    scenario, trace = order.record(folder, program, 1)
+    order.power_losses(scenario, trace, program, 1, 60)
+
+
+SYNCS = (check_order, check_power)
+GUARDS = {"INTENT_SYNC": SYNCS, "DONE_SYNC": SYNCS, "DIR_SYNC": SYNCS, **{line: (check,) for line, check in race.CHECKS.items()}}
 
 
 def build(options, line):
@@ -31,18 +37,20 @@ def build(options, line):
 
 
 def run(options, folder):
-    survivors = 0
-    for line, guard in GUARDS.items():
-        begin = time.monotonic()
-        place = os.path.join(folder, "sabotage-" + line)
-        os.makedirs(place)
+    survived = 0
+    for line, guards in GUARDS.items():
         program = build(options, line)
-        try:
-            guard(place, program)
-            survivors += 1
-            result = "NOT CAUGHT by %s" % guard.__name__
-        except Violation as e:
-            result = "caught: %s" % str(e).splitlines()[0]
-        print("sabotage %s: %s (%.0f s)" % (line, result, time.monotonic() - begin), flush=True)
-    print("crash: sabotage: %d of %d builds without a safety line caught" % (len(GUARDS) - survivors, len(GUARDS)), flush=True)
-    return survivors
+        for guard in guards:
+            begin = time.monotonic()
+            place = os.path.join(folder, "sabotage", line, guard.__name__)
+            os.makedirs(place)
+            try:
+                guard(place, program)
+                survived += 1
+                result = "NOT CAUGHT"
+            except Violation as e:
+                result = "caught: %s" % str(e).splitlines()[0][:200]
+            print("sabotage %s, %s: %s (%.0f s)" % (line, guard.__name__, result, time.monotonic() - begin), flush=True)
+    print("crash: sabotage: %d builds without a safety line, %d checks that should have failed passed" % (
+        len(GUARDS), survived), flush=True)
+    return survived

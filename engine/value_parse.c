@@ -104,7 +104,7 @@ parse_escape(struct parser *ps, char **to)
 {
 	static const char names[] = "\"\\/bfnrt", codes[] = "\"\\/\b\f\n\r\t";
 	const char *at;
-	uint32_t c, low;
+	uint32_t c = 0, low = 0;
 
 	if (ps->p == ps->end)
 		return bad(ps, "the string does not end");

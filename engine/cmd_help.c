@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "expr.h"
+#include "language.h"
 
 static void
 show_options(struct buf *b, const struct option *table)
@@ -62,6 +63,7 @@ static const struct topic {
 	void (*fn)(struct buf *);
 } topics[] = {
 	{ "expressions", "what may stand inside ${{ }}", expr_help },
+	{ "language", "the words of a plan and its steps", language_help },
 	{ "exit-codes", "what each exit code means", help_exit_codes },
 };
 

@@ -10,35 +10,35 @@
 #include "graph.h"
 #include "plan_load.h"
 
+#define WORDS_MAX 64 /* in one place */
+
 struct pos
 plan_pos(const struct loader *l, const struct node *n)
 {
 	return node_pos(n, l->plan->file);
 }
 
-static void
-check_top_keys(struct loader *l, const struct node *root)
+const struct word *
+plan_word(struct loader *l, const struct node *key, enum word_place place)
 {
-	static const char *const keys[] = { "wherry",   "name",  "summary", "params", "targets",
-					    "defaults", "steps", "finally", "outputs" };
-	static const char *const later[] = { "pools", "hooks" };
+	const char *names[WORDS_MAX];
+	size_t n = 0;
 
-	for (uint32_t i = 0; i < root->len; i++) {
-		const struct node *key = &root->items[2 * i];
-		bool known = false;
-
-		for (size_t k = 0; k < countof(keys); k++)
-			known = known || strcmp(key->s, keys[k]) == 0;
-		for (size_t k = 0; k < countof(later); k++)
-			if (strcmp(key->s, later[k]) == 0) {
-				problems_add(l->problems, plan_pos(l, key), NULL,
-					     "'%s' comes in a later version", key->s);
-				known = true;
-			}
-		if (!known)
-			problems_add_near(l->problems, plan_pos(l, key), key->s, keys,
-					  countof(keys), "unknown key '%.60s'", key->s);
+	for (const struct word *w = language; w->name != NULL; w++) {
+		if ((w->in & place) == 0)
+			continue;
+		if (strcmp(key->s, w->name) != 0) {
+			if (w->shape != WORD_LATER && n < countof(names))
+				names[n++] = w->name;
+			continue;
+		}
+		if (w->shape != WORD_LATER)
+			return w;
+		problems_add(l->problems, plan_pos(l, key), NULL, "'%s' comes in a later version", key->s);
+		return NULL;
 	}
+	problems_add_near(l->problems, plan_pos(l, key), key->s, names, n, "unknown key '%.60s'", key->s);
+	return NULL;
 }
 
 static void
@@ -258,7 +258,8 @@ load(struct loader *l, const char *text, size_t len)
 		problems_add(l->problems, plan_pos(l, &root), NULL, "plan has no steps");
 		return;
 	}
-	check_top_keys(l, &root);
+	for (uint32_t i = 0; i < root.len; i++)
+		(void)plan_word(l, &root.items[2 * i], IN_PLAN);
 	read_head(l, &root);
 	check_sections(l, &root);
 	plan_add_params(l, section(l, &root, "params"));

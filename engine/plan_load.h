@@ -4,6 +4,7 @@
 #ifndef WHERRY_PLAN_LOAD_H
 #define WHERRY_PLAN_LOAD_H
 
+#include "language.h"
 #include "plan.h"
 
 /* What a step (or `defaults`) says about its policy: deduplicated by its bytes. */
@@ -56,6 +57,8 @@ void plan_set_policies(struct loader *l, const struct node *defaults);
 void plan_add_params(struct loader *l, const struct node *params);
 /* The step type of this name; NULL with a problem when there is none, or not yet. */
 const struct step_type *plan_step_type(struct loader *l, const struct node *name);
+/* The word that a key is, in its place; NULL with a problem when there is none, or not yet. */
+const struct word *plan_word(struct loader *l, const struct node *key, enum word_place place);
 /* References, needs and inputs of targets, steps and outputs, once everything is known. */
 void plan_check(struct loader *l);
 

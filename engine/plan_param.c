@@ -19,7 +19,7 @@ struct decl {
 	const struct value *choices, *min, *max, *dflt;
 	bool required, secret;
 };
-static const struct field decl_fields[] = {
+const struct field language_param_fields[] = {
 	{ .name = "type", .type = F_STRING, .offset = offsetof(struct decl, type),
 	  .required = true, .choices = type_words, .help = "what the value is" },
 	{ .name = "items", .type = F_STRING, .offset = offsetof(struct decl, items),
@@ -168,7 +168,7 @@ read_decl(const struct at *at, struct param *p)
 	struct decl d = { 0 };
 	struct field *f = &p->field;
 
-	if (schema_read(decl_fields, at->map, plan_pos(l, at->map), l->plan->file, &l->plan->arena,
+	if (schema_read(language_param_fields, at->map, plan_pos(l, at->map), l->plan->file, &l->plan->arena,
 			&d, l->problems) < 0)
 		return;
 	f->type = type_of(d.type);

@@ -9,6 +9,8 @@
 #include "base/clock.h"
 #include "base/text.h"
 
+#define POLICY_MAX 8 /* words of a policy */
+
 static const char *const on_error_words[] = { "stop", "continue", NULL };
 
 struct retry_args {
@@ -29,11 +31,11 @@ struct policy_args {
 	const struct value *retry;
 	const char *on_error;
 };
-static const struct field policy_fields[] = {
+const struct field language_policy_fields[] = {
 	{ .name = "timeout", .type = F_DURATION, .offset = offsetof(struct policy_args, timeout),
 	  .min = NS_PER_MS, .help = "for all attempts together" },
 	{ .name = "retry", .type = F_MAP, .offset = offsetof(struct policy_args, retry),
-	  .help = "what a failure is worth" },
+	  .members = retry_fields, .help = "what a failure is worth" },
 	{ .name = "on_error", .type = F_STRING, .offset = offsetof(struct policy_args, on_error),
 	  .choices = on_error_words, .help = "stop or continue" },
 	{ 0 },
@@ -50,8 +52,7 @@ read_retry(struct loader *l, const struct node *map, struct said_policy *ret)
 {
 	struct retry_args args = { 0 };
 
-	if (schema_read(retry_fields, map, plan_pos(l, map), l->plan->file, &l->scratch, &args,
-			l->problems) < 0)
+	if (!schema_bind_literals(retry_fields, map, &l->scratch, &args))
 		return;
 	ret->said |= args.attempts > 0 ? SAID_ATTEMPTS : 0;
 	ret->said |= node_get(map, "backoff") != NULL ? SAID_BACKOFF : 0;
@@ -77,7 +78,7 @@ read_policy(struct loader *l, const struct node *map, struct said_policy *ret)
 	}
 	if (retry != NULL && retry->kind == NODE_MAP)
 		read_retry(l, retry, ret);
-	if (schema_read(policy_fields, map, plan_pos(l, map), l->plan->file, &l->scratch, &args,
+	if (schema_read(language_policy_fields, map, plan_pos(l, map), l->plan->file, &l->scratch, &args,
 			l->problems) < 0)
 		return;
 	if (args.timeout > 0) {
@@ -205,31 +206,6 @@ read_when(struct loader *l, const struct node *n)
 	return kept;
 }
 
-enum step_key {
-	KEY_ID, KEY_USES, KEY_WITH, KEY_NEEDS, KEY_WHEN, KEY_UNDO, KEY_TIMEOUT, KEY_RETRY, KEY_ON_ERROR, KEYS
-};
-static const char *const step_keys[] = { "id",   "uses",    "with",  "needs",   "when",
-					 "undo", "timeout", "retry", "on_error" };
-
-static enum step_key
-read_key(struct loader *l, const struct node *key)
-{
-	static const char *const later[] = { "foreach", "key", "pool", "guard", "irreversible" };
-
-	for (unsigned k = 0; k < KEYS; k++)
-		if (strcmp(key->s, step_keys[k]) == 0)
-			return k;
-	for (size_t k = 0; k < countof(later); k++)
-		if (strcmp(key->s, later[k]) == 0) {
-			problems_add(l->problems, plan_pos(l, key), NULL,
-				     "'%s' comes in a later version", key->s);
-			return KEYS;
-		}
-	problems_add_near(l->problems, plan_pos(l, key), key->s, step_keys, KEYS,
-			  "unknown key '%.60s'", key->s);
-	return KEYS;
-}
-
 static void
 read_id(struct loader *l, const struct node *n, struct step *s)
 {
@@ -245,35 +221,34 @@ read_id(struct loader *l, const struct node *n, struct step *s)
 }
 
 static void
-read_part(struct loader *l, enum step_key key, const struct node *n, struct step *s,
-	  struct draft *d)
+read_part(struct loader *l, enum word_id word, const struct node *n, struct step *s, struct draft *d)
 {
-	switch (key) {
-	case KEY_ID:
+	switch (word) {
+	case WORD_IS_ID:
 		read_id(l, n, s);
 		break;
-	case KEY_USES:
+	case WORD_IS_USES:
 		d->undoes = s->finally && n->kind == NODE_SCALAR && strcmp(n->s, "undo") == 0;
 		s->type = d->undoes ? NULL : plan_step_type(l, n);
 		break;
-	case KEY_WITH:
+	case WORD_IS_WITH:
 		if (n->kind == NODE_MAP)
 			s->with = node_copy(&l->plan->arena, n);
 		else if (n->kind != NODE_SCALAR || !n->plain || n->len > 0)
 			problems_add(l->problems, plan_pos(l, n), NULL,
 				     "'with': expected a map of inputs");
 		break;
-	case KEY_NEEDS:
+	case WORD_IS_NEEDS:
 		if (n->kind == NODE_LIST)
 			d->needs = node_copy(&l->scratch, n);
 		else
 			problems_add(l->problems, plan_pos(l, n), NULL,
 				     "'needs': expected a list of step ids");
 		break;
-	case KEY_WHEN:
+	case WORD_IS_WHEN:
 		s->when = read_when(l, n);
 		break;
-	case KEY_UNDO:
+	case WORD_IS_UNDO:
 		if (n->kind == NODE_MAP && node_get(n, "uses") != NULL &&
 		    n->len == 1 + (node_get(n, "with") != NULL))
 			d->undo = node_copy(&l->scratch, n);
@@ -286,24 +261,26 @@ read_part(struct loader *l, enum step_key key, const struct node *n, struct step
 	}
 }
 
-/* The parts of an item that make its policy, as a map of their own. */
-static uint32_t
-item_policy(struct loader *l, const struct node *item)
+/* The words of an item: those of its policy are gathered and read as a map of their own. */
+static void
+read_words(struct loader *l, const struct node *item, struct step *s, struct draft *d)
 {
-	struct node pairs[2 * (KEYS - KEY_TIMEOUT)],
-	    map = { .kind = NODE_MAP, .line = item->line, .col = item->col };
+	struct node pairs[2 * POLICY_MAX], map = { .kind = NODE_MAP, .line = item->line, .col = item->col, .items = pairs };
 	struct said_policy said;
 
-	for (uint32_t i = 0; i < item->len && map.len < KEYS - KEY_TIMEOUT; i++)
-		for (unsigned k = KEY_TIMEOUT; k < KEYS; k++)
-			if (strcmp(item->items[2 * i].s, step_keys[k]) == 0 &&
-			    map.len < KEYS - KEY_TIMEOUT) {
-				pairs[2 * map.len] = item->items[2 * i];
-				pairs[2 * map.len++ + 1] = item->items[2 * i + 1];
-			}
-	map.items = pairs;
+	for (uint32_t i = 0; i < item->len; i++) {
+		const struct node *key = &item->items[2 * i];
+		const struct word *word = plan_word(l, key, IN_STEP);
+
+		if (word != NULL && word->shape == WORD_POLICY && map.len < POLICY_MAX) {
+			pairs[2 * map.len] = key[0];
+			pairs[2 * map.len++ + 1] = key[1];
+		} else if (word != NULL) {
+			read_part(l, word->id, key + 1, s, d);
+		}
+	}
 	read_policy(l, &map, &said);
-	return share_policy(l, &said);
+	d->policy = share_policy(l, &said);
 }
 
 int
@@ -326,14 +303,12 @@ plan_add_item(void *data, const char *section, const struct node *item)
 	}
 	s.line = item->line;
 	s.col = item->col;
-	for (uint32_t i = 0; i < item->len; i++)
-		read_part(l, read_key(l, &item->items[2 * i]), &item->items[2 * i + 1], &s, &d);
+	read_words(l, item, &s, &d);
 	if (node_get(item, "id") == NULL)
 		problems_add(l->problems, plan_pos(l, item), NULL, "a step without 'id'");
 	if (node_get(item, "uses") == NULL)
 		problems_add(l->problems, plan_pos(l, item), NULL, "step '%s': missing 'uses'",
 			     s.id);
-	d.policy = item_policy(l, item);
 	if (p->nsteps == l->cap) {
 		l->cap = l->cap == 0 ? 16 : l->cap * 2;
 		p->steps = xreallocarray(p->steps, l->cap, sizeof(*p->steps));

@@ -38,6 +38,7 @@ struct field {
 	const char *pattern;        /* POSIX extended regular expression, or NULL */
 	double min, max;            /* for numbers, durations (ns), sizes; both 0: no limit */
 	const char *kind;           /* F_TARGET: target kind */
+	const struct field *members; /* F_MAP: what it may hold; NULL: anything */
 	const char *help;           /* one sentence; required by a test */
 };
 

@@ -103,6 +103,8 @@ check_map(const struct checker *c, const struct field *f, const struct node *n)
 		refuse_kind(c, f, n);
 	else if (n->kind == NODE_SCALAR && !template_has_expr(n->s))
 		check_literal(c, f, n);
+	else if (n->kind == NODE_MAP && f->members != NULL)
+		schema_check(f->members, n, node_pos(n, c->file), c->file, c->target_kind, c->data, c->problems);
 }
 
 static void

@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "steps/target/etcd_pool.h"
+#include "steps/target/peer.h"
 
 #define READ_STALL (5 * NS_PER_S)
 #define WRITE_STALL (10 * NS_PER_S) /* longer than etcd's own limit of 7 s, after which it answers */

@@ -4,23 +4,20 @@
  * for all endpoints, certificates always verified. Locks for itself; no lock is held over a call but that for the token. */
 #include "steps/target/etcd_conn.h"
 
-#include <curl/curl.h>
-
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/text.h"
 #include "steps/target/etcd_pool.h"
+#include "steps/target/peer.h"
 
 #define DEFAULT_PORT "2379"
 
 /* Take an endpoint's URL apart and normalise it to scheme://host:port. */
 static int
-parse_endpoint(struct arena *a, const char *text, struct grpc_peer *ret, struct err *err)
+parse_endpoint(struct arena *a, const char *text, struct peer *ret, struct err *err)
 {
 	CURLU *u = curl_url();
 	char *scheme = NULL, *host = NULL, *port = NULL, *path = NULL, *extra = NULL;
@@ -55,39 +52,11 @@ parse_endpoint(struct arena *a, const char *text, struct grpc_peer *ret, struct 
 }
 
 static int
-check_file(struct opctx *cx, const char *what, const char *path, bool private, struct err *err)
+check_args(struct opctx *cx, const struct etcd_args *a, const struct peer *peer, struct err *err)
 {
-	struct stat st;
-	const char *text;
-
-	if (path == NULL)
-		return 0;
-	if (access(path, R_OK) < 0 || stat(path, &st) < 0)
-		return err_errno(err, "read %s '%s'", what, path);
-	if (!private)
-		return 0;
-	if ((st.st_mode & S_IRWXO) != 0) {
-		(void)err_set(err, ERR_LOCAL, "%s '%s' can be read or changed by every user of this machine", what, path);
-		return err_next(err, "chmod 600 '%s'", path);
-	}
-	if ((st.st_mode & S_IRWXG) != 0 && cx->note != NULL) {
-		text = arena_printf(cx->arena, "%s '%s' can be read by its group", what, path);
-		cx->note(cx, text);
-	}
-	return 0;
-}
-
-static int
-check_args(struct opctx *cx, const struct etcd_args *a, bool tls, struct err *err)
-{
-	if ((a->cert == NULL) != (a->key == NULL))
-		return err_set(err, ERR_PLAN, "etcd: cert and key go together");
 	if ((a->user == NULL) != (a->password == NULL))
 		return err_set(err, ERR_PLAN, "etcd: user and password go together");
-	if (!tls && (a->ca != NULL || a->cert != NULL))
-		return err_set(err, ERR_PLAN, "etcd: ca, cert and key are given, but the endpoints are http://");
-	return check_file(cx, "ca", a->ca, false, err) < 0 || check_file(cx, "cert", a->cert, false, err) < 0 ||
-	       check_file(cx, "key", a->key, true, err) < 0 ? -1 : 0;
+	return peer_check(cx, "etcd", peer, err);
 }
 
 static const char *
@@ -107,7 +76,7 @@ add_endpoints(struct etcd_conn *c, const struct etcd_args *args, struct err *err
 	c->peers = arena_array(&c->arena, list->len, sizeof(*c->peers));
 	c->idle = arena_array(&c->arena, list->len, sizeof(*c->idle));
 	for (; c->n < list->len; c->n++) {
-		struct grpc_peer *p = &c->peers[c->n];
+		struct peer *p = &c->peers[c->n];
 
 		if (list->items[c->n].kind != V_STRING || parse_endpoint(&c->arena, list->items[c->n].s, p, err) < 0) {
 			buf_done(&names);
@@ -120,9 +89,9 @@ add_endpoints(struct etcd_conn *c, const struct etcd_args *args, struct err *err
 	}
 	c->names = arena_strndup(&c->arena, names.p, names.len);
 	buf_done(&names);
-	c->tls = strncmp(c->peers[0].url, "https:", 6) == 0;
+	c->tls = peer_is_tls(&c->peers[0]);
 	for (size_t i = 0; i < c->n; i++)
-		if ((strncmp(c->peers[i].url, "https:", 6) == 0) != c->tls)
+		if (peer_is_tls(&c->peers[i]) != c->tls)
 			return err_set(err, ERR_PLAN, "etcd: endpoints mix http:// and https://");
 	return 0;
 }
@@ -137,7 +106,7 @@ etcd_conn_open(struct opctx *cx, const void *args, void **ret_conn, struct err *
 	pthread_mutex_init(&c->lock, NULL);
 	pthread_mutex_init(&c->token_lock, NULL);
 	*err = ERR_INIT;
-	if (add_endpoints(c, a, err) < 0 || check_args(cx, a, c->tls, err) < 0) {
+	if (add_endpoints(c, a, err) < 0 || check_args(cx, a, &c->peers[0], err) < 0) {
 		etcd_conn_close(c);
 		return -1;
 	}
@@ -193,7 +162,7 @@ etcd_conn_names(const struct etcd_conn *c)
 	return c->names;
 }
 
-const struct grpc_peer *
+const struct peer *
 etcd_conn_peer(struct etcd_conn *c, size_t *ret_endpoint)
 {
 	pthread_mutex_lock(&c->lock);

@@ -46,7 +46,7 @@ int etcd_call(struct opctx *cx, struct etcd_conn *c, struct etcd_call *call, str
 
 /* For streams: the endpoint to use now, the token (caller frees; NULL: none), and what to do when the stream was
  * refused: another endpoint, or another token. */
-const struct grpc_peer *etcd_conn_peer(struct etcd_conn *c, size_t *ret_endpoint);
+const struct peer *etcd_conn_peer(struct etcd_conn *c, size_t *ret_endpoint);
 int etcd_conn_token(struct opctx *cx, struct etcd_conn *c, char **ret_token, struct err *err);
 void etcd_conn_leave(struct etcd_conn *c, size_t endpoint);
 void etcd_conn_forget_token(struct etcd_conn *c, const char *token);

@@ -15,7 +15,7 @@ struct etcd_idle {
 
 struct etcd_conn {
 	struct arena arena; /* of the fields */
-	struct grpc_peer *peers;
+	struct peer *peers;
 	size_t n;
 	const char *names;
 	bool tls;

@@ -236,7 +236,7 @@ static enum step
 establish(struct opctx *cx, struct etcd_watch *w, struct changes *ret, struct err *err)
 {
 	struct arena arena = ARENA_INIT;
-	const struct grpc_peer *peer = etcd_conn_peer(w->c, &w->endpoint);
+	const struct peer *peer = etcd_conn_peer(w->c, &w->endpoint);
 	struct etcd_status status;
 	enum step step = FAILED;
 

@@ -16,7 +16,7 @@
 #include <sys/socket.h>
 
 #include "base/clock.h"
-#include "steps/target/grpc_tls.h"
+#include "steps/target/peer.h"
 
 #define REUSE_FIXED 0x080000  /* prior-knowledge connections can be reused */
 #define WAKEUP_FIXED 0x080e00 /* downloads wake their poll, refusals of large requests are kept */
@@ -25,7 +25,7 @@
 #define POLL_MS 1000
 
 struct grpc_chan {
-	const struct grpc_peer *peer;
+	const struct peer *peer;
 	CURL *easy;
 	CURLM *multi;
 	struct curl_slist *headers;
@@ -81,20 +81,20 @@ on_socket(void *data, curlsocktype purpose, struct curl_sockaddr *to)
 }
 
 struct grpc_chan *
-grpc_chan_new(const struct grpc_peer *peer)
+grpc_chan_new(const struct peer *peer)
 {
 	unsigned version = curl_version_info(CURLVERSION_NOW)->version_num;
 	struct grpc_chan *ch = xcalloc(1, sizeof(*ch));
 
 	ch->peer = peer;
-	ch->tls = strncmp(peer->url, "https:", 6) == 0;
+	ch->tls = peer_is_tls(peer);
 	ch->reuse_broken = !ch->tls && version < REUSE_FIXED;
 	ch->wakeup_broken = version < WAKEUP_FIXED;
 	ch->easy = curl_easy_init();
 	ch->multi = curl_multi_init();
 	if (ch->easy == NULL || ch->multi == NULL)
 		abort(); /* out of memory, as xmalloc */
-	grpc_set_peer(ch->easy, peer);
+	peer_set(ch->easy, peer);
 	curl_easy_setopt(ch->easy, CURLOPT_ERRORBUFFER, ch->error);
 	curl_easy_setopt(ch->easy, CURLOPT_POST, 1L);
 	curl_easy_setopt(ch->easy, CURLOPT_BUFFERSIZE, BUFFER_SIZE);
@@ -187,12 +187,6 @@ chan_stop(struct grpc_chan *ch)
 	ch->running = false;
 }
 
-static int
-cancelled(const struct opctx *cx)
-{
-	return cx->cancel == NULL ? 0 : atomic_load(cx->cancel);
-}
-
 /* Let libcurl work. True when the transfer has ended. */
 static bool
 chan_perform(struct grpc_chan *ch, CURLcode *ret)
@@ -264,10 +258,10 @@ judge_silence(struct grpc_chan *ch, CURLcode code, struct grpc_answer *ret)
 	long os_errno = 0;
 
 	curl_easy_getinfo(ch->easy, CURLINFO_OS_ERRNO, &os_errno);
-	grpc_explain(ch->peer, code, ch->error, os_errno, ret->why, sizeof(ret->why));
-	if (grpc_tls_refused(ch->peer, code, ch->error))
+	peer_explain(ch->peer, code, ch->error, os_errno, ret->why, sizeof(ret->why));
+	if (peer_refused(ch->peer, code, ch->error))
 		ret->fate = GRPC_REFUSED;
-	else if (ch->tls && !ch->proven && connected && grpc_tls_ask(ch->peer, ret->why, sizeof(ret->why)))
+	else if (ch->tls && !ch->proven && connected && peer_ask(ch->peer, ret->why, sizeof(ret->why)))
 		ret->fate = GRPC_REFUSED;
 	else if (!was_sent(ch))
 		ret->fate = GRPC_NOT_SENT;
@@ -332,7 +326,7 @@ chan_run(struct grpc_chan *ch, const struct grpc_call *call, CURLcode *ret_code,
 		now = clock_now();
 		bear = call->patient && was_sent(ch) ? 1 : 0;
 		limit = call->deadline < ch->moved + call->stall ? call->deadline : ch->moved + call->stall;
-		if (cancelled(call->cx) > bear) {
+		if (peer_cancelled(call->cx) > bear) {
 			give_up(ch, ret, "stopped while waiting for the answer");
 			return false;
 		}
@@ -340,7 +334,7 @@ chan_run(struct grpc_chan *ch, const struct grpc_call *call, CURLcode *ret_code,
 			give_up(ch, ret, "no answer in time");
 			return false;
 		}
-		chan_poll(ch, call->cx, limit, cancelled(call->cx) == 0);
+		chan_poll(ch, call->cx, limit, peer_cancelled(call->cx) == 0);
 	}
 	return true;
 }
@@ -381,7 +375,7 @@ on_upload(char *to, size_t size, size_t n, void *data)
 }
 
 struct grpc_stream *
-grpc_stream_open(const struct grpc_peer *peer, const char *method, const char *token, size_t max)
+grpc_stream_open(const struct peer *peer, const char *method, const char *token, size_t max)
 {
 	struct grpc_stream *s = xcalloc(1, sizeof(*s));
 
@@ -430,7 +424,7 @@ grpc_stream_next(struct grpc_stream *s, struct opctx *cx, int64_t until, struct 
 			*ret = s->end;
 			return GRPC_ENDED;
 		}
-		if (clock_now() >= until || cancelled(cx) > 0)
+		if (clock_now() >= until || peer_cancelled(cx) > 0)
 			return GRPC_QUIET;
 		chan_poll(s->ch, cx, until, true);
 	}

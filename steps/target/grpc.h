@@ -8,6 +8,8 @@
 #include "base/buf.h"
 #include "target.h"
 
+struct peer;
+
 /* grpc-status values that callers look at. */
 enum {
 	GRPC_OK = 0,
@@ -56,13 +58,6 @@ bool grpc_reply_body(struct grpc_reply *r, const void *p, size_t len);
 /* The first complete message, taken out of the queue, or NULL. */
 struct grpc_msg *grpc_reply_take(struct grpc_reply *r);
 
-/* Who is at the other end, and as whom we go there. Strings are borrowed and outlive the channel. */
-struct grpc_peer {
-	const char *url;             /* http://host:port or https://host:port */
-	const char *name;            /* host:port, for messages */
-	const char *ca, *cert, *key; /* files, or NULL */
-};
-
 /* What became of a call. */
 enum grpc_fate {
 	GRPC_ANSWERED, /* the server answered: status and why (its message) */
@@ -90,9 +85,9 @@ struct grpc_call {
 	bool patient;              /* once sent, wait for the answer although a stop at the next safe place is asked */
 };
 
-/* A channel: one connection with one call at a time; used by one thread at a time. */
+/* A channel: one connection with one call at a time; used by one thread at a time. peer outlives it. */
 struct grpc_chan;
-struct grpc_chan *grpc_chan_new(const struct grpc_peer *peer);
+struct grpc_chan *grpc_chan_new(const struct peer *peer);
 void grpc_chan_free(struct grpc_chan *ch);
 /* The fate is also in ret. After any fate but GRPC_ANSWERED the channel is to be freed. */
 enum grpc_fate grpc_unary(struct grpc_chan *ch, const struct grpc_call *call, struct grpc_answer *ret);
@@ -100,7 +95,7 @@ enum grpc_fate grpc_unary(struct grpc_chan *ch, const struct grpc_call *call, st
 /* A stream on a connection of its own. */
 struct grpc_stream;
 enum grpc_event { GRPC_MESSAGE, GRPC_QUIET, GRPC_ENDED };
-struct grpc_stream *grpc_stream_open(const struct grpc_peer *peer, const char *method, const char *token, size_t max);
+struct grpc_stream *grpc_stream_open(const struct peer *peer, const char *method, const char *token, size_t max);
 void grpc_stream_close(struct grpc_stream *s);
 /* Queue a framed message. */
 void grpc_stream_send(struct grpc_stream *s, const struct buf *request);

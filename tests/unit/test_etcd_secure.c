@@ -25,7 +25,7 @@ static struct field_row {
 	{ "an endpoint with a query", { "http://127.0.0.1:2379?x=1" }, .want = "is not http://HOST:PORT" },
 	{ "an endpoint with a password", { "http://u:secret@127.0.0.1:2379" }, .want = "'…@…'" },
 	{ "mixed schemes", { "https://127.0.0.1:1", "http://127.0.0.1:2" }, .want = "mix http:// and https://" },
-	{ "certificates without TLS", { "http://127.0.0.1:1" }, .ca = true, .want = "the endpoints are http://" },
+	{ "certificates without TLS", { "http://127.0.0.1:1" }, .ca = true, .want = "the server is reached by http://" },
 	{ "cert without key", { "https://127.0.0.1:1" }, .cert_only = true, .want = "cert and key go together" },
 	{ "user without password", { "http://127.0.0.1:1" }, .user_only = true, .want = "user and password go together" },
 };

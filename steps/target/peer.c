@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Owns how the transport connects: certificates always verified, TLS 1.2 at least, no proxy, no redirect, no signal; and
  * the words for what goes wrong there, which name the certificate. */
-#include "steps/target/grpc_tls.h"
+#include "steps/target/peer.h"
 
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 
@@ -14,7 +16,7 @@
 #define ASK_POLL 20
 
 void
-grpc_set_peer(CURL *easy, const struct grpc_peer *peer)
+peer_set(CURL *easy, const struct peer *peer)
 {
 	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
@@ -36,14 +38,54 @@ grpc_set_peer(CURL *easy, const struct grpc_peer *peer)
 		curl_easy_setopt(easy, CURLOPT_SSLKEY, peer->key);
 }
 
-static bool
-is_alert(const struct grpc_peer *peer, const char *error)
+bool
+peer_is_tls(const struct peer *peer)
 {
-	return strncmp(peer->url, "https:", 6) == 0 && strstr(error, "alert") != NULL;
+	return strncmp(peer->url, "https:", 6) == 0;
+}
+
+static int
+check_file(struct opctx *cx, const char *what, const char *path, bool private, struct err *err)
+{
+	struct stat st;
+	const char *text;
+
+	if (path == NULL)
+		return 0;
+	if (access(path, R_OK) < 0 || stat(path, &st) < 0)
+		return err_errno(err, "read %s '%s'", what, path);
+	if (!private)
+		return 0;
+	if ((st.st_mode & S_IRWXO) != 0) {
+		(void)err_set(err, ERR_LOCAL, "%s '%s' can be read or changed by every user of this machine", what, path);
+		return err_next(err, "chmod 600 '%s'", path);
+	}
+	if ((st.st_mode & S_IRWXG) != 0 && cx->note != NULL) {
+		text = arena_printf(cx->arena, "%s '%s' can be read by its group", what, path);
+		cx->note(cx, text);
+	}
+	return 0;
+}
+
+int
+peer_check(struct opctx *cx, const char *what, const struct peer *peer, struct err *err)
+{
+	if ((peer->cert == NULL) != (peer->key == NULL))
+		return err_set(err, ERR_PLAN, "%s: cert and key go together", what);
+	if (!peer_is_tls(peer) && (peer->ca != NULL || peer->cert != NULL))
+		return err_set(err, ERR_PLAN, "%s: ca, cert and key are given, but the server is reached by http://", what);
+	return check_file(cx, "ca", peer->ca, false, err) < 0 || check_file(cx, "cert", peer->cert, false, err) < 0 ||
+	       check_file(cx, "key", peer->key, true, err) < 0 ? -1 : 0;
+}
+
+static bool
+is_alert(const struct peer *peer, const char *error)
+{
+	return peer_is_tls(peer) && strstr(error, "alert") != NULL;
 }
 
 bool
-grpc_tls_refused(const struct grpc_peer *peer, CURLcode code, const char *error)
+peer_refused(const struct peer *peer, CURLcode code, const char *error)
 {
 	switch (code) {
 	case CURLE_PEER_FAILED_VERIFICATION:
@@ -67,7 +109,7 @@ or_empty(const char *s)
 }
 
 void
-grpc_explain(const struct grpc_peer *peer, CURLcode code, const char *error, long os_errno, char *ret, size_t size)
+peer_explain(const struct peer *peer, CURLcode code, const char *error, long os_errno, char *ret, size_t size)
 {
 	const char *what = error[0] != '\0' ? error : curl_easy_strerror(code);
 
@@ -109,7 +151,7 @@ connect_only(CURLM *multi, int64_t until)
 }
 
 bool
-grpc_tls_ask(const struct grpc_peer *peer, char *ret, size_t size)
+peer_ask(const struct peer *peer, char *ret, size_t size)
 {
 	int64_t until = clock_now() + ASK_LIMIT;
 	CURL *easy = curl_easy_init();
@@ -118,7 +160,7 @@ grpc_tls_ask(const struct grpc_peer *peer, char *ret, size_t size)
 	CURLcode code;
 	size_t n;
 
-	grpc_set_peer(easy, peer);
+	peer_set(easy, peer);
 	curl_easy_setopt(easy, CURLOPT_URL, peer->url);
 	curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, error);
 	curl_easy_setopt(easy, CURLOPT_CONNECT_ONLY, 1L);
@@ -135,8 +177,8 @@ grpc_tls_ask(const struct grpc_peer *peer, char *ret, size_t size)
 	curl_multi_remove_handle(multi, easy);
 	curl_easy_cleanup(easy);
 	curl_multi_cleanup(multi);
-	if (code == CURLE_OK || code == CURLE_AGAIN || !grpc_tls_refused(peer, code, error))
+	if (code == CURLE_OK || code == CURLE_AGAIN || !peer_refused(peer, code, error))
 		return false;
-	grpc_explain(peer, code, error, 0, ret, size);
+	peer_explain(peer, code, error, 0, ret, size);
 	return true;
 }

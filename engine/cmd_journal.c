@@ -5,6 +5,7 @@
 #include <string.h>
 
 struct dump {
+	struct arena arena; /* of one record */
 	struct buf text;
 	bool json;
 };
@@ -16,12 +17,16 @@ static int
 dump_record(void *data, uint64_t seq, const struct record *r, struct err *err)
 {
 	struct dump *d = data;
+	struct record whole = *r;
 
+	arena_reset(&d->arena);
+	if (record_values(&d->arena, &whole, err) < 0)
+		return -1;
 	if (d->json) {
-		record_write(&d->text, r);
+		record_write(&d->text, &whole);
 	} else {
 		buf_printf(&d->text, "%llu ", (unsigned long long)seq);
-		record_show(&d->text, r);
+		record_show(&d->text, &whole);
 		buf_putc(&d->text, '\n');
 	}
 	return d->text.len < DUMP_PIECE ? 0 : front_print(&d->text, err);
@@ -30,13 +35,14 @@ dump_record(void *data, uint64_t seq, const struct record *r, struct err *err)
 static int
 dump(struct front *f, const char *dir, const char *run, struct err *err)
 {
-	struct dump d = { .json = front_json(f) };
+	struct dump d = { .arena = ARENA_INIT, .json = front_json(f) };
 	struct journal_info info = { 0 };
 	int ret = journal_read(dir, run, dump_record, &d, &info, err);
 
 	if (ret == 0)
 		ret = front_print(&d.text, err);
 	buf_done(&d.text);
+	arena_done(&d.arena);
 	return ret;
 }
 

@@ -35,11 +35,15 @@ static int
 on_record(void *data, uint64_t seq, const struct record *r, struct err *err)
 {
 	struct opened *o = data;
+	struct record whole = *r;
 
-	if ((r->type == REC_OPEN || r->type == REC_RESUME) && r->value != NULL) {
-		o->setup = value_copy(&o->arena, r->value);
+	if (r->type == REC_OPEN || r->type == REC_RESUME) {
+		if (record_values(&o->arena, &whole, err) < 0)
+			return -1;
+		if (whole.value != NULL)
+			o->setup = *whole.value;
 		if (r->type == REC_OPEN)
-			o->seed = (uint64_t)value_get_int(r->value, "seed", 0);
+			o->seed = (uint64_t)value_get_int(whole.value, "seed", 0);
 	}
 	if (history_apply(&o->history, seq, r, err) < 0)
 		return -1;

@@ -174,6 +174,22 @@ apply_resume(struct history *h, const struct record *r)
 	apply_jobs(h, r);
 }
 
+/* A process begins: the only records that are looked into. */
+static int
+apply_process(struct history *h, const struct record *r, struct err *err)
+{
+	struct arena scratch = ARENA_INIT;
+	struct record whole = *r;
+	int rc = record_values(&scratch, &whole, err);
+
+	if (rc == 0 && r->type == REC_OPEN)
+		apply_open(h, &whole);
+	else if (rc == 0)
+		apply_resume(h, &whole);
+	arena_done(&scratch);
+	return rc;
+}
+
 static int
 apply_target(struct history *h, const struct record *r, struct err *err)
 {
@@ -187,7 +203,7 @@ apply_target(struct history *h, const struct record *r, struct err *err)
 		*at = arena_alloc(&h->arena, sizeof(**at));
 		(*at)->name = keep(h, r->target);
 	}
-	(*at)->identity = keep_value(h, r->value);
+	(*at)->identity = keep(h, r->value_text);
 	return 0;
 }
 
@@ -208,8 +224,8 @@ apply_intent(struct history *h, struct hist_step *s, const struct record *r)
 	e->says = keep(h, r->says);
 	e->digest = keep(h, r->digest);
 	e->nonce = keep(h, r->nonce);
-	e->before = keep_value(h, r->before);
-	e->body = keep_value(h, r->body);
+	e->before = keep(h, r->before_text);
+	e->body = keep(h, r->body_text);
 	e->msg = e->value = NULL;
 }
 
@@ -222,7 +238,7 @@ apply_settled(struct history *h, struct hist_effect *e, const struct record *r)
 		e->state = EFFECT_UNCHANGED;
 	else
 		e->state = EFFECT_OK;
-	e->value = keep_value(h, r->value);
+	e->value = keep(h, r->value_text);
 	e->msg = keep(h, r->msg);
 }
 
@@ -279,7 +295,7 @@ static void
 apply_end(struct history *h, struct hist_step *s, const struct record *r)
 {
 	s->status = step_status_parse(r->status);
-	s->outputs = keep_value(h, r->value);
+	s->outputs = keep(h, r->value_text);
 	s->digest = keep(h, r->digest);
 	s->kind = keep(h, r->kind);
 	s->msg = keep(h, r->msg);
@@ -358,7 +374,7 @@ apply_close(struct history *h, const struct record *r)
 			h->status = (enum run_status)i;
 	h->pause_msg = keep(h, r->msg);
 	h->next = keep(h, r->next);
-	h->outputs = keep_value(h, r->value);
+	h->outputs = keep(h, r->value_text);
 }
 
 static int
@@ -409,11 +425,8 @@ apply(struct history *h, const struct record *r, struct err *err)
 {
 	switch (r->type) {
 	case REC_OPEN:
-		apply_open(h, r);
-		return 0;
 	case REC_RESUME:
-		apply_resume(h, r);
-		return 0;
+		return apply_process(h, r, err);
 	case REC_TARGET:
 		return apply_target(h, r, err);
 	case REC_PAUSE:

@@ -23,26 +23,33 @@ put_number(char *to, unsigned width, uint64_t n, char after)
 static const char *
 get_number(const char *from, unsigned width, char after, uint64_t *ret)
 {
+	bool all = true;
 	uint64_t n = 0;
 
 	if (from == NULL)
 		return NULL;
 	for (unsigned i = 0; i < width; i++) {
-		if (from[i] < '0' || from[i] > '9')
-			return NULL;
+		all &= from[i] >= '0' && from[i] <= '9';
 		n = n * 10 + (uint64_t)(from[i] - '0');
 	}
 	*ret = n;
-	return from[width] == after ? from + width + 1 : NULL;
+	return all && from[width] == after ? from + width + 1 : NULL;
 }
 
 static bool
 is_hex(const char *s, size_t len)
 {
-	for (size_t i = 0; i < len; i++)
-		if (!(s[i] >= '0' && s[i] <= '9') && !(s[i] >= 'a' && s[i] <= 'f'))
-			return false;
-	return true;
+	bool all = true;
+
+	for (size_t i = 0; i < len; i++) /* without a way out: so that it is done many at a time */
+		all &= (s[i] >= '0' && s[i] <= '9') | (s[i] >= 'a' && s[i] <= 'f');
+	return all;
+}
+
+static bool
+is_blank(const char *s, size_t len)
+{
+	return len == 0 || (s[0] == ' ' && memcmp(s, s + 1, len - 1) == 0);
 }
 
 void
@@ -133,8 +140,8 @@ batch_verify(const char *at, const struct batch *b, struct sha256 *h, char ret_h
 	hash_of(at, b, h, ret_hash);
 	if (memcmp(p, ret_hash, HASH_HEX) != 0 || p[HASH_HEX] != '\n')
 		return "the batch does not match its hash";
-	for (p += BATCH_HASH; p < end; p++)
-		if (*p != (p + 1 == end ? '\n' : ' '))
-			return "the padding of the batch is damaged";
+	p += BATCH_HASH;
+	if (p < end && (end[-1] != '\n' || !is_blank(p, (size_t)(end - p) - 1)))
+		return "the padding of the batch is damaged";
 	return NULL;
 }

@@ -118,19 +118,16 @@ follows(const struct scan *s, const struct batch *b)
 }
 
 static int
-load_value(struct reader *r, const char *sha256, const struct value **ret, struct err *err)
+load_value(struct reader *r, const char *sha256, const char **ret, struct err *err)
 {
 	struct buf bytes = BUF_INIT(VALUE_FILE_MAX);
-	struct value *v;
-	int rc = -1;
+	int rc;
 
 	if (sha256 == NULL || r->folder == NULL)
 		return 0;
-	v = arena_alloc(&r->arena, sizeof(*v));
-	if (store_get(r->folder, sha256, &bytes, err) == 0 && value_parse(&r->arena, bytes.p, bytes.len, v, err) == 0) {
-		*ret = v;
-		rc = 0;
-	}
+	rc = store_get(r->folder, sha256, &bytes, err);
+	if (rc == 0)
+		rc = value_canonical(&r->arena, bytes.p, bytes.len, ret, err);
 	buf_done(&bytes);
 	return rc;
 }
@@ -142,9 +139,9 @@ take_record(struct reader *r, const char *line, size_t len, struct err *err)
 
 	arena_reset(&r->arena);
 	if (record_parse(&r->arena, line, len, &rec, err) < 0 ||
-	    load_value(r, rec.value_file, &rec.value, err) < 0 ||
-	    load_value(r, rec.before_file, &rec.before, err) < 0 ||
-	    load_value(r, rec.body_file, &rec.body, err) < 0)
+	    load_value(r, rec.value_file, &rec.value_text, err) < 0 ||
+	    load_value(r, rec.before_file, &rec.before_text, err) < 0 ||
+	    load_value(r, rec.body_file, &rec.body_text, err) < 0)
 		return err_wrap(err, "journal '%s', record %" PRIu64, r->path, r->s->records + 1);
 	r->s->records++;
 	if (rec.type == REC_TAIL)

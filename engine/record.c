@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Owns the one table of what a journal record is made of: writing, parsing and showing are loops over it. A
  * line is the canonical JSON of one map; the table is in the order of its keys, so a parse is a single merge of
- * two sorted lists. Members that are zero or NULL are left out. A type or member that is not in the table is
+ * two sorted lists. Values are left as the bytes they are: who folds a journal keeps bytes, and few look inside. Members that are zero or NULL are left out. A type or member that is not in the table is
  * refused, never skipped: only a newer version can have written it. */
 #include "record.h"
 
@@ -15,46 +15,46 @@ enum member_kind { M_TYPE, M_TEXT, M_U32, M_U64, M_WALL, M_VALUE };
 struct member {
 	const char *key;
 	enum member_kind kind;
-	size_t at;
+	size_t at, text; /* text: of a value's bytes */
 };
 
 #define AT(m) offsetof(struct record, m)
 
 /* Each value is directly followed by the member that names its file. */
 static const struct member members[] = {
-	{ "at", M_WALL, AT(wall) },
-	{ "body", M_VALUE, AT(body) },
-	{ "bodyf", M_TEXT, AT(body_file) },
-	{ "build", M_TEXT, AT(build) },
-	{ "cls", M_TEXT, AT(class) },
-	{ "code", M_U32, AT(code) },
-	{ "dig", M_TEXT, AT(digest) },
-	{ "done", M_U64, AT(done) },
-	{ "eff", M_U32, AT(effect) },
-	{ "ep", M_U32, AT(epoch) },
-	{ "file", M_TEXT, AT(file) },
-	{ "host", M_TEXT, AT(host) },
-	{ "kind", M_TEXT, AT(kind) },
-	{ "msg", M_TEXT, AT(msg) },
-	{ "next", M_TEXT, AT(next) },
-	{ "nonce", M_TEXT, AT(nonce) },
-	{ "ns", M_U64, AT(ns) },
-	{ "occ", M_U32, AT(occ) },
-	{ "of", M_U64, AT(total) },
-	{ "pre", M_VALUE, AT(before) },
-	{ "pref", M_TEXT, AT(before_file) },
-	{ "ref", M_TEXT, AT(ref) },
-	{ "says", M_TEXT, AT(says) },
-	{ "st", M_TEXT, AT(status) },
-	{ "step", M_TEXT, AT(step) },
-	{ "t", M_TYPE, AT(type) },
-	{ "tgt", M_TEXT, AT(target) },
-	{ "try", M_U32, AT(attempt) },
-	{ "unit", M_TEXT, AT(unit) },
-	{ "user", M_TEXT, AT(user) },
-	{ "val", M_VALUE, AT(value) },
-	{ "valf", M_TEXT, AT(value_file) },
-	{ "verb", M_TEXT, AT(verb) },
+	{ "at", M_WALL, AT(wall), 0 },
+	{ "body", M_VALUE, AT(body), AT(body_text) },
+	{ "bodyf", M_TEXT, AT(body_file), 0 },
+	{ "build", M_TEXT, AT(build), 0 },
+	{ "cls", M_TEXT, AT(class), 0 },
+	{ "code", M_U32, AT(code), 0 },
+	{ "dig", M_TEXT, AT(digest), 0 },
+	{ "done", M_U64, AT(done), 0 },
+	{ "eff", M_U32, AT(effect), 0 },
+	{ "ep", M_U32, AT(epoch), 0 },
+	{ "file", M_TEXT, AT(file), 0 },
+	{ "host", M_TEXT, AT(host), 0 },
+	{ "kind", M_TEXT, AT(kind), 0 },
+	{ "msg", M_TEXT, AT(msg), 0 },
+	{ "next", M_TEXT, AT(next), 0 },
+	{ "nonce", M_TEXT, AT(nonce), 0 },
+	{ "ns", M_U64, AT(ns), 0 },
+	{ "occ", M_U32, AT(occ), 0 },
+	{ "of", M_U64, AT(total), 0 },
+	{ "pre", M_VALUE, AT(before), AT(before_text) },
+	{ "pref", M_TEXT, AT(before_file), 0 },
+	{ "ref", M_TEXT, AT(ref), 0 },
+	{ "says", M_TEXT, AT(says), 0 },
+	{ "st", M_TEXT, AT(status), 0 },
+	{ "step", M_TEXT, AT(step), 0 },
+	{ "t", M_TYPE, AT(type), 0 },
+	{ "tgt", M_TEXT, AT(target), 0 },
+	{ "try", M_U32, AT(attempt), 0 },
+	{ "unit", M_TEXT, AT(unit), 0 },
+	{ "user", M_TEXT, AT(user), 0 },
+	{ "val", M_VALUE, AT(value), AT(value_text) },
+	{ "valf", M_TEXT, AT(value_file), 0 },
+	{ "verb", M_TEXT, AT(verb), 0 },
 };
 
 static const char *const type_names[REC_TYPES] = {
@@ -69,6 +69,13 @@ const char *
 record_type_name(enum record_type t)
 {
 	return t < REC_TYPES ? type_names[t] : "?";
+}
+
+/* Order of two short words; mostly their first letters tell. */
+static int
+word_order(const char *a, const char *b)
+{
+	return *a != *b ? (unsigned char)*a - (unsigned char)*b : strcmp(a, b);
 }
 
 static struct value
@@ -137,7 +144,7 @@ static int
 type_parse(const struct value *v, enum record_type *ret, struct err *err)
 {
 	for (size_t i = 0; v->kind == V_STRING && i < REC_TYPES; i++)
-		if (strcmp(v->s, type_names[i]) == 0) {
+		if (word_order(v->s, type_names[i]) == 0) {
 			*ret = (enum record_type)i;
 			return 0;
 		}
@@ -156,8 +163,7 @@ member_set(struct record *r, const struct member *m, const struct value *v, stru
 	case M_TYPE:
 		return type_parse(v, &r->type, err);
 	case M_VALUE:
-		memcpy(at, &v, sizeof(v));
-		return 0;
+		break;
 	case M_TEXT:
 		if (v->kind != V_STRING || strlen(v->s) != v->len)
 			break;
@@ -182,30 +188,142 @@ member_set(struct record *r, const struct member *m, const struct value *v, stru
 	return err_set(err, ERR_REFUSED, "member '%s' of a record cannot be %s", m->key, value_kind_text(v, (char[48]){ 0 }));
 }
 
+static void
+text_set(struct record *r, const struct member *m, const char *text)
+{
+	memcpy((char *)r + m->text, &text, sizeof(text));
+}
+
+/* The member of this name at or after *m; NULL when there is none. */
+static const struct member *
+member_find(size_t *m, const char *key)
+{
+	int order = -1;
+
+	while (*m < countof(members) && (order = word_order(members[*m].key, key)) < 0)
+		++*m;
+	return *m < countof(members) && order == 0 ? &members[*m] : NULL;
+}
+
+/* Read the member's value at p; returns its end, or NULL. */
+static char *
+plain_member(struct record *r, const struct member *m, char *p, const char *end, struct err *err)
+{
+	struct value v = { 0 };
+	const char *after;
+
+	if (m->kind == M_VALUE) {
+		after = value_scan(p, end);
+		text_set(r, m, p);
+	} else if (m->kind == M_TEXT || m->kind == M_TYPE) {
+		after = value_scan_string(p, end);
+		v = value_strn(p + 1, after != NULL ? (size_t)(after - p) - 2 : 0);
+	} else {
+		v = value_int(0);
+		after = value_scan_int(p, end, &v.i);
+	}
+	if (after == NULL || after == end)
+		return NULL;
+	if (v.kind == V_STRING)
+		p[v.len + 1] = '\0';
+	if (m->kind != M_VALUE && member_set(r, m, &v, err) < 0)
+		return NULL;
+	return p + (after - p);
+}
+
+/* Cut up a line of plain members in place, in one pass and without a tree. False: it is not plain, or wrong; parse_any
+ * judges that. */
+static bool
+parse_plain(struct arena *a, const char *line, size_t len, struct record *r, struct err *err)
+{
+	char *p = arena_strndup(a, line, len), *end = p + len, *key, next = *p == '{' ? ',' : '\0';
+	const struct member *m;
+	const char *after;
+	size_t at = 0;
+
+	while (next == ',') {
+		key = p + 1;
+		after = value_scan_string(key, end);
+		if (after == NULL || after == end || *after != ':')
+			return false;
+		p += after + 1 - p;
+		p[-2] = '\0';
+		m = member_find(&at, key + 1);
+		p = m != NULL ? plain_member(r, m, p, end, err) : NULL;
+		if (p == NULL)
+			return false;
+		at++;
+		next = *p;
+		*p = '\0'; /* ends a value's bytes */
+	}
+	return next == '}' && p + 1 == end;
+}
+
+/* Any line, by way of a tree. */
+static int
+parse_any(struct arena *a, const char *line, size_t len, struct record *r, struct err *err)
+{
+	struct buf text = BUF_INIT(0);
+	const struct member *m;
+	struct value map;
+	size_t at = 0;
+	int rc;
+
+	if (value_parse(a, line, len, &map, err) < 0)
+		return -1;
+	rc = map.kind == V_MAP ? 0 : err_set(err, ERR_REFUSED, "a record must be a map");
+	for (uint32_t i = 0; rc == 0 && i < map.len; i++) {
+		const struct pair *p = &map.pairs[i];
+
+		m = member_find(&at, p->key);
+		if (m == NULL) {
+			rc = err_set(err, ERR_REFUSED, "unknown or misplaced member '%.40s' of a record", p->key);
+		} else if (m->kind == M_VALUE) {
+			buf_clear(&text);
+			value_write(&text, &p->v);
+			text_set(r, m, arena_strndup(a, text.p, text.len));
+		} else {
+			rc = member_set(r, m, &p->v, err);
+		}
+	}
+	buf_done(&text);
+	return rc;
+}
+
 int
 record_parse(struct arena *a, const char *line, size_t len, struct record *ret, struct err *err)
 {
-	struct value *map = arena_alloc(a, sizeof(*map));
 	struct record r = { .type = REC_TYPES };
-	size_t m = 0;
 
-	if (value_parse(a, line, len, map, err) < 0)
-		return -1;
-	if (map->kind != V_MAP)
-		return err_set(err, ERR_REFUSED, "a record must be a map");
-	for (uint32_t i = 0; i < map->len; i++) {
-		const struct pair *p = &map->pairs[i];
-
-		while (m < countof(members) && strcmp(members[m].key, p->key) < 0)
-			m++;
-		if (m == countof(members) || strcmp(members[m].key, p->key) != 0)
-			return err_set(err, ERR_REFUSED, "unknown or misplaced member '%.40s' of a record", p->key);
-		if (member_set(&r, &members[m], &p->v, err) < 0)
+	if (!parse_plain(a, line, len, &r, err)) {
+		r = (struct record){ .type = REC_TYPES };
+		if (parse_any(a, line, len, &r, err) < 0)
 			return -1;
 	}
 	if (r.type == REC_TYPES)
 		return err_set(err, ERR_REFUSED, "a record without a type");
 	*ret = r;
+	return 0;
+}
+
+int
+record_values(struct arena *a, struct record *r, struct err *err)
+{
+	for (size_t i = 0; i < countof(members); i++) {
+		const struct member *m = &members[i];
+		struct value *v;
+		const char *text;
+
+		if (m->kind != M_VALUE)
+			continue;
+		memcpy(&text, (const char *)r + m->text, sizeof(text));
+		if (text == NULL)
+			continue;
+		v = arena_alloc(a, sizeof(*v));
+		if (value_parse(a, text, strlen(text), v, err) < 0)
+			return -1;
+		memcpy((char *)r + m->at, &v, sizeof(v));
+	}
 	return 0;
 }
 

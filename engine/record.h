@@ -43,13 +43,17 @@ struct record {
 	const struct value *before;  /* pre-image */
 	bool apart;                  /* not written: its values go to files of their own, whatever their size */
 	const struct value *body;    /* effect body (secrets as tags) */
+	/* Of a record that was read there are canonical bytes in place of the three values; see record_values. */
+	const char *value_text, *before_text, *body_text;
 	const char *value_file, *before_file, *body_file; /* SHA-256 of a value too large to be inline; journal*.c only */
 };
 
 /* Append the record as one line with its newline. */
 void record_write(struct buf *to, const struct record *r);
-/* Parse one line (without newline); strings and values live in the arena. */
+/* Parse one line (without newline); strings live in the arena. */
 int record_parse(struct arena *a, const char *line, size_t len, struct record *ret, struct err *err);
+/* Parse the values of a record that was read; they live in the arena. */
+int record_values(struct arena *a, struct record *r, struct err *err);
 const char *record_type_name(enum record_type t);
 /* Append one line for people, without newline: time, type and the members that are set; control characters
  * escaped. */

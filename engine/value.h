@@ -77,6 +77,13 @@ const char *value_kind_text(const struct value *v, char ret[48]);
 void value_write(struct buf *to, const struct value *v);
 /* Parse canonical bytes (our own, from the journal), tags decoded; a secret tag becomes V_SECRET without content. */
 int value_parse(struct arena *a, const char *p, size_t len, struct value *ret, struct err *err);
+/* The end of the plain value (string, integer) that begins at p; NULL when there is none: ask value_parse then. Plain is
+ * what is canonical without escapes, tags, fractions and deep nesting; of strings the inside is printable ASCII. */
+const char *value_scan(const char *p, const char *end);
+const char *value_scan_string(const char *p, const char *end);
+const char *value_scan_int(const char *p, const char *end, int64_t *ret);
+/* Check our own bytes as value_parse does; the canonical ones, NUL-terminated, live in the arena. */
+int value_canonical(struct arena *a, const char *p, size_t len, const char **ret, struct err *err);
 /* Parse foreign JSON: strict, duplicate keys, NaN, depth over 64 and bad UTF-8 refused, no tags. */
 int value_parse_json(struct arena *a, const char *p, size_t len, struct value *ret, struct err *err);
 /* Append plain JSON for people and `--format json`: keys sorted and as they are, control and bidi characters escaped,

@@ -58,6 +58,7 @@ wrap_all(struct buf *to, const char *text, size_t len)
 }
 
 struct replay {
+	struct arena arena; /* of one record */
 	struct history h;
 	struct buf shown;
 };
@@ -66,16 +67,20 @@ static int
 replay(void *data, uint64_t seq, const struct record *r, struct err *err)
 {
 	struct replay *p = data;
+	struct record whole = *r;
 
+	arena_reset(&p->arena);
 	buf_clear(&p->shown);
-	record_show(&p->shown, r);
+	if (record_values(&p->arena, &whole, err) < 0)
+		return -1;
+	record_show(&p->shown, &whole);
 	return history_apply(&p->h, seq, r, err);
 }
 
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct replay p = { .shown = BUF_INIT(0) };
+	struct replay p = { .arena = ARENA_INIT, .shown = BUF_INIT(0) };
 	struct buf file = BUF_INIT(0);
 	struct err err = ERR_INIT;
 	struct scan s;
@@ -93,6 +98,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		(void)scan_file(fd, "fuzz", NULL, RUN, replay, &p, &s, &err);
 		history_done(&p.h);
 		buf_done(&p.shown);
+		arena_done(&p.arena);
 	}
 	if (fd >= 0)
 		(void)close(fd);

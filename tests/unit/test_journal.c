@@ -208,11 +208,15 @@ static int
 compare_values(void *data, uint64_t seq, const struct record *r, struct err *err)
 {
 	struct wanted *w = data;
+	struct arena a = ARENA_INIT;
+	struct record whole = *r;
 
-	(void)seq, (void)err;
+	(void)seq;
 	if (r->type != REC_INTENT)
 		return 0;
-	assert_true(value_eq(r->value, &w->value) && value_eq(r->before, &w->before) && value_eq(r->body, &w->body));
+	assert_int_equal(record_values(&a, &whole, err), 0);
+	assert_true(value_eq(whole.value, &w->value) && value_eq(whole.before, &w->before) && value_eq(whole.body, &w->body));
+	arena_done(&a);
 	w->found++;
 	return 0;
 }

@@ -19,6 +19,14 @@ static const struct row {
 	{ "null is a value", "{\"t\":\"end\",\"val\":null}", true },
 	{ "negative time", "{\"at\":-5,\"t\":\"note\"}", true },
 	{ "largest number", "{\"ns\":9223372036854775807,\"t\":\"end\"}", true },
+	{ "plain values", "{\"t\":\"end\",\"val\":{\"\":[],\"a\":{},\"b\":[true,false,-1,0],\"c\":\"x\"}}", true },
+	{ "longest plain number", "{\"ns\":999999999999999999,\"t\":\"end\"}", true },
+	{ "escapes", "{\"msg\":\"a\\n\\\"\",\"t\":\"note\",\"val\":{\"\\u001b\":1}}", true },
+	{ "above ASCII", "{\"msg\":\"\xc3\xa9\",\"t\":\"note\"}", true },
+	{ "number beyond 18 digits", "{\"t\":\"end\",\"val\":-9223372036854775808}", true },
+	{ "fraction in a value", "{\"t\":\"end\",\"val\":[0.5,1e+20]}", true },
+	{ "tags and their escape", "{\"t\":\"end\",\"val\":{\"$$a\":{\"$bytes\":\"/w==\"}}}", true },
+	{ "deep value", "{\"t\":\"end\",\"val\":[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]}", true },
 	{ "file of a value", "{\"t\":\"end\",\"valf\":\"00ff\"}", true },
 	{ "no map", "[1]", false },
 	{ "no type", "{\"step\":\"a\"}", false },
@@ -32,6 +40,17 @@ static const struct row {
 	{ "number out of range", "{\"t\":\"end\",\"try\":4294967296}", false },
 	{ "negative count", "{\"done\":-1,\"t\":\"cursor\"}", false },
 	{ "fraction", "{\"at\":1.5,\"t\":\"end\"}", false },
+	{ "same member twice", "{\"t\":\"end\",\"t\":\"end\"}", false },
+	{ "same key twice in a value", "{\"t\":\"end\",\"val\":{\"a\":1,\"a\":2}}", false },
+	{ "value that does not end", "{\"t\":\"end\",\"val\":[1", false },
+	{ "value with a leading zero", "{\"t\":\"end\",\"val\":01}", false },
+	{ "value that is no word", "{\"t\":\"end\",\"val\":nul}", false },
+	{ "value missing", "{\"t\":\"end\",\"val\":}", false },
+	{ "list without a comma", "{\"t\":\"end\",\"val\":[1 2]}", false },
+	{ "unknown tag", "{\"t\":\"end\",\"val\":{\"$what\":\"\"}}", false },
+	{ "not UTF-8", "{\"msg\":\"\xff\",\"t\":\"note\"}", false },
+	{ "control byte", "{\"msg\":\"\x01\",\"t\":\"note\"}", false },
+	{ "comma at the end", "{\"t\":\"end\",}", false },
 	{ "two lines", "{\"t\":\"end\"}\n{\"t\":\"end\"}", false },
 	{ "empty", "", false },
 };
@@ -48,6 +67,7 @@ check_row(void **state)
 
 	assert_int_equal(rc, row->ok ? 0 : -1);
 	if (row->ok) {
+		assert_int_equal(record_values(&a, &r, &err), 0);
 		record_write(&b, &r);
 		assert_int_equal(b.len, strlen(row->line) + 1);
 		assert_memory_equal(b.p, row->line, b.len - 1);
@@ -82,6 +102,8 @@ every_member_survives(void **state)
 	record_write(&b, &in);
 	assert_int_equal(record_parse(&a, b.p, b.len - 1, &out, &err), 0);
 	assert_int_equal(out.type, REC_INTENT);
+	assert_true(out.value == NULL && out.before == NULL && out.body == NULL);
+	assert_int_equal(record_values(&a, &out, &err), 0);
 	assert_true(out.wall == 11 && out.attempt == 12 && out.effect == 13 && out.occ == 14 && out.epoch == 15);
 	assert_true(out.code == 16 && out.done == 17 && out.total == 18 && out.ns == 19);
 	assert_true(out.value->i == 1 && out.before->i == 2 && out.body->i == 3);

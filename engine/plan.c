@@ -298,7 +298,7 @@ plan_load(const struct registry *registry, const char *file, const char *text, s
 		.registry = registry, .plan = p, .problems = problems, .host = expr_host_new()
 	};
 
-	p->file = file;
+	p->file = arena_strdup(&p->arena, file);
 	load(&l, text, len);
 	loader_done(&l);
 	if (problems->n + problems->dropped > before) {

@@ -56,7 +56,7 @@ struct plan_target {
 
 struct plan {
 	struct arena arena;
-	const char *file;          /* as named by the user, borrowed: it outlives plan and problems */
+	const char *file;          /* as named by the user */
 	const char *name, *summary;
 	char *text;                /* the source bytes, for excerpts and the journal */
 	size_t text_len;
@@ -71,7 +71,8 @@ struct plan {
 	struct map index;          /* step id -> index */
 };
 
-/* Load, check and freeze a plan's text. NULL when there are problems (all of them collected). The text is copied. */
+/* Load, check and freeze a plan's text. NULL when there are problems (all of them collected). File and
+ * text are copied. */
 struct plan *plan_load(const struct registry *, const char *file, const char *text, size_t len,
 		       struct problems *problems);
 void plan_free(struct plan *);

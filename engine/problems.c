@@ -41,9 +41,19 @@ add(struct problems *p, struct pos where, const char *hint, const char *fmt, va_
 	raw = xvasprintf(fmt, ap);
 	at = &p->list[p->n++];
 	*at = (struct problem){ .where = where, .msg = escaped(raw, strlen(raw)) };
+	if (where.file != NULL)
+		at->where.file = xstrdup(where.file);
 	if (hint != NULL)
 		at->hint = escaped(hint, strlen(hint));
 	free(raw);
+}
+
+static void
+problem_done(struct problem *p)
+{
+	free((char *)p->where.file);
+	free(p->msg);
+	free(p->hint);
 }
 
 void
@@ -92,12 +102,10 @@ problems_sort(struct problems *p)
 		return;
 	qsort(p->list, p->n, sizeof(*p->list), problem_cmp);
 	for (size_t i = 0; i < p->n; i++) {
-		if (kept > 0 && problem_cmp(&p->list[kept - 1], &p->list[i]) == 0) {
-			free(p->list[i].msg);
-			free(p->list[i].hint);
-		} else {
+		if (kept > 0 && problem_cmp(&p->list[kept - 1], &p->list[i]) == 0)
+			problem_done(&p->list[i]);
+		else
 			p->list[kept++] = p->list[i];
-		}
 	}
 	p->n = kept;
 }
@@ -209,10 +217,8 @@ problems_show(const struct problems *p, struct buf *to, const char *text, size_t
 void
 problems_done(struct problems *p)
 {
-	for (size_t i = 0; i < p->n; i++) {
-		free(p->list[i].msg);
-		free(p->list[i].hint);
-	}
+	for (size_t i = 0; i < p->n; i++)
+		problem_done(&p->list[i]);
 	free(p->list);
 	*p = PROBLEMS_INIT;
 }

@@ -29,7 +29,7 @@ struct node {
 
 /* All that is wrong with a file, in source order when sorted; grows up to a cap, then counts. */
 struct problem {
-	struct pos where;
+	struct pos where; /* its file is a copy of our own */
 	char *msg;  /* one line */
 	char *hint; /* "did you mean 'needs'?" or NULL */
 };

@@ -490,12 +490,35 @@ test_many_problems(void **state)
 	buf_done(&yaml);
 }
 
+/* The file's name is the plan's own, and so is each problem's. */
+static void
+test_file_name(void **state)
+{
+	static const char good[] = HEAD "params: {x: {type: string}}\nsteps: [{id: a, uses: set, with: {values: {}}}]";
+	static const char bad[] = HEAD "steps: [{id: a, uses: nope}]";
+	struct problems p = PROBLEMS_INIT;
+	char *name = xstrdup("plan.yaml");
+	struct plan *plan = plan_load(&fake_registry, name, good, strlen(good), &p);
+
+	(void)state;
+	assert_non_null(plan);
+	assert_null(plan_load(&fake_registry, name, bad, strlen(bad), &p));
+	free(name);
+	assert_string_equal(plan->file, "plan.yaml");
+	assert_string_equal(plan->params[0].where.file, "plan.yaml");
+	plan_free(plan);
+	assert_int_equal(p.n, 1);
+	assert_string_equal(p.list[0].where.file, "plan.yaml");
+	problems_done(&p);
+}
+
 int
 main(void)
 {
 	static const struct CMUnitTest fixed[] = {
 		cmocka_unit_test(test_needs), cmocka_unit_test(test_policies),       cmocka_unit_test(test_content),
 		cmocka_unit_test(test_size),  cmocka_unit_test(test_too_many_steps), cmocka_unit_test(test_many_problems),
+		cmocka_unit_test(test_file_name),
 	};
 	struct CMUnitTest all[countof(rows) + countof(fixed)];
 	size_t n = 0;

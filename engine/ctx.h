@@ -69,6 +69,16 @@ struct shared {
 	int cancel_fd;                 /* readable once cancel is set */
 };
 
+/* Cancel at this level at least: a level that has been reached is never taken back. */
+static inline void
+cancel_raise(atomic_int *cancel, int level)
+{
+	int was = atomic_load(cancel);
+
+	while (was < level && !atomic_compare_exchange_weak(cancel, &was, level))
+		;
+}
+
 struct attempt;
 struct step_ctx {
 	struct opctx op;               /* first: target kinds call back through it */

@@ -192,9 +192,9 @@ cancel_all(struct coord *c, int level)
 {
 	const uint64_t one = 1;
 
-	atomic_store(&c->shared.cancel, level);
+	cancel_raise(&c->shared.cancel, level); /* before the lanes': step_lanes counts on it */
 	for (struct attempt *at = c->attempts; at != NULL; at = at->next)
-		atomic_store(&at->lanes_cancel, level);
+		cancel_raise(&at->lanes_cancel, level);
 	(void)!write(c->shared.cancel_fd, &one, sizeof(one));
 }
 

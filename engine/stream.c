@@ -303,7 +303,7 @@ lane_main(void *arg)
 
 	l->rc = l->fn(&l->cx, l->data, l->number, &l->err);
 	if (l->rc < 0)
-		atomic_store(&l->cx.at->lanes_cancel, 1);
+		cancel_raise(&l->cx.at->lanes_cancel, 1);
 	return NULL;
 }
 
@@ -327,7 +327,7 @@ step_lanes(struct step_ctx *cx, unsigned n, step_lane_fn *fn, void *data, struct
 		sys = pthread_create(&l->thread, &attr, lane_main, l);
 		if (sys == 0)
 			continue;
-		atomic_store(&cx->at->lanes_cancel, 1);
+		cancel_raise(&cx->at->lanes_cancel, 1);
 		rc = err_set(err, ERR_LOCAL, "cannot start lane %u of %u: %s", started + 1, n, strerror(sys));
 		break;
 	}
@@ -345,6 +345,8 @@ step_lanes(struct step_ctx *cx, unsigned n, step_lane_fn *fn, void *data, struct
 		arena_done(&l->arena);
 	}
 	free(lanes);
-	atomic_store(&cx->at->lanes_cancel, atomic_load(&cx->at->shared->cancel));
+	/* a signal that comes in between is in shared.cancel by then */
+	atomic_store(&cx->at->lanes_cancel, 0);
+	cancel_raise(&cx->at->lanes_cancel, atomic_load(&cx->at->shared->cancel));
 	return rc;
 }

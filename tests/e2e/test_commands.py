@@ -227,26 +227,36 @@ def elsewhere(world):
 
 @with_world
 def in_doubt(world):
-    """A command that a second signal ended is in doubt: 3, named; resolve takes the operator's word, with a reason."""
+    """The first signal waits for what runs; a command that the second one ended is in doubt: the resume stops with 3 and names
+    it; resolve takes the operator's word, with a reason."""
     plan = world.plan("params: {dir: {type: string, required: true}}\nsteps:\n"
-                      '  - {id: a, uses: exec, with: {argv: [sh, -c, "echo a >>$0/log; sleep 60", "${{ params.dir }}"]}}\n'
-                      '  - {id: b, uses: exec, needs: [a], with: {argv: [sh, -c, "echo b >>$0/log", "${{ params.dir }}"]}}\n')
-    p = world.w.start("run", plan, "--run-id", "one", "--yes", "-q", "-p", "dir=" + world.folder, stderr=subprocess.DEVNULL)
-    while not os.path.exists(world.path("log")):
-        time.sleep(0.01)
-    p.send_signal(signal.SIGINT)
-    time.sleep(0.2)
-    p.send_signal(signal.SIGINT)
-    equal(p.wait(timeout=20), 130, "exit code after two signals")
-    out = world.w("resume", "one", "--yes")
-    equal(out.code, 3, str(out))
-    equal(out.next()[:3], ["resolve", "one", "a"], "the next command")
-    equal(world.w("resolve", "one", "a", "--done").code, 2, "resolve without a reason; exit code")
-    equal(world.w("resolve", "one", "b", "--done", "--reason", "x").code, 2, "resolve of a step that is not in doubt; exit code")
-    world.w.ok("resolve", "one", "a", "--done", "--reason", "seen in the log")
-    world.w.ok("resume", "one", "--yes")
-    equal(world.text("log"), "a\nb\n", "effects")
-    expect("seen in the log" in world.w.ok("report", "one").out, "the reason is not in the report")
+                      '  - {id: a, uses: exec, with: {argv: [sh, -c, "trap : TERM; echo a >>$0/log; while :; do sleep 1; done", "${{ params.dir }}"]}}\n'
+                      '  - {id: b, uses: exec, needs: [a], with: {argv: [sh, -c, "echo b >>$0/log", "${{ params.dir }}"]}}\n'
+                      'finally:\n  - {id: f, uses: exec, with: {argv: [sh, -c, "echo f >>$0/log", "${{ params.dir }}"]}}\n')
+    for run, (number, code) in (("one", (signal.SIGINT, 130)), ("two", (signal.SIGTERM, 143))):
+        log = world.path("log")
+        if os.path.exists(log):
+            os.remove(log)
+        p = world.w.start("run", plan, "--run-id", run, "--yes", "-q", "-p", "dir=" + world.folder, stderr=subprocess.PIPE, text=True)
+        while not os.path.exists(log):
+            time.sleep(0.01)
+        p.send_signal(number)
+        time.sleep(0.5)
+        equal(p.poll(), None, "end of the run after one signal, while a step runs")
+        p.send_signal(number)
+        err = p.communicate(timeout=20)[1]
+        equal(p.returncode, code, "exit code after two signals: " + err)
+        expect("next: wherry resume " + run in err, "no next command: " + err)
+        expect("a: in-doubt" in world.w.ok("status", run).out, "the command is not in doubt")
+        out = world.w("resume", run, "--yes")
+        equal(out.code, 3, str(out))
+        equal(out.next()[:3], ["resolve", run, "a"], "the next command")
+        equal(world.w("resolve", run, "a", "--done").code, 2, "resolve without a reason; exit code")
+        equal(world.w("resolve", run, "b", "--done", "--reason", "x").code, 2, "resolve of a step that is not in doubt; exit code")
+        world.w.ok("resolve", run, "a", "--done", "--reason", "seen in the log")
+        world.w.ok("resume", run, "--yes")
+        equal(world.text("log"), "a\nb\nf\n", "effects")
+        expect("seen in the log" in world.w.ok("report", run).out, "the reason is not in the report")
 
 
 @with_world

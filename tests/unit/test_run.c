@@ -3,6 +3,8 @@
  * Each test is a story whose end the world, the exit code or the events tell. */
 #include "world.h"
 
+#include "ctx.h"
+
 #include <sys/resource.h>
 #include <time.h>
 
@@ -74,6 +76,54 @@ signal_run(struct step_ctx *cx, const void *args, struct err *err)
 static const struct step_type signals = { .name = "world.signal", .summary = "signals", .inputs = no_fields,
 	.outputs = no_fields, .args_size = 1, .run = signal_run };
 
+/* Two lanes: one is told twice to stop, and fails; the other looks whether it is still to stop at once. */
+struct lanes {
+	atomic_bool failing;
+	int lowest;
+};
+
+static int
+lanes_lane(struct step_ctx *cx, void *data, unsigned number, struct err *err)
+{
+	struct lanes *l = data;
+	const struct timespec ms = { .tv_nsec = NS_PER_MS };
+
+	if (number == 0) {
+		kill(getpid(), SIGTERM);
+		while (atomic_load(&cx->at->shared->stop) == 0)
+			(void)nanosleep(&ms, NULL);
+		kill(getpid(), SIGTERM);
+		while (atomic_load(cx->op.cancel) < 2)
+			(void)nanosleep(&ms, NULL);
+		atomic_store(&l->failing, true);
+		return err_set(err, ERR_FAILED, "as asked");
+	}
+	while (!atomic_load(&l->failing))
+		(void)nanosleep(&ms, NULL);
+	for (int i = 0; i < 100; i++) {
+		const int level = atomic_load(cx->op.cancel);
+
+		l->lowest = level < l->lowest ? level : l->lowest;
+		(void)nanosleep(&ms, NULL);
+	}
+	return 0;
+}
+
+static int
+lanes_run(struct step_ctx *cx, const void *args, struct err *err)
+{
+	struct lanes l = { .lowest = 2 };
+
+	(void)args;
+	assert_int_equal(step_lanes(cx, 2, lanes_lane, &l, err), -1);
+	assert_int_equal(l.lowest, 2);
+	assert_int_equal(atomic_load(&cx->at->lanes_cancel), 2);
+	return -1;
+}
+
+static const struct step_type lanes = { .name = "world.lanes", .summary = "two lanes, stopped twice", .inputs = no_fields,
+	.outputs = no_fields, .args_size = 1, .run = lanes_run };
+
 /* From here on the journal can grow no more. */
 static int
 full_run(struct step_ctx *cx, const void *args, struct err *err)
@@ -89,7 +139,7 @@ full_run(struct step_ctx *cx, const void *args, struct err *err)
 static const struct step_type full = { .name = "world.full", .summary = "fills the disk", .inputs = no_fields,
 	.outputs = no_fields, .args_size = 1, .run = full_run };
 
-static const struct step_type *const types[] = { &touch, &work, &signals, &full, NULL };
+static const struct step_type *const types[] = { &touch, &work, &signals, &lanes, &full, NULL };
 static const struct target_type *const targets[] = { &world_type, NULL };
 const struct registry world_registry = { types, targets };
 
@@ -197,6 +247,13 @@ test_signal_pauses_and_a_failure_meanwhile_is_tried_again(void **state)
 	assert_int_equal(go_apart(yaml, false), 130);
 	assert_int_equal(status_of("a"), STEP_PENDING);
 	assert_int_equal(status_of("s"), STEP_RUNNING);
+}
+
+static void
+test_second_signal_outlasts_a_failing_lane(void **state)
+{
+	(void)state;
+	assert_int_equal(go(HEAD "- {id: l, uses: world.lanes}\n", MODE_RUN, false, NULL), 143);
 }
 
 static void
@@ -506,7 +563,8 @@ main(void)
 	static const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(test_##name, setup, teardown)
 		T(retry_then_success), T(retries_end), T(retry_beyond_the_deadline_tells_the_error),
-		T(signal_pauses_and_a_failure_meanwhile_is_tried_again), T(doubt_outranks_a_later_failure),
+		T(signal_pauses_and_a_failure_meanwhile_is_tried_again), T(second_signal_outlasts_a_failing_lane),
+		T(doubt_outranks_a_later_failure),
 		T(doubt_is_settled_before_a_stopped_run_closes), T(torn_tail_is_asked_about_until_judged),
 		T(torn_tail_resolved_not_done), T(torn_tail_doubts_what_was_under_way), T(torn_tail_in_finally),
 		T(begun_and_not_asked_again), T(ran_remembers_the_try_that_was_lost), T(full_disk_pauses_and_resumes),

@@ -50,6 +50,8 @@ event_of(const struct follow *w, const struct record *r, struct event *ret)
 		ret->status = step_status_parse(r->status);
 	if (r->type == REC_PAUSE)
 		ret->step = NULL;
+	if (r->type == REC_CLOSE)
+		ret->outputs = r->value;
 	return true;
 }
 

@@ -95,6 +95,9 @@ void coord_record_reopen(struct coord *);
 /* roots.c: what expressions see, and targets. */
 void roots_init(struct coord *);
 void roots_done(struct coord *);
+/* The plan's outputs as a map in coord.eval, without those that cannot be had: lost then names each, with its place and
+ * why. */
+void roots_outputs(struct coord *, struct value *ret, struct buf *lost);
 /* step.c: a step's way from ready to its end. */
 void coord_start_ready(struct coord *);
 void coord_attempt_end(struct coord *, struct attempt *);

@@ -19,7 +19,7 @@ enum event_kind {
 	EVENT_ASSUME,    /* dry-run: step, msg */
 	EVENT_PREDICTED, /* dry-run: step was not called, msg says what is missing */
 	EVENT_PAUSE,     /* code, kind, msg, next */
-	EVENT_CLOSE,     /* code, status text in msg, next */
+	EVENT_CLOSE,     /* code, status text in msg, next, outputs of the plan */
 };
 
 struct event {
@@ -33,6 +33,7 @@ struct event {
 	uint64_t done, total;
 	int64_t ns;
 	int64_t wall;
+	const struct value *outputs; /* a map, or NULL; lives as long as the call */
 };
 
 enum report_format { FORMAT_AUTO, FORMAT_TTY, FORMAT_PLAIN, FORMAT_JSON };

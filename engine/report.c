@@ -132,6 +132,23 @@ running_progress(struct running *run, const struct event *e, int64_t now)
 	}
 }
 
+/* A text as it is, for those who cut lines apart; all else as in the report. */
+static void
+keep_outputs(struct report *r, const struct value *outputs)
+{
+	for (uint32_t i = 0; outputs != NULL && outputs->kind == V_MAP && i < outputs->len; i++) {
+		const struct pair *p = &outputs->pairs[i];
+
+		put_safe(&r->results, p->key);
+		buf_puts(&r->results, ": ");
+		if (p->v.kind == V_STRING)
+			put_safe(&r->results, p->v.s);
+		else
+			value_show(&r->results, &p->v);
+		buf_putc(&r->results, '\n');
+	}
+}
+
 /* Totals, before the view words the event. */
 static void
 account(struct report *r, const struct event *e)
@@ -172,6 +189,7 @@ account(struct report *r, const struct event *e)
 	case EVENT_CLOSE:
 		running_done(r);
 		keep(&r->next, e->next);
+		keep_outputs(r, e->outputs);
 		break;
 	default:
 		break;
@@ -237,6 +255,7 @@ report_finish(struct report *r)
 		buf_putc(&b, '\n');
 		report_write(r, r->opt.err, &b);
 	}
+	report_write(r, r->opt.out, &r->results);
 	if (r->next != NULL && r->next[0] != '\0') {
 		buf_puts(&b, "next: ");
 		put_safe(&b, r->next);
@@ -265,6 +284,7 @@ report_free(struct report *r)
 	free(r->plan);
 	free(r->next);
 	free(r->heading);
+	buf_done(&r->results);
 	free(r);
 }
 

@@ -6,7 +6,7 @@
 
 #include "base/clock.h"
 
-enum member_type { TEXT, NUMBER32, NUMBER64, SIGNED64, CODE, FLAG, STATUS, CONFIDENCE };
+enum member_type { TEXT, NUMBER32, NUMBER64, SIGNED64, CODE, FLAG, STATUS, CONFIDENCE, VALUE };
 #define BIT(kind) (1u << (kind))
 #define ALL 0xffffffffu
 #define STEPS                                                                                                        \
@@ -40,6 +40,7 @@ static const struct member {
 	{ "message", ALL, TEXT, MEMBER(msg) },
 	{ "ns", BIT(EVENT_END) | BIT(EVENT_RETRY), SIGNED64, MEMBER(ns) },
 	{ "code", BIT(EVENT_PAUSE) | BIT(EVENT_CLOSE), CODE, MEMBER(code) },
+	{ "outputs", BIT(EVENT_CLOSE), VALUE, MEMBER(outputs) },
 	{ "next", BIT(EVENT_END) | BIT(EVENT_PAUSE) | BIT(EVENT_CLOSE), TEXT, MEMBER(next) },
 };
 
@@ -86,6 +87,11 @@ member_value(const struct member *m, const struct event *e, struct value *ret)
 		break;
 	case CONFIDENCE:
 		*ret = value_str(confidences[e->confidence]);
+		break;
+	case VALUE:
+		if (e->outputs == NULL || e->outputs->kind != V_MAP)
+			return false;
+		*ret = *e->outputs;
 		break;
 	}
 	return true;

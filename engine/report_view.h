@@ -42,6 +42,7 @@ struct report {
 	bool dry_run;
 	int lost;                 /* errno of the first result that could not be written to out, or 0 */
 	char *run, *plan, *next;
+	struct buf results;       /* lines for stdout in the end: the plan's outputs */
 	struct running *running;
 	size_t nrunning, cap;
 	char *heading;            /* dry-run: the step whose heading was printed last */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What an expression sees: params, targets, the ended steps and the run; and the targets, bound when first used. */
+/* What an expression sees: params, targets, the ended steps and the run; the targets, bound when first used; and what the
+ * plan's own outputs make of all that in the end. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -168,6 +169,43 @@ roots_init(struct coord *c)
 		c->shared.locals[c->nlocals++] = l;
 	}
 	c->shared.nlocals = c->nlocals;
+}
+
+static int
+plan_output(struct coord *c, const struct node *n, struct value *ret, struct err *err)
+{
+	if (template_eval(c->host, n, c->plan->file, &c->env, &c->eval, ret, err) < 0)
+		return -1;
+	if (ret->flags & VF_SECRET)
+		return err_at(err, node_pos(n, c->plan->file), "it is a secret, and secrets are not kept");
+	return 0;
+}
+
+void
+roots_outputs(struct coord *c, struct value *ret, struct buf *lost)
+{
+	const struct node *all = &c->plan->outputs;
+	struct pair *pairs;
+	uint32_t n = 0;
+
+	arena_reset(&c->eval);
+	pairs = arena_array(&c->eval, all->len, sizeof(*pairs));
+	for (uint32_t i = 0; i < all->len; i++) {
+		const struct node *key = &all->items[2 * i];
+		const struct pos at = node_pos(&key[1], c->plan->file);
+		struct err err = ERR_INIT;
+
+		pairs[n].key = key->s;
+		if (plan_output(c, &key[1], &pairs[n].v, &err) == 0) {
+			n++;
+			continue;
+		}
+		if (err.where.line == 0)
+			err.where = at;
+		buf_printf(lost, "%soutput '%s' is left out: %s:%u:%u: %s", lost->len > 0 ? "; " : "", key->s, at.file,
+			   err.where.line, err.where.col, err.msg);
+	}
+	*ret = value_map(pairs, n);
 }
 
 static void

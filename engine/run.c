@@ -29,12 +29,14 @@ coord_event(const struct coord *c, enum event_kind kind, uint32_t step)
 
 /* A dry-run leaves nothing that could go on, so it names no next command. */
 static void
-report_run(struct coord *c, enum event_kind kind, int code, const char *err_kind, const char *msg, const char *next)
+report_run(struct coord *c, struct event e)
 {
-	const struct event e = { .kind = kind, .run = c->shared.run, .plan = c->plan->name, .steps = c->plan->nsteps,
-		.code = code, .err_kind = err_kind, .msg = msg, .next = c->o->mode == MODE_PLAN ? NULL : next,
-		.wall = clock_wall_ms() };
-
+	e.run = c->shared.run;
+	e.plan = c->plan->name;
+	e.steps = c->plan->nsteps;
+	e.wall = clock_wall_ms();
+	if (c->o->mode == MODE_PLAN)
+		e.next = NULL;
 	report_event(c->o->report, &e);
 }
 
@@ -42,14 +44,13 @@ report_run(struct coord *c, enum event_kind kind, int code, const char *err_kind
 static void
 report_open(struct coord *c)
 {
-	struct event e = { .kind = EVENT_OPEN, .run = c->shared.run, .plan = c->plan->name, .steps = c->plan->nsteps,
-		.wall = clock_wall_ms() };
+	struct event e = { .kind = EVENT_OPEN };
 
 	e.msg = c->o->mode == MODE_PLAN ? "plan" : c->o->abort ? "abort" : c->o->history != NULL ? "resume" : "run";
 	for (uint32_t i = 0; i < c->plan->nsteps; i++)
 		e.done += c->live[i].status == STEP_DONE || c->live[i].status == STEP_UNCHANGED ||
 			  c->live[i].status == STEP_SKIPPED;
-	report_event(c->o->report, &e);
+	report_run(c, e);
 }
 
 static bool
@@ -303,29 +304,43 @@ pause_run(struct coord *c, struct err *err)
 		code = err_exit_code(ERR_LOCAL);
 	else if (c->o->journal != NULL && journal_seal(c->o->journal, err) < 0)
 		code = err_exit_code(err->kind);
-	report_run(c, EVENT_PAUSE, code, err_kind_name(c->reason.kind), msg, next);
+	report_run(c, (struct event){ .kind = EVENT_PAUSE, .code = code, .err_kind = err_kind_name(c->reason.kind), .msg = msg,
+		.next = next });
 	free(next);
 	free(msg);
 	return code;
+}
+
+/* The plan's outputs belong to the close of a run that is done. One that cannot be had is told, and no reason to fail: all
+ * the work is. */
+static void
+record_close(struct coord *c, const char *status, struct value *ret_outputs)
+{
+	struct record r = { .type = REC_CLOSE, .status = status, .msg = c->failed ? c->reason.msg : NULL };
+	struct buf lost = BUF_INIT(0);
+
+	if (!c->failed && !c->o->abort && c->o->mode == MODE_RUN && c->plan->outputs.len > 0) {
+		roots_outputs(c, ret_outputs, &lost);
+		r.value = ret_outputs;
+	}
+	if (lost.len > 0)
+		r.msg = lost.p;
+	coord_record(c, &r, true);
+	coord_commit(c);
+	if (lost.len > 0 && !c->broken)
+		report_run(c, (struct event){ .kind = EVENT_NOTE, .msg = lost.p });
+	buf_done(&lost);
 }
 
 static int
 close_run(struct coord *c, struct err *err)
 {
 	const char *status = c->o->abort ? "aborted" : c->failed ? "failed" : "done";
-	struct record r = { .type = REC_CLOSE, .status = status, .msg = c->failed ? c->reason.msg : NULL };
+	struct value outputs = VALUE_NULL;
 	char *next = NULL;
-	struct value outputs;
 	int code = c->failed ? 1 : 0;
 
-	arena_reset(&c->eval);
-	if (!c->failed && c->plan->outputs.len > 0) {
-		if (template_eval(c->host, &c->plan->outputs, c->plan->file, &c->env, &c->eval, &outputs, err) == 0 &&
-		    !(outputs.flags & VF_SECRET))
-			r.value = &outputs;
-	}
-	coord_record(c, &r, true);
-	coord_commit(c);
+	record_close(c, status, &outputs);
 	if (c->broken) /* the close is not on disk: the run is still open */
 		return pause_run(c, err);
 	if (c->failed && !c->o->abort)
@@ -336,7 +351,8 @@ close_run(struct coord *c, struct err *err)
 		if (next == NULL)
 			next = xasprintf("wherry status %s", c->shared.run);
 	}
-	report_run(c, EVENT_CLOSE, code, c->failed ? err_kind_name(c->reason.kind) : NULL, status, next);
+	report_run(c, (struct event){ .kind = EVENT_CLOSE, .code = code, .msg = status, .next = next,
+		.err_kind = c->failed ? err_kind_name(c->reason.kind) : NULL, .outputs = &outputs });
 	free(next);
 	return code;
 }

@@ -149,6 +149,41 @@ def events(world):
     equal(sorted(ended), sorted(["name", "write", "say", "seen", "never", "close"]), "ended steps")
 
 
+OUTPUTS = """
+steps:
+  - {id: a, uses: set, with: {values: {word: hello, n: 7}}}
+  - {id: b, uses: exec, needs: [a], with: {argv: [test, -e, %s/go], idempotent: true}}
+outputs:
+  word: "${{ steps.a.outputs.word }}"
+  broken: "${{ steps.a.outputs.word + 1 }}"
+  all: {n: "${{ steps.a.outputs.n }}"}
+"""
+
+
+@with_world
+def outputs(world):
+    """A plan's outputs are the result of a run and of a resume, on stdout; one that cannot be evaluated is named with its place,
+    and the run is done all the same."""
+    plan = world.plan(OUTPUTS % world.folder)
+    failed = world.w("run", plan, "--run-id", "one", "--yes")
+    equal((failed.code, failed.out), (1, ""), "exit code and stdout of a failed run")
+    equal(world.w.ok("plan", plan).out.count("word:"), 0, "outputs in the dry-run")
+    open(world.path("go"), "w").close()
+    why = "output 'broken' is left out: "
+    for args in (["resume", "one", "-q"], ["run", plan, "--run-id", "two", "--yes"], ["run", plan, "--yes", "--format", "json"]):
+        done = world.w.ok(*args)
+        if "json" in args:
+            equal(done.json()[-1]["outputs"], {"word": "hello", "all": {"n": 7}}, "outputs of the last event")
+            notes = [e["message"] for e in done.json() if e["event"] == "note"]
+        else:
+            equal(done.out, 'word: hello\nall: {"n":7}\n', "stdout of %s" % args)
+            notes = [line for line in done.err.splitlines() if why in line]
+        equal(len(notes), 1, "notes on the broken output; %s" % done)
+        expect(why in notes[0] and ":10:16: " in notes[0] and "attempt to add" in notes[0], notes[0])
+    for args in (["status", "two"], ["report", "two"], ["journal", "dump", "two"]):
+        expect(why in world.w.ok(*args).out, "%s does not name what is left out" % args)
+
+
 @with_world
 def dry(world):
     """plan changes no file; it says what would happen and --detailed-exitcode tells whether anything would."""
@@ -327,4 +362,4 @@ def unreachable(world):
 
 
 if __name__ == "__main__":
-    main(usage, later, problems, done, events, dry, failure, interrupted, elsewhere, in_doubt, abort, secrets, surroundings, unreachable)
+    main(usage, later, problems, done, events, outputs, dry, failure, interrupted, elsewhere, in_doubt, abort, secrets, surroundings, unreachable)

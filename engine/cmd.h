@@ -32,6 +32,7 @@ struct front {
 };
 
 int cmd_abort(struct front *, struct err *);
+int cmd_graph(struct front *, struct err *);
 int cmd_help(struct front *, struct err *);
 int cmd_journal(struct front *, struct err *);
 int cmd_plan(struct front *, struct err *);
@@ -103,6 +104,8 @@ struct opened {
 };
 /* The run that positional word `arg` names: an id, "@latest", or the newest when it is not there. NULL with err. */
 const char *front_run(struct front *, size_t arg, struct err *err);
+/* Does a word name a run of ours? */
+bool front_is_run(struct front *, const char *word);
 /* Read a run's history, or (lock) take it over for writing. ret may have `each` and `data` set, else zero. */
 int opened_read(struct front *, const char *run, struct opened *ret, struct err *err);
 int opened_lock(struct front *, const char *run, struct opened *ret, struct err *err);
@@ -113,6 +116,9 @@ struct plan *opened_plan(struct front *, const struct opened *, struct err *err)
 bool run_is_closed(const struct history *);
 /* Is something of this step begun and not settled? */
 bool step_is_in_doubt(const struct hist_step *);
+/* What a person is told of a step and of a run, whose process is there (live) or not. */
+enum step_status step_shown_status(const struct hist_step *, bool live);
+const char *run_shown_status(const struct history *, bool live);
 /* The last effect of a step, or NULL. */
 const struct hist_effect *step_last_effect(const struct hist_step *);
 

@@ -7,13 +7,14 @@
 #include "expr.h"
 #include "language.h"
 
+/* Those of a table that the subcommand's own do not hide. */
 static void
-show_options(struct buf *b, const struct option *table)
+show_options(struct buf *b, const struct option *table, const struct option *own)
 {
 	for (const struct option *o = table; o->name != NULL || o->letter != 0; o++) {
 		struct buf left = BUF_INIT(0);
 
-		if (o->kind == OPTION_LATER)
+		if (o->kind == OPTION_LATER || option_named(own, o->name) != NULL)
 			continue;
 		if (o->letter != 0)
 			buf_printf(&left, "-%c, ", o->letter);
@@ -29,10 +30,10 @@ help_command(struct buf *b, const struct command *c)
 	buf_printf(b, "usage: wherry %s %s\n\n%s\n", c->name, c->args, c->help);
 	if (c->options->name != NULL) {
 		buf_puts(b, "\noptions:\n");
-		show_options(b, c->options);
+		show_options(b, c->options, options_none);
 	}
 	buf_puts(b, "\ncommon options:\n");
-	show_options(b, options_common);
+	show_options(b, options_common, c->options);
 }
 
 static void
@@ -79,7 +80,7 @@ help_overview(struct buf *b, const struct command *commands)
 	for (size_t i = 0; i < countof(topics); i++)
 		buf_printf(b, "  %-31s %s\n", topics[i].name, topics[i].help);
 	buf_puts(b, "\ncommon options:\n");
-	show_options(b, options_common);
+	show_options(b, options_common, options_none);
 }
 
 static int

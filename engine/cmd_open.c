@@ -30,6 +30,24 @@ front_run(struct front *f, size_t arg, struct err *err)
 	return NULL;
 }
 
+bool
+front_is_run(struct front *f, const char *word)
+{
+	struct err ignored = ERR_INIT;
+	const char *dir = front_state(f, &ignored);
+	const char **runs;
+	size_t n;
+
+	if (strcmp(word, "@latest") == 0)
+		return true;
+	if (dir == NULL || journal_list(dir, &f->arena, &runs, &n, &ignored) < 0)
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(runs[i], word) == 0)
+			return true;
+	return false;
+}
+
 /* Fold the record, and keep from the opening and resuming ones what history leaves out. */
 static int
 on_record(void *data, uint64_t seq, const struct record *r, struct err *err)
@@ -112,6 +130,22 @@ step_is_in_doubt(const struct hist_step *s)
 	if (s->status == STEP_RUNNING || s->status == STEP_PENDING || s->status == STEP_CANCELLED)
 		return history_in_doubt(s);
 	return s->status == STEP_IN_DOUBT;
+}
+
+enum step_status
+step_shown_status(const struct hist_step *s, bool live)
+{
+	if (!live && step_is_in_doubt(s))
+		return STEP_IN_DOUBT;
+	if (!live && s->status == STEP_RUNNING)
+		return STEP_PENDING; /* whoever ran it is gone, and it left nothing behind */
+	return s->status;
+}
+
+const char *
+run_shown_status(const struct history *h, bool live)
+{
+	return h->status == RUN_RUNNING && !live ? "interrupted" : run_status_name(h->status);
 }
 
 const struct hist_effect *

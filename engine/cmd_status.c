@@ -23,11 +23,7 @@ struct standing {
 static enum step_status
 shown_status(const struct standing *st, const struct hist_step *s)
 {
-	if (!st->live && step_is_in_doubt(s))
-		return STEP_IN_DOUBT;
-	if (!st->live && s->status == STEP_RUNNING)
-		return STEP_PENDING; /* whoever ran it is gone, and it left nothing behind */
-	return s->status;
+	return step_shown_status(s, st->live);
 }
 
 static void
@@ -47,9 +43,7 @@ take_standing(const struct front *f, const char *dir, const struct opened *o, co
 static const char *
 state_word(const struct standing *st)
 {
-	if (st->o->history.status == RUN_RUNNING && !st->live)
-		return "interrupted";
-	return run_status_name(st->o->history.status);
+	return run_shown_status(&st->o->history, st->live);
 }
 
 static const char *

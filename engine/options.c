@@ -69,6 +69,10 @@ const struct option options_steps[] = {
 	{ "markdown", 0, OPTION_FLAG, NULL, AT(markdown), "print the reference page" },
 	END,
 };
+const struct option options_graph[] = {
+	{ "format", 0, OPTION_CHOICE, "text|dot|mermaid", AT(format), "text, or a drawing for graphviz or mermaid" },
+	END,
+};
 const struct option options_none[] = { END };
 
 static bool
@@ -156,6 +160,12 @@ find(const struct option *table, const char *name, size_t len, char letter)
 				 : table->letter == letter)
 			return table;
 	return NULL;
+}
+
+const struct option *
+option_named(const struct option *table, const char *name)
+{
+	return name != NULL ? find(table, name, strlen(name), 0) : NULL;
 }
 
 static int

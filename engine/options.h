@@ -47,11 +47,13 @@ struct option {
 /* Tables, each ended by a row without name and letter. */
 extern const struct option options_common[];
 extern const struct option options_plan[], options_run[], options_resume[], options_status[], options_resolve[],
-	options_report[], options_steps[], options_none[];
+	options_report[], options_steps[], options_graph[], options_none[];
 
 /* Parse argv[*at] (an option) and what it takes, by the two tables; moves *at behind it. ERR_USAGE otherwise. */
 int option_parse(const struct option *common, const struct option *own, struct arena *a, int argc, char **argv,
 		 int *at, struct options *ret, struct err *err);
+/* The row of a long name (NULL: none), or NULL. */
+const struct option *option_named(const struct option *table, const char *name);
 /* Is this word an option: "-x", "--name", but not "-" alone? */
 bool option_is(const char *word);
 

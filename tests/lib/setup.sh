@@ -6,7 +6,7 @@ set -eu
 
 build='gcc libc6-dev cmake ninja-build pkg-config libyaml-dev libcurl4-openssl-dev libjson-c-dev liblua5.4-dev libssl-dev'
 demo='etcd-server etcd-client'
-test='clang libcmocka-dev strace openssl python3 python3-venv git ca-certificates'
+test='clang libcmocka-dev strace openssl graphviz zsh fish bash-completion python3 python3-venv git ca-certificates'
 
 fail() {
 	echo "tests/lib/setup.sh: $*" >&2

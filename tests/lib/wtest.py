@@ -5,6 +5,7 @@ The client speaks etcd's JSON gateway on purpose: the tests count effects by ano
 """
 import base64
 import contextlib
+import difflib
 import http.client
 import json
 import os
@@ -36,6 +37,22 @@ def expect(condition, text):
 def equal(got, wanted, what):
     if got != wanted:
         raise Violation("%s: expected %r, got %r" % (what, wanted, got))
+
+
+def golden(name, text):
+    """The text is what tests/golden/NAME holds; UPDATE_GOLDEN=1 writes it anew, for a person to look through."""
+    path = os.path.join(SOURCE, "tests", "golden", name)
+    if os.environ.get("UPDATE_GOLDEN"):
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w") as f:
+            f.write(text)
+        return
+    expect(os.path.exists(path), "tests/golden/%s is missing: UPDATE_GOLDEN=1 writes it; it would be\n%s" % (name, text))
+    with open(path) as f:
+        wanted = f.read()
+    if text != wanted:
+        raise Violation("not as in tests/golden/%s (UPDATE_GOLDEN=1 writes it anew):\n%s" % (name, "\n".join(
+            difflib.unified_diff(wanted.splitlines(), text.splitlines(), "golden", "now", lineterm=""))))
 
 
 @contextlib.contextmanager

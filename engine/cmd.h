@@ -25,6 +25,7 @@ struct command {
 struct front {
 	const struct command *commands, *command;
 	struct options opt;
+	struct typed typed; /* of opt, what a hint needs; params once they are known to hold no secret */
 	const char **args; /* positional words after the subcommand */
 	size_t nargs;
 	const char *const *argv; /* all of it, NULL-ended */
@@ -64,6 +65,8 @@ const char *front_state(struct front *, struct err *);
 const char *front_cwd(struct front *);
 /* The word among n names that was meant, as " (did you mean 'x'?)" in the arena, or "". */
 const char *front_nearest(struct front *, const char *word, const char *const *names, size_t n);
+/* A word as the shell needs it, for a command to type. */
+const char *front_word(struct front *, const char *word);
 /* Who runs this, for the journal. */
 const char *front_user(struct front *);
 const char *front_host(struct front *);

@@ -85,7 +85,7 @@ front_error(const struct front *f, const struct err *err)
 	if (err->where.line > 0)
 		front_say("  at %s:%u:%u", err->where.file, err->where.line, err->where.col);
 	if (err->next[0] != '\0')
-		front_say("next: %s", next_typed(f->opt.state, err->next, &room));
+		front_say("next: %s", next_typed(&f->typed, err->next, &room));
 	buf_done(&room);
 }
 
@@ -153,6 +153,18 @@ front_host(struct front *f)
 	return arena_strdup(&f->arena, name[0] != '\0' ? name : "unknown");
 }
 
+const char *
+front_word(struct front *f, const char *word)
+{
+	struct buf b = BUF_INIT(0);
+	const char *ret;
+
+	text_shell_word(&b, word, strlen(word));
+	ret = arena_strndup(&f->arena, b.p, b.len);
+	buf_done(&b);
+	return ret;
+}
+
 struct report *
 front_report(const struct front *f)
 {
@@ -163,7 +175,7 @@ front_report(const struct front *f)
 		.verbose = f->opt.verbose,
 		.out = STDOUT_FILENO,
 		.err = STDERR_FILENO,
-		.state = f->opt.state,
+		.typed = &f->typed,
 	};
 
 	if (f->opt.format != NULL)

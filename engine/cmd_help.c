@@ -97,9 +97,11 @@ help_on(struct front *f, const char *word, struct buf *b, struct err *err)
 		}
 	}
 	for (const struct command *c = f->commands; c->name != NULL && n < countof(names); c++) {
+		if (strcmp(c->name, word) == 0 && c->fn == NULL) {
+			err_set(err, ERR_USAGE, "'%s' comes in a later version", word);
+			return err_next(err, "wherry help");
+		}
 		if (strcmp(c->name, word) == 0) {
-			if (c->fn == NULL)
-				return err_set(err, ERR_USAGE, "'%s' comes in a later version", word);
 			help_command(b, c);
 			return 0;
 		}

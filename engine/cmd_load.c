@@ -234,10 +234,12 @@ front_params(struct front *f, const struct plan *plan, const struct value *store
 	if (got < 0) {
 		refuse(&problems, "parameters", plan->text, plan->text_len, err);
 		if (stored == NULL)
-			err_next(err, "wherry plans %s", f->args[0]);
-		else
-			err_next(err, "with the missing ones given: wherry %s %s", f->command->name,
-				 f->nargs > 0 ? f->args[0] : "@latest");
+			err_next(err, "wherry plans %s", front_word(f, f->args[0]));
+		else /* it keeps the parameters that are not secret; a terminal is asked for the others */
+			err_next(err, "%swherry %s %s", f->opt.params.n > 0 ? "" : "with the missing ones given: ",
+				 f->command->name, f->nargs > 0 ? f->args[0] : "@latest");
+	} else {
+		f->typed.params = f->opt.params.v; /* a secret among them would have been refused */
 	}
 	problems_done(&problems);
 	return got;

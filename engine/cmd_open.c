@@ -19,7 +19,7 @@ front_run(struct front *f, size_t arg, struct err *err)
 		if (n > 0)
 			return runs[0];
 		err_set(err, ERR_USAGE, "there are no runs in '%s'", dir);
-		err_next(err, "wherry run PLAN");
+		err_next(err, "wherry plans");
 		return NULL;
 	}
 	for (size_t i = 0; i < n; i++)

@@ -81,7 +81,7 @@ check_closed(const struct opened *o, bool abort_it, struct err *err)
 	}
 	if (h->status == RUN_ABORTED) {
 		err_set(err, ERR_USAGE, "run %s was aborted and cannot go on", o->run);
-		return err_next(err, "wherry run %s", h->plan != NULL ? h->plan : "PLAN");
+		return err_next(err, "wherry report %s", o->run);
 	}
 	return 0;
 }

@@ -47,14 +47,14 @@ ask_go_on(struct front *f, const struct run_options *o, struct err *err)
 	if (f->opt.yes)
 		return 0;
 	if (!front_can_ask()) {
-		err_set(err, ERR_USAGE, "there is no terminal to ask whether to go on; nothing was started");
-		return err_next(err, "give --yes, or look first: wherry plan %s", f->args[0]);
+		err_set(err, ERR_USAGE, "there is no terminal to ask whether to go on, and no --yes; nothing was started");
+		return err_next(err, "to look first: wherry plan %s", front_word(f, f->args[0]));
 	}
 	question = arena_printf(&f->arena, "run %s (%u steps) as %s? [y/N] ", o->plan->name, o->plan->nsteps, o->run);
 	if (front_ask_yes(question))
 		return 0;
 	err_set(err, ERR_USAGE, "not confirmed; nothing was started");
-	return err_next(err, "wherry plan %s", f->args[0]);
+	return err_next(err, "wherry plan %s", front_word(f, f->args[0]));
 }
 
 /* Write the opening batch: after it, the run exists. */

@@ -13,7 +13,7 @@
 /* What a fold alone cannot tell: does someone work on it now, and what has not begun. */
 struct standing {
 	const struct opened *o;
-	const char *state;       /* --state as it was given, or NULL */
+	const struct typed *typed;
 	const struct plan *plan; /* NULL when the stored copy cannot be loaded any more */
 	bool live;
 	char holder[HOLDER_MAX];
@@ -30,7 +30,7 @@ static void
 take_standing(const struct front *f, const char *dir, const struct opened *o, const struct plan *plan,
 	      struct standing *ret)
 {
-	*ret = (struct standing){ .o = o, .state = f->opt.state, .plan = plan };
+	*ret = (struct standing){ .o = o, .typed = &f->typed, .plan = plan };
 	ret->live = journal_live(dir, o->run, ret->holder, sizeof(ret->holder)) == 1;
 	for (uint32_t i = 0; i < o->history.nsteps; i++)
 		ret->counts[shown_status(ret, &o->history.steps[i])]++;
@@ -50,7 +50,7 @@ static const char *
 typed(struct front *f, const char *next)
 {
 	struct buf room = BUF_INIT(0);
-	const char *text = next_typed(f->opt.state, next, &room), *ret = text != NULL ? arena_strdup(&f->arena, text) : NULL;
+	const char *text = next_typed(&f->typed, next, &room), *ret = text != NULL ? arena_strdup(&f->arena, text) : NULL;
 
 	buf_done(&room);
 	return ret;
@@ -138,7 +138,7 @@ put_step(const struct standing *st, const char *id, const struct hist_step *s, s
 			buf_printf(b, ", %llu of %llu", (unsigned long long)e->done, (unsigned long long)e->total);
 		put_text(b, " ", e->done > 0 ? e->unit : NULL);
 	}
-	put_text(b, "\n    next: ", s != NULL ? next_typed(st->state, s->next, &room) : NULL);
+	put_text(b, "\n    next: ", s != NULL ? next_typed(st->typed, s->next, &room) : NULL);
 	buf_done(&room);
 	buf_putc(b, '\n');
 }
@@ -346,8 +346,10 @@ cmd_runs(struct front *f, struct err *err)
 	size_t n;
 	int ret = 0;
 
-	if (f->nargs > 0)
-		return err_set(err, ERR_USAGE, "'runs %s' comes in a later version", f->args[0]);
+	if (f->nargs > 0) {
+		err_set(err, ERR_USAGE, "'runs %s' comes in a later version", f->args[0]);
+		return err_next(err, "wherry runs");
+	}
 	if (dir == NULL || journal_list(dir, &f->arena, &runs, &n, err) < 0)
 		return -1;
 	if (n > 0 && !front_json(f))

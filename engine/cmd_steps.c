@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "language.h"
 #include "steps/registry.h"
 
 #define NO_LIMIT 9e18
@@ -175,8 +176,15 @@ one_type(struct front *f, const char *name, struct buf *b, struct err *err)
 		show_type(b, t);
 		return 0;
 	}
-	if (t != NULL)
-		return err_set(err, ERR_USAGE, "step type '%s' comes in a later version", name);
+	if (t != NULL) {
+		err_set(err, ERR_USAGE, "step type '%s' comes in a later version", name);
+		return err_next(err, "wherry steps");
+	}
+	for (const struct word *w = language; w->name != NULL; w++)
+		if (strcmp(w->name, name) == 0) {
+			err_set(err, ERR_USAGE, "'%s' is no step type but a word of the language: %s", name, word_help(w));
+			return err_next(err, "wherry help language");
+		}
 	for (const struct step_type *const *i = registry.steps; *i != NULL && n < countof(names); i++)
 		names[n++] = (*i)->name;
 	err_set(err, ERR_USAGE, "no step type '%s'%s", name, front_nearest(f, name, names, n));

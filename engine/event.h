@@ -43,7 +43,7 @@ struct report_options {
 	bool quiet;
 	int verbose;
 	int out, err;    /* descriptors: results and JSON events to out, progress and messages to err */
-	const char *state; /* --state as it was given, or NULL */
+	const struct typed *typed; /* or NULL; borrowed */
 };
 struct report;
 struct report *report_new(const struct report_options *);
@@ -59,7 +59,12 @@ void report_finish(struct report *);
 int report_lost(const struct report *);
 void report_free(struct report *);
 
-/* The next command with the --state that it needs, or as it is; state may be NULL. Lives as long as room, or next. */
-const char *next_typed(const char *state, const char *next, struct buf *room);
+/* What was typed and the next command needs again: --state, --params and the words of -p, which are never secret. */
+struct typed {
+	const char *state, *params_file; /* or NULL */
+	const char *const *params;       /* NULL-ended, or NULL */
+};
+/* The next command with the options that it needs to work as it stands. Lives as long as room, or next. */
+const char *next_typed(const struct typed *, const char *next, struct buf *room);
 
 #endif

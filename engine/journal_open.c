@@ -78,8 +78,8 @@ check_unused(const struct journal *j, const char *run, struct err *err)
 
 	if (lstat(j->path, &st) < 0)
 		return errno == ENOENT || errno == ENOTDIR ? 0 : err_errno(err, "stat '%s'", j->path);
-	err_set(err, ERR_USAGE, "there is a run '%s' already", run);
-	return err_next(err, "wherry resume %s, or another --run-id", run);
+	err_set(err, ERR_USAGE, "there is a run '%s' already; a new one needs another --run-id", run);
+	return err_next(err, "wherry resume %s", run);
 }
 
 /* The opening batch in a file under another name. */

@@ -133,6 +133,7 @@ dispatch(struct front *f, int argc, char **argv, struct err *err)
 				 f->command != NULL ? f->command->name : "");
 		return -1;
 	}
+	f->typed = (struct typed){ .state = f->opt.state, .params_file = f->opt.params_file };
 	if (f->opt.help && f->command != NULL) {
 		f->args[0] = f->command->name;
 		f->nargs = 1;

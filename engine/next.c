@@ -1,36 +1,73 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The command to type next, as it has to be typed here: where the folder of the runs came from the command line, a
- * command that looks for a run needs it again. */
+/* The command to type next, as it has to be typed here: where the folder of the runs, or parameters, came from the command
+ * line, a command that needs them needs them again. */
 #include <string.h>
 
 #include "base/text.h"
 #include "event.h"
 
-static bool
-looks_for_runs(const char *subcommand)
-{
-	static const char *const names[] = { "run ", "resume ", "abort ", "status ", "resolve ", "report ", "journal ", "runs" };
+static const char program[] = "wherry ";
 
-	for (size_t i = 0; i < countof(names); i++)
-		if (strncmp(subcommand, names[i], strlen(names[i])) == 0)
-			return true;
-	return false;
+static const struct subcommand {
+	const char *name;
+	bool state, file, params; /* what it takes */
+} subcommands[] = {
+	{ "run ", true, true, true },	    { "plan ", false, true, true },   { "resume ", true, true, false },
+	{ "abort ", true, true, false },    { "status ", true, false, false }, { "resolve ", true, false, false },
+	{ "report ", true, false, false },  { "journal ", true, false, false },
+	{ "runs", true, false, false },
+};
+
+/* The subcommand that the text begins with, or NULL. */
+static const struct subcommand *
+find_subcommand(const char *text)
+{
+	for (size_t i = 0; i < countof(subcommands); i++)
+		if (strncmp(text, subcommands[i].name, strlen(subcommands[i].name)) == 0)
+			return &subcommands[i];
+	return NULL;
+}
+
+static void
+put_option(struct buf *to, const char *option, const char *value)
+{
+	buf_puts(to, option);
+	text_shell_word(to, value, strlen(value));
+	buf_putc(to, ' ');
+}
+
+/* The options go where no word of the command can follow them: --state before the subcommand, its own right behind it. */
+static void
+put_command(const struct typed *t, const struct subcommand *sub, struct buf *to)
+{
+	if (sub->state && t->state != NULL)
+		put_option(to, "--state ", t->state);
+	buf_puts(to, sub->name);
+	for (size_t i = 0; sub->params && t->params != NULL && t->params[i] != NULL; i++)
+		put_option(to, "-p ", t->params[i]);
+	if (sub->file && t->params_file != NULL)
+		put_option(to, "--params ", t->params_file);
 }
 
 const char *
-next_typed(const char *state, const char *next, struct buf *room)
+next_typed(const struct typed *t, const char *next, struct buf *room)
 {
-	static const char program[] = "wherry ";
-	const char *at = next != NULL && state != NULL ? strstr(next, program) : NULL;
+	const char *at;
 
-	if (at == NULL || !looks_for_runs(at + strlen(program)))
+	if (next == NULL || t == NULL)
 		return next;
-	at += strlen(program);
 	buf_clear(room);
-	buf_put(room, next, (size_t)(at - next));
-	buf_puts(room, "--state ");
-	text_shell_word(room, state, strlen(state));
-	buf_putc(room, ' ');
-	buf_puts(room, at);
+	while ((at = strstr(next, program)) != NULL) {
+		const struct subcommand *sub = find_subcommand(at + strlen(program));
+
+		at += strlen(program);
+		buf_put(room, next, (size_t)(at - next));
+		if (sub != NULL) {
+			put_command(t, sub, room);
+			at += strlen(sub->name);
+		}
+		next = at;
+	}
+	buf_puts(room, next);
 	return room->p;
 }

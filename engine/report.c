@@ -202,7 +202,7 @@ report_event(struct report *r, const struct event *e)
 	struct buf room = BUF_INIT(0);
 	struct event told = *e;
 
-	told.next = next_typed(r->opt.state, e->next, &room);
+	told.next = next_typed(r->opt.typed, e->next, &room);
 	account(r, &told);
 	r->view->event(r, &told);
 	buf_done(&room);

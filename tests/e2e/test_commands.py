@@ -83,6 +83,50 @@ def later(world):
         expect("later version" in done.err + done.out, "%s: %s" % (body, done))
 
 
+SECRET = """
+params:
+  dir: {type: string, required: true}
+  note: {type: string, default: none}
+  word: {type: string, secret: true, required: true}
+steps:
+  - {id: a, uses: exec, with: {argv: [sh, -c, "test -e $0/go", "${{ params.dir }}"], idempotent: true, env: {W: "${{ params.word }}"}}}
+"""
+
+
+@with_world
+def hints(world):
+    """The next command works as it is typed: with the --state, --params and -p that were given, quoted; a secret is never in it."""
+    plan, state = world.plan(SECRET, "a plan.yaml"), world.path("a state")
+    file = world.path("its params.yaml")
+    with open(file, "w") as f:
+        f.write("word: canary-1\n")
+    given = ["-p", "dir=" + world.folder, "-p", "note=it's \"so\" $HOME", "--params", file]
+    w = Wherry(world.path("unused"))
+    done = w("run", plan, "--state", state, *given)
+    equal(done.code, 2, str(done))
+    equal(done.next(), ["plan"] + given + [plan], "the next command where nobody can be asked")
+    w.ok(*done.next())
+    done = w("run", plan, "--state", state, "-p", "word=canary-2", *given[:2])
+    equal(done.next(), ["plans", plan], "the next command after a secret in -p")
+    expect("canary" not in done.err, str(done))
+    w.ok(*done.next())
+    done = w("run", plan, "--state", state, "--run-id", "one", "--yes", *given)
+    equal((done.code, done.next()), (1, ["--state", state, "resume", "--params", file, "one"]), "exit code and next command")
+    expect("canary" not in done.err, str(done))
+    again = w("resume", "one", "--state", state, "--params", file, "-p", "note=other")
+    equal((again.code, again.next()), (2, done.next()), "exit code and next command of a resume with -p")
+    equal(w("resume", "one", "--state", state).next(), ["--state", state, "resume", "one"], "the next command without the secret")
+    used = w("run", plan, "--state", state, "--run-id", "one", "--yes", *given)
+    equal((used.code, used.next()), (2, done.next()), "exit code and next command after a used id")
+    open(world.path("go"), "w").close()
+    w.ok(*again.next())
+    equal(w("steps", "undo").next(), ["help", "language"], "the next command after a word that is no step type")
+    for args in (["steps", "undo"], ["help", "rollback"], ["runs", "prune"], ["resume"], ["status"]):
+        done = w(*args)
+        equal(done.code, 2, str(done))
+        w.ok(*done.next())
+
+
 @with_world
 def problems(world):
     """All problems of a plan at once, each with its place."""
@@ -362,4 +406,4 @@ def unreachable(world):
 
 
 if __name__ == "__main__":
-    main(usage, later, problems, done, events, outputs, dry, failure, interrupted, elsewhere, in_doubt, abort, secrets, surroundings, unreachable)
+    main(usage, later, hints, problems, done, events, outputs, dry, failure, interrupted, elsewhere, in_doubt, abort, secrets, surroundings, unreachable)

@@ -80,6 +80,8 @@ void front_block_signals(void);
 size_t front_plans(struct front *, const char ***ret);
 /* Load a plan by path, "-" or bundled name; shows all problems. NULL with err. */
 struct plan *front_plan(struct front *, const char *name, struct err *err);
+/* As front_plan, but the problems go to ret, that of a plan which cannot be read at all too. */
+struct plan *front_plan_problems(struct front *, const char *name, struct problems *ret, struct err *err);
 struct plan *front_plan_text(const char *file, const struct buf *text, struct err *err);
 /* Values of the plan's parameters; stored: those of the journal on a resume, or NULL. */
 int front_params(struct front *, const struct plan *, const struct value *stored, struct value *ret, struct err *err);

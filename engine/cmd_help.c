@@ -59,12 +59,41 @@ help_exit_codes(struct buf *b)
 		buf_printf(b, "%5s  %s\n", rows[i].code, rows[i].meaning);
 }
 
+static void
+help_json(struct buf *b)
+{
+	static const struct {
+		const char *who, *what;
+	} rows[] = {
+		{ "plan, run, resume, abort, status --follow",
+		  "an event a line: {event, time, ...}; event is open, start, progress, note, effect, retry, end, action,\n  "
+		  "assume or predicted; the last one is pause or close: {code, kind, message, next, run}, close with outputs" },
+		{ "validate",
+		  "a line a plan: {plan, valid, steps, problems: [{file, line, col, message, hint}], dropped};\n  "
+		  "null where there is none; dropped: problems over those that are listed" },
+		{ "status",
+		  "one object: {run, plan, state, live, opened, last, code, message, counts, next,\n  "
+		  "steps: [{step, status, attempts, ns, message, next, done, total}]}; 'runs': a line a run, without steps" },
+		{ "report",
+		  "one object: {run, plan, user, host, build, opened, last, state, message, processes, params, outputs,\n  "
+		  "targets: [{name, identity}], steps: [{step, status, message, attempts, started, ended, ns, outputs,\n  "
+		  "effects: [{state, verb, ref, says, message, done, total, unit, before, after}]}],\n  "
+		  "log: [{time, record, step, status, user, host, build, message, code}], totals: {steps, effects, records}};\n  "
+		  "before and after are null (not read) or {absent, bytes, kind, sha256}: what was there is never shown" },
+	};
+
+	buf_puts(b, "what --format json prints to stdout; messages and errors go to stderr as ever:\n");
+	for (size_t i = 0; i < countof(rows); i++)
+		buf_printf(b, "\n%s\n  %s\n", rows[i].who, rows[i].what);
+}
+
 static const struct topic {
 	const char *name, *help;
 	void (*fn)(struct buf *);
 } topics[] = {
 	{ "expressions", "what may stand inside ${{ }}", expr_help },
 	{ "language", "the words of a plan and its steps", language_help },
+	{ "json", "what --format json prints", help_json },
 	{ "exit-codes", "what each exit code means", help_exit_codes },
 };
 

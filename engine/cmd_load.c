@@ -130,23 +130,45 @@ front_plan_text(const char *file, const struct buf *text, struct err *err)
 	return plan;
 }
 
-struct plan *
-front_plan(struct front *f, const char *name, struct err *err)
+/* The text of the plan that a name means, and its file's name; NULL with err. */
+static const char *
+read_plan(struct front *f, const char *name, struct buf *ret, struct err *err)
 {
 	bool is_stdin = strcmp(name, "-") == 0;
 	const char *file = is_stdin ? "stdin" : find_plan(f, name, err);
-	struct buf text = BUF_INIT(YAML_MAX_BYTES + 1);
-	struct plan *plan = NULL;
 	int got;
 
 	if (file == NULL)
 		return NULL;
-	got = is_stdin ? io_read_fd(STDIN_FILENO, file, YAML_MAX_BYTES, &text, err)
-		       : io_read_file(file, YAML_MAX_BYTES, &text, err);
-	if (got == 0)
-		plan = front_plan_text(arena_strdup(&f->arena, file), &text, err);
-	else if (err->kind == ERR_LOCAL)
+	got = is_stdin ? io_read_fd(STDIN_FILENO, file, YAML_MAX_BYTES, ret, err)
+		       : io_read_file(file, YAML_MAX_BYTES, ret, err);
+	if (got < 0 && err->kind == ERR_LOCAL)
 		err->kind = ERR_USAGE; /* the plan named on the command line is at fault, not this machine */
+	return got < 0 ? NULL : file;
+}
+
+struct plan *
+front_plan(struct front *f, const char *name, struct err *err)
+{
+	struct buf text = BUF_INIT(YAML_MAX_BYTES + 1);
+	const char *file = read_plan(f, name, &text, err);
+	struct plan *plan = file != NULL ? front_plan_text(file, &text, err) : NULL;
+
+	buf_done(&text);
+	return plan;
+}
+
+struct plan *
+front_plan_problems(struct front *f, const char *name, struct problems *ret, struct err *err)
+{
+	struct buf text = BUF_INIT(YAML_MAX_BYTES + 1);
+	const char *file = read_plan(f, name, &text, err);
+	struct plan *plan = NULL;
+
+	if (file == NULL)
+		problems_add(ret, (struct pos){ .file = name }, err->next[0] != '\0' ? err->next : NULL, "%s", err->msg);
+	else if ((plan = plan_load(&registry, file, text.len > 0 ? text.p : "", text.len, ret)) == NULL)
+		err_set(err, ERR_PLAN, "%s", "");
 	buf_done(&text);
 	return plan;
 }

@@ -1,34 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* wherry report: what happened, when, to what, as text. Images of objects are described by kind, size and digest, never
- * shown: they may hold what no report should. */
-#include "cmd.h"
+/* wherry report: what happened, when, to what, as text or as JSON. Images of objects are described by kind, size and
+ * digest, never shown: they may hold what no report should. */
+#include "cmd_report.h"
 
 #include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "base/hash.h"
 #include "base/io.h"
 #include "base/text.h"
 
 #define OUTPUT_MAX 240 /* bytes of an output that is no receipt */
 
-struct telling {
-	struct front *front;
-	struct opened opened;
-	const struct plan *plan;
-	struct buf log; /* notes, pauses, resolves and the like, in order */
-};
-
-static void
-put_text(struct buf *b, const char *before, const char *text)
+static const char *
+keep(struct telling *t, const char *text)
 {
-	if (text == NULL || text[0] == '\0')
-		return;
-	buf_puts(b, before);
-	text_escape(b, text, strlen(text));
+	return text != NULL ? arena_strdup(&t->front->arena, text) : NULL;
 }
 
 /* Records that tell a story between the steps. */
@@ -36,7 +27,6 @@ static int
 on_record(void *data, uint64_t seq, const struct record *r, struct err *err)
 {
 	struct telling *t = data;
-	char when[32];
 
 	(void)seq;
 	(void)err;
@@ -55,22 +45,20 @@ on_record(void *data, uint64_t seq, const struct record *r, struct err *err)
 	default:
 		return 0;
 	}
-	buf_printf(&t->log, "  %s  %s", clock_text(r->wall, when), record_type_name(r->type));
-	put_text(&t->log, " ", r->step);
-	put_text(&t->log, " ", r->status);
-	put_text(&t->log, " by ", r->user);
-	put_text(&t->log, "@", r->host);
-	put_text(&t->log, ", wherry ", r->build);
-	if (r->type == REC_PAUSE)
-		buf_printf(&t->log, " (exit %u)", r->code);
-	put_text(&t->log, ": ", r->msg);
-	buf_putc(&t->log, '\n');
+	if (t->nlog == t->cap) {
+		t->cap = 2 * t->cap + 16;
+		t->log = xreallocarray(t->log, t->cap, sizeof(*t->log));
+	}
+	t->log[t->nlog++] = (struct logged){
+		.wall = r->wall, .type = r->type, .code = r->code,
+		.step = keep(t, r->step), .status = keep(t, r->status), .user = keep(t, r->user), .host = keep(t, r->host),
+		.build = keep(t, r->build), .msg = keep(t, r->msg),
+	};
 	return 0;
 }
 
-/* Canonical bytes as a value, or null when there are none. */
-static struct value
-parse(struct telling *t, const char *text)
+struct value
+telling_parse(const struct telling *t, const char *text)
 {
 	struct value v = VALUE_NULL;
 	struct err ignored = ERR_INIT;
@@ -80,23 +68,22 @@ parse(struct telling *t, const char *text)
 	return v;
 }
 
-static void
-put_image(struct telling *t, const char *text, struct buf *b)
+struct image
+telling_image(const struct telling *t, const char *text)
 {
-	struct value v = parse(t, text);
-	char hex[SHA256_HEX], kind[48];
+	const struct value v = telling_parse(t, text);
+	struct image ret = { .known = text != NULL };
 
-	if (text == NULL) {
-		buf_puts(b, "not read");
-	} else if (v.kind == V_NULL) {
-		buf_puts(b, "absent");
-	} else {
-		sha256_hex(text, strlen(text), hex);
-		buf_printf(b, "%s, %zu bytes, sha256 %.12s", value_kind_text(&v, kind), strlen(text), hex);
-	}
+	if (text == NULL)
+		return ret;
+	ret.absent = v.kind == V_NULL;
+	ret.bytes = strlen(text);
+	sha256_hex(text, ret.bytes, ret.sha256);
+	(void)snprintf(ret.kind, sizeof(ret.kind), "%s", value_kind_text(&v, (char[48]){ 0 }));
+	return ret;
 }
 
-static const char *
+const char *
 effect_state_name(enum effect_state s)
 {
 	static const char *const names[] = {
@@ -110,7 +97,29 @@ effect_state_name(enum effect_state s)
 }
 
 static void
-put_effect(struct telling *t, const struct hist_effect *e, struct buf *b)
+put_text(struct buf *b, const char *before, const char *text)
+{
+	if (text == NULL || text[0] == '\0')
+		return;
+	buf_puts(b, before);
+	text_escape(b, text, strlen(text));
+}
+
+static void
+put_image(const struct telling *t, const char *text, struct buf *b)
+{
+	const struct image i = telling_image(t, text);
+
+	if (!i.known)
+		buf_puts(b, "not read");
+	else if (i.absent)
+		buf_puts(b, "absent");
+	else
+		buf_printf(b, "%s, %zu bytes, sha256 %.12s", i.kind, i.bytes, i.sha256);
+}
+
+static void
+put_effect(const struct telling *t, const struct hist_effect *e, struct buf *b)
 {
 	buf_printf(b, "    %s", effect_state_name(e->state));
 	put_text(b, ": ", e->says);
@@ -140,10 +149,10 @@ is_receipt(const struct telling *t, const char *step)
 }
 
 static void
-put_outputs(struct telling *t, const struct hist_step *s, struct buf *b)
+put_outputs(const struct telling *t, const struct hist_step *s, struct buf *b)
 {
 	const bool receipt = is_receipt(t, s->path);
-	struct value v = parse(t, s->outputs);
+	struct value v = telling_parse(t, s->outputs);
 	struct buf one = BUF_INIT(0);
 
 	if (v.kind != V_MAP || v.len == 0)
@@ -160,7 +169,7 @@ put_outputs(struct telling *t, const struct hist_step *s, struct buf *b)
 }
 
 static void
-put_step(struct telling *t, const struct hist_step *s, struct buf *b)
+put_step(const struct telling *t, const struct hist_step *s, struct buf *b)
 {
 	char when[32], took[32];
 
@@ -180,10 +189,10 @@ put_step(struct telling *t, const struct hist_step *s, struct buf *b)
 }
 
 static void
-put_header(struct telling *t, struct buf *b)
+put_header(const struct telling *t, struct buf *b)
 {
 	const struct history *h = &t->opened.history;
-	const struct value params = parse(t, h->params);
+	const struct value params = telling_parse(t, h->params);
 	char when[2][32], took[32];
 
 	put_text(b, "run       ", t->opened.run);
@@ -197,7 +206,7 @@ put_header(struct telling *t, struct buf *b)
 	put_text(b, ": ", h->pause_msg);
 	buf_printf(b, "\nprocesses %u\n", h->epoch);
 	for (const struct hist_target *at = h->targets; at != NULL; at = at->next) {
-		const struct value identity = parse(t, at->identity);
+		const struct value identity = telling_parse(t, at->identity);
 
 		put_text(b, "target    ", at->name);
 		buf_puts(b, " ");
@@ -215,39 +224,63 @@ put_header(struct telling *t, struct buf *b)
 }
 
 static void
-put_totals(const struct telling *t, struct buf *b)
+put_log(const struct telling *t, struct buf *b)
 {
-	const struct history *h = &t->opened.history;
-	uint32_t counts[STEP_STATUSES] = { 0 };
-	uint64_t effects = 0;
+	char when[32];
 
-	for (uint32_t i = 0; i < h->nsteps; i++) {
-		counts[h->steps[i].status]++;
-		for (const struct hist_effect *e = h->steps[i].effects; e != NULL; e = e->next)
-			effects++;
+	for (size_t i = 0; i < t->nlog; i++) {
+		const struct logged *l = &t->log[i];
+
+		buf_printf(b, "  %s  %s", clock_text(l->wall, when), record_type_name(l->type));
+		put_text(b, " ", l->step);
+		put_text(b, " ", l->status);
+		put_text(b, " by ", l->user);
+		put_text(b, "@", l->host);
+		put_text(b, ", wherry ", l->build);
+		if (l->type == REC_PAUSE)
+			buf_printf(b, " (exit %u)", l->code);
+		put_text(b, ": ", l->msg);
+		buf_putc(b, '\n');
 	}
-	if (t->plan != NULL && t->plan->nsteps > h->nsteps)
-		counts[STEP_PENDING] += t->plan->nsteps - h->nsteps;
-	buf_puts(b, "\ntotals\n  steps:");
-	for (int s = 0; s < STEP_STATUSES; s++)
-		if (counts[s] > 0)
-			buf_printf(b, " %u %s", counts[s], step_status_name((enum step_status)s));
-	buf_printf(b, "\n  effects: %llu\n  records: %llu\n", (unsigned long long)effects,
-		   (unsigned long long)h->records);
 }
 
 static void
-put_report(struct telling *t, struct buf *b)
+count(struct telling *t)
 {
 	const struct history *h = &t->opened.history;
-	const struct value outputs = parse(t, h->outputs);
+
+	for (uint32_t i = 0; i < h->nsteps; i++) {
+		t->counts[h->steps[i].status]++;
+		for (const struct hist_effect *e = h->steps[i].effects; e != NULL; e = e->next)
+			t->effects++;
+	}
+	if (t->plan != NULL && t->plan->nsteps > h->nsteps)
+		t->counts[STEP_PENDING] += t->plan->nsteps - h->nsteps;
+}
+
+static void
+put_totals(const struct telling *t, struct buf *b)
+{
+	buf_puts(b, "\ntotals\n  steps:");
+	for (int s = 0; s < STEP_STATUSES; s++)
+		if (t->counts[s] > 0)
+			buf_printf(b, " %u %s", t->counts[s], step_status_name((enum step_status)s));
+	buf_printf(b, "\n  effects: %llu\n  records: %llu\n", (unsigned long long)t->effects,
+		   (unsigned long long)t->opened.history.records);
+}
+
+static void
+put_report(const struct telling *t, struct buf *b)
+{
+	const struct history *h = &t->opened.history;
+	const struct value outputs = telling_parse(t, h->outputs);
 
 	put_header(t, b);
 	buf_puts(b, "\nsteps\n");
 	for (uint32_t i = 0; i < h->nsteps; i++)
 		put_step(t, &h->steps[i], b);
 	buf_puts(b, "\nlog\n");
-	buf_put(b, t->log.p, t->log.len);
+	put_log(t, b);
 	if (outputs.kind == V_MAP && outputs.len > 0)
 		buf_puts(b, "\noutputs\n");
 	for (uint32_t i = 0; outputs.kind == V_MAP && i < outputs.len; i++) {
@@ -286,6 +319,7 @@ cmd_report(struct front *f, struct err *err)
 	struct err no_plan = ERR_INIT;
 	struct plan *plan = NULL;
 	struct buf b = BUF_INIT(0);
+	struct value whole;
 	int ret = -1;
 
 	if (run == NULL)
@@ -293,12 +327,19 @@ cmd_report(struct front *f, struct err *err)
 	if (opened_read(f, run, &t.opened, err) < 0)
 		goto out;
 	t.plan = plan = opened_plan(f, &t.opened, &no_plan);
-	put_report(&t, &b);
+	count(&t);
+	if (front_json(f)) {
+		whole = telling_value(&t);
+		value_show(&b, &whole);
+		buf_putc(&b, '\n');
+	} else {
+		put_report(&t, &b);
+	}
 	ret = f->opt.output != NULL ? write_out(f->opt.output, &b, err) : front_print(&b, err);
 out:
 	plan_free(plan);
 	opened_done(&t.opened);
-	buf_done(&t.log);
+	free(t.log);
 	buf_done(&b);
 	return ret;
 }

@@ -24,7 +24,7 @@
 
 const struct option options_common[] = {
 	{ "state", 0, OPTION_TEXT, "DIR", AT(state), "folder of the runs (default $WHERRY_STATE)" },
-	{ "format", 0, OPTION_CHOICE, "tty|plain|json", AT(format), "live view, plain lines, or one JSON object a line" },
+	{ "format", 0, OPTION_CHOICE, "tty|plain|json", AT(format), "live view, plain lines, or JSON (wherry help json)" },
 	{ "color", 0, OPTION_CHOICE, "auto|always|never", AT(color), "colour the output (NO_COLOR is observed)" },
 	{ "quiet", 'q', OPTION_FLAG, NULL, AT(quiet), "show only failures, stops and the end" },
 	{ "verbose", 'v', OPTION_FLAG, NULL, AT(verbose), "show more" },

@@ -140,6 +140,23 @@ def problems(world):
     expect("a" in done.err and "b" in done.err and "->" in done.err.replace("→", "->"), "the cycle is not told: %s" % done)
 
 
+@with_world
+def checked(world):
+    """validate --format json: a line a plan with every problem and its place; no text to take apart."""
+    good = world.plan("steps:\n  - {id: a, uses: set, with: {values: {x: 1}}}\n", "good.yaml")
+    bad = world.plan("steps:\n  - {id: a, uses: sett, needs: [zz]}\n", "bad.yaml")
+    done = world.w("validate", good, bad, world.path("none.yaml"), "--format", "json")
+    equal(done.code, 2, str(done))
+    first, second, third = done.json()
+    equal(first, {"plan": good, "valid": True, "steps": 1, "problems": [], "dropped": 0}, "a good plan")
+    equal([(p["file"], p["line"], p["col"]) for p in second["problems"]], [(bad, 5, 19), (bad, 5, 33)], "places of problems")
+    equal(second["problems"][0], {"file": bad, "line": 5, "col": 19, "message": "unknown step type 'sett'",
+                                  "hint": "did you mean 'set'?"}, "the first problem")
+    equal((second["valid"], second["steps"], third["problems"][0]["line"]), (False, None, None), "what is not known")
+    expect("did you mean" not in done.err, "the problems are told twice: %s" % done)
+    equal(len(world.w.ok("validate", good, "--format", "json").json()), 1, "lines")
+
+
 GOOD = """
 params:
   word: {type: string, default: hello}
@@ -202,6 +219,34 @@ outputs:
   broken: "${{ steps.a.outputs.word + 1 }}"
   all: {n: "${{ steps.a.outputs.n }}"}
 """
+
+
+@with_world
+def told(world):
+    """report --format json: one object with all that the text says; no secret, no image, and every key is in the help."""
+    plan = world.plan("params: {dir: {type: string, required: true}, word: {type: string, secret: true, env: W}}\nsteps:\n"
+                      '  - {id: w, uses: file.write, with: {path: "${{ params.dir }}/f", content: canary-new}}\n'
+                      '  - {id: x, uses: exec, needs: [w], with: {argv: ["false"], stdin: "${{ params.word }}"}}\n')
+    with open(world.path("f"), "w") as f:
+        f.write("canary-old")
+    env = {"W": "canary-word"}
+    world.w.ok("run", plan, "--run-id", "one", "--yes", "-p", "dir=" + world.folder, code=1, env=env)
+    done = world.w.ok("report", "one", "--format", "json")
+    got, = done.json()
+    equal(len(done.out.splitlines()), 1, "lines")
+    equal((got["run"], got["state"], got["processes"], got["params"]["dir"]), ("one", "failed", 1, world.folder), "head")
+    equal([(s["step"], s["status"]) for s in got["steps"]], [("w", "done"), ("x", "failed")], "steps")
+    effect, = got["steps"][0]["effects"]
+    equal((effect["state"], effect["before"]["absent"], len(effect["after"]["sha256"])), ("done", False, 64), "the write")
+    equal(got["totals"]["steps"]["failed"], 1, "failed steps in the totals")
+    equal([entry["record"] for entry in got["log"]], ["open", "close"], "the log")
+    expect("canary" not in done.out, "an image or a secret is shown: " + done.out)
+    text = world.w.ok("help", "json").out
+    shown = set(got) | set(got["log"][0]) | set(got["totals"]) | set(got["steps"][0]) | set(effect) | set(effect["before"])
+    missing = [key for key in shown if key not in text]
+    equal(missing, [], "keys that the help does not name")
+    world.w.ok("report", "one", "--format", "json", "-o", world.path("report.json"))
+    equal(json.loads(world.text("report.json")), got, "the report in a file")
 
 
 @with_world
@@ -406,4 +451,4 @@ def unreachable(world):
 
 
 if __name__ == "__main__":
-    main(usage, later, hints, problems, done, events, outputs, dry, failure, interrupted, elsewhere, in_doubt, abort, secrets, surroundings, unreachable)
+    main(usage, later, hints, problems, checked, done, events, told, outputs, dry, failure, interrupted, elsewhere, in_doubt, abort, secrets, surroundings, unreachable)

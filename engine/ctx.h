@@ -35,6 +35,7 @@ struct memo {
 	bool asked;                    /* in the present walk */
 	bool begun;                    /* may have happened: its intent is on record, and `before` with it */
 	bool lost;                     /* begun already when its last intent was recorded */
+	size_t room;                   /* bytes of private values that are reserved for its end */
 };
 struct series;
 struct memory {

@@ -15,6 +15,8 @@
 #include "base/hash.h"
 #include "base/text.h"
 
+#define ROOM_FOR_WORDS 4096 /* of a reply, beside what the images hold */
+
 const char *
 ref_text(struct step_ctx *cx, const struct ref *ref)
 {
@@ -30,20 +32,39 @@ effect_class_name(enum effect_class class)
 	return names[class];
 }
 
+/* Room among the private values for what the effect leaves: it shows what it replaced, or what it was to write. */
+static size_t
+room_for_end(const struct effect *f, const struct value *before)
+{
+	struct buf images = BUF_INIT(0);
+	size_t len;
+
+	if (!f->on.target->type->sensitive)
+		return 0;
+	value_write(&images, &f->body);
+	if (before != NULL)
+		value_write(&images, before);
+	len = images.len + ROOM_FOR_WORDS;
+	buf_done(&images);
+	return len;
+}
+
 int
 door_intent(struct step_ctx *cx, struct memo *e, const struct effect *f, const char *class, const struct value *before,
 	    struct err *err)
 {
 	struct door_letter *l = ctx_letter(cx, LETTER_INTENT);
+	const size_t room = e->room > 0 ? 0 : room_for_end(f, before); /* of one whose end is not known yet, it is still there */
 	char digest[65];
 
 	value_digest(&f->body, cx->at->shared->key, digest);
 	l->rec = (struct record){ .type = REC_INTENT, .step = cx->at->path, .attempt = cx->at->number, .effect = e->number,
 		.occ = e->occ, .verb = e->verb, .ref = e->ref, .class = class, .says = f->says,
 		.digest = arena_strndup(cx->arena, digest, 32), .nonce = e->nonce, .before = before, .body = &f->body,
-		.apart = f->on.target->type->sensitive };
+		.apart = f->on.target->type->sensitive, .room = room };
 	if (ctx_ask(cx, l, err) < 0)
 		return -1;
+	e->room += room;
 	e->state = EFFECT_BEGUN;
 	e->lost = e->begun;
 	e->begun = true;
@@ -74,7 +95,10 @@ door_settled(struct step_ctx *cx, const struct target *on, struct memo *e, enum 
 	l->rec = (struct record){ .type = state == EFFECT_UNKNOWN ? REC_UNKNOWN : REC_SETTLED, .step = cx->at->path,
 		.effect = e->number, .verb = named ? NULL : e->verb, .ref = named ? NULL : e->ref, .occ = named ? 0 : e->occ,
 		.status = state == EFFECT_UNKNOWN ? NULL : words[state], .value = kept, .apart = on->type->sensitive,
+		.room = state == EFFECT_UNKNOWN ? 0 : e->room,
 		.msg = msg != NULL && msg[0] != '\0' ? arena_strdup(cx->arena, msg) : NULL };
+	if (state != EFFECT_UNKNOWN)
+		e->room = 0;
 	ctx_post(cx, l, false);
 	FAULT("effect.settled");
 }

@@ -26,8 +26,8 @@
 #define COMPLETION (2 * JOURNAL_INLINE_MAX + 8192)
 
 /* A signal is no failure of the disk; anything else is final. */
-static int
-sync_file(int fd, bool data_only)
+int
+journal_sync(int fd, bool data_only)
 {
 	int rc;
 
@@ -43,9 +43,8 @@ is_full(int sys)
 	return sys == ENOSPC || sys == EDQUOT || sys == EFBIG;
 }
 
-/* Remember err as the journal's end; always -1. */
-static int
-fail(struct journal *j, struct err *err)
+int
+journal_fail(struct journal *j, struct err *err)
 {
 	err_wrap(err, "journal '%s'", j->path);
 	if (err->next[0] == '\0')
@@ -83,32 +82,37 @@ journal_wipe(struct journal *j, uint64_t from, uint64_t to, struct err *err)
 {
 	if (write_zeroes(j->fd, from, to, err) < 0)
 		return -1;
-	return sync_file(j->fd, false) < 0 ? err_errno(err, "sync") : 0;
+	return journal_sync(j->fd, false) < 0 ? err_errno(err, "sync") : 0;
 }
 
-/* Reserve up to at least `want`. A full disk is not sticky: what is reserved stays usable. */
-static int
-grow(struct journal *j, uint64_t want, struct err *err)
+int
+journal_grow(struct journal *j, int fd, const char *name, uint64_t *reserved, uint64_t want, struct err *err)
 {
 	uint64_t to = reserve_round(want);
 
 	if (check_usable(j, err) < 0)
 		return -1;
-	if (to <= j->reserved)
+	if (to <= *reserved)
 		return 0;
-	if (write_zeroes(j->fd, j->reserved, to, err) < 0) {
+	if (write_zeroes(fd, *reserved, to, err) < 0) {
 		if (!is_full(err->sys))
-			return fail(j, err);
-		err_wrap(err, "journal '%s' needs %llu more bytes", j->path, (unsigned long long)(to - j->reserved));
+			return journal_fail(j, err);
+		err_wrap(err, "'%s/%s' needs %llu more bytes", j->folder, name, (unsigned long long)(to - *reserved));
 		return err_next(err, "free space, then: wherry resume %s", strrchr(j->folder, '/') + 1);
 	}
 	FAULT("journal.reserve.written");
-	if (sync_file(j->fd, false) < 0) {
+	if (journal_sync(fd, false) < 0) {
 		err_errno(err, "sync");
-		return fail(j, err);
+		return journal_fail(j, err);
 	}
-	j->reserved = to;
+	*reserved = to;
 	return 0;
+}
+
+static int
+grow(struct journal *j, uint64_t want, struct err *err)
+{
+	return journal_grow(j, j->fd, "journal", &j->reserved, want, err);
 }
 
 int
@@ -124,11 +128,11 @@ journal_put(struct journal *j, struct frame *f, uint64_t reserved, struct err *e
 	batch_finish(f->buf.p, j->tag, &b, j->h, j->hash);
 	FAULT("journal.batch.before_write");
 	if (io_pwrite_all(j->fd, f->buf.p, size, (off_t)j->end, err) < 0)
-		return fail(j, err);
+		return journal_fail(j, err);
 	FAULT("journal.batch.written");
-	if (!skip_sync && sync_file(j->fd, true) < 0) {
+	if (!skip_sync && journal_sync(j->fd, true) < 0) {
 		err_errno(err, "sync");
-		return fail(j, err);
+		return journal_fail(j, err);
 	}
 	FAULT("journal.batch.synced");
 	j->end += size;
@@ -196,9 +200,9 @@ add_frame(struct journal *j)
 	return &j->frames[j->nframes++];
 }
 
-/* Put a value of more than `over` bytes into a file of its own; the record then names the file instead. */
+/* Keep a large value in a file of its own, and one that may be secret among the private ones; the record names it. */
 static int
-move_out(struct journal *j, size_t over, const struct value **v, const char **file, char sha256[SHA256_HEX],
+move_out(struct journal *j, bool apart, const struct value **v, const char **file, char name[STORED_NAME],
 	 struct err *err)
 {
 	struct buf bytes = BUF_INIT(0);
@@ -206,10 +210,13 @@ move_out(struct journal *j, size_t over, const struct value **v, const char **fi
 
 	if (*v != NULL)
 		value_write(&bytes, *v);
-	if (bytes.len > over) {
-		rc = store_put(j->folder, &bytes, sha256, err);
+	if (bytes.len > (apart ? sizeof("null") - 1 : JOURNAL_INLINE_MAX)) {
+		if (apart)
+			private_stage(j, &bytes, name);
+		else
+			rc = store_put(j->folder, &bytes, name, err);
 		*v = NULL;
-		*file = sha256;
+		*file = name;
 	}
 	buf_done(&bytes);
 	return rc;
@@ -219,8 +226,8 @@ move_out(struct journal *j, size_t over, const struct value **v, const char **fi
 static int
 write_line(struct journal *j, struct frame *f, const struct record *rec, struct err *err)
 {
-	char value[SHA256_HEX], before[SHA256_HEX], body[SHA256_HEX];
-	const size_t from = f->buf.len, over = rec->apart ? sizeof("null") - 1 : JOURNAL_INLINE_MAX;
+	char value[STORED_NAME], before[STORED_NAME], body[STORED_NAME];
+	const size_t from = f->buf.len;
 	struct record r = *rec;
 
 	if (!r.apart) {
@@ -229,27 +236,28 @@ write_line(struct journal *j, struct frame *f, const struct record *rec, struct 
 			return 0;
 		f->buf.len = from;
 	}
-	if (move_out(j, over, &r.value, &r.value_file, value, err) < 0 ||
-	    move_out(j, over, &r.before, &r.before_file, before, err) < 0 ||
-	    move_out(j, over, &r.body, &r.body_file, body, err) < 0)
+	if (move_out(j, r.apart, &r.value, &r.value_file, value, err) < 0 ||
+	    move_out(j, r.apart, &r.before, &r.before_file, before, err) < 0 ||
+	    move_out(j, r.apart, &r.body, &r.body_file, body, err) < 0)
 		return -1;
 	record_write(&f->buf, &r);
 	if (f->buf.len - from <= BATCH_BODY_MAX)
-		return 0;
-	err_set(err, ERR_LOCAL, "a %s record of %zu bytes does not fit into a batch", record_type_name(r.type),
-		f->buf.len - from);
-	f->buf.len = from;
-	return -1;
+		return r.apart ? private_reserve(j, &r, err) : 0;
+	return err_set(err, ERR_LOCAL, "a %s record of %zu bytes does not fit into a batch", record_type_name(r.type),
+		       f->buf.len - from);
 }
 
 int
 journal_add(struct journal *j, const struct record *r, struct err *err)
 {
 	struct frame *f = j->nframes > 0 ? &j->frames[j->nframes - 1] : add_frame(j), *next;
-	size_t from = f->buf.len;
+	const size_t from = f->buf.len, private = j->private.staged.len;
 
-	if (write_line(j, f, r, err) < 0)
+	if (write_line(j, f, r, err) < 0) {
+		f->buf.len = from;
+		j->private.staged.len = private;
 		return -1;
+	}
 	if (f->buf.len - BATCH_HEAD > BATCH_BODY_MAX) {
 		next = add_frame(j);
 		f = &j->frames[j->nframes - 2];
@@ -284,6 +292,8 @@ journal_commit(struct journal *j, struct err *err)
 {
 	int rc = check_usable(j, err);
 
+	if (rc == 0)
+		rc = private_commit(j, err);
 	for (size_t i = 0; rc == 0 && journal_staged(j) && i < j->nframes; i++)
 		rc = write_frame(j, &j->frames[i], err);
 	if (rc == 0)
@@ -298,18 +308,20 @@ journal_seal(struct journal *j, struct err *err)
 
 	if (journal_commit(j, err) < 0)
 		return -1;
+	if (j->private.fd >= 0) /* what stays of the zeroes does no harm */
+		(void)!ftruncate(j->private.fd, (off_t)j->private.end);
 	length = j->end + EMPTY_BATCH;
 	if (put_empty(j, length, err) < 0)
 		return -1;
 	FAULT("journal.seal.written");
 	if (ftruncate(j->fd, (off_t)length) < 0) {
 		err_errno(err, "trim");
-		return fail(j, err);
+		return journal_fail(j, err);
 	}
 	FAULT("journal.seal.truncated");
-	if (sync_file(j->fd, false) < 0) {
+	if (journal_sync(j->fd, false) < 0) {
 		err_errno(err, "sync");
-		return fail(j, err);
+		return journal_fail(j, err);
 	}
 	err_set(&j->failed, ERR_LOCAL, "journal '%s' is sealed", j->path);
 	return 0;

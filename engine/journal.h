@@ -41,8 +41,9 @@ int journal_read(const char *dir, const char *run, journal_record_fn *fn, void *
 int journal_open(const char *dir, const char *run, journal_record_fn *fn, void *data, struct journal **ret,
 		 struct journal_info *info, struct err *err);
 
-/* Stage a record for the next batch (values over JOURNAL_INLINE_MAX are first written to files and synced
- * here). -1 only for such a file, or for a record that no batch can hold; the record is then not staged. */
+/* Stage a record for the next batch (values over JOURNAL_INLINE_MAX are first written to files and synced here; private
+ * ones are synced once a batch, and what they will need is reserved here). -1 only for such a file or its room, or for
+ * a record that no batch can hold; the record is then not staged. */
 int journal_add(struct journal *, const struct record *, struct err *);
 /* Make room so that `n` completions of full size (REC_SETTLED and REC_END) can be recorded whatever the disk
  * does; n counts those in flight. -1: ERR_LOCAL; a full disk is not sticky: start nothing, record what ends,

@@ -68,6 +68,7 @@ int store_get(const char *folder, const char *sha256, struct buf *to, struct err
 int store_quarantine(struct arena *a, const char *folder, int fd, uint64_t from, uint64_t to, const char **ret_name,
 		     struct err *err);
 
+#define STORED_NAME 128                /* of a value beside the journal, with NUL */
 #define EMPTY_BATCH BATCH_ALIGN        /* size of a batch without records: a seal, or one that announces a length */
 #define GROW_BELOW (64U << 10)         /* room left at which the next step is reserved */
 
@@ -76,6 +77,14 @@ struct frame {
 	struct buf buf;
 	uint32_t records;
 	bool intent, end;
+};
+
+/* The file of values that may be secret; made when the first is staged. */
+struct private {
+	int fd;                      /* -1: not there */
+	uint64_t end, reserved;      /* where the next value goes; durable length of the file */
+	uint64_t owed;               /* room for what effects under way will leave */
+	struct buf staged;
 };
 
 struct journal {
@@ -92,6 +101,7 @@ struct journal {
 	struct sha256 *h;
 	struct frame *frames;        /* staged; memory is kept for reuse */
 	size_t nframes, cap;
+	struct private private;
 	struct err failed;           /* the sticky error */
 };
 
@@ -102,9 +112,30 @@ reserve_round(uint64_t n)
 	return (n + RESERVE_STEP - 1) / RESERVE_STEP * RESERVE_STEP;
 }
 
+/* fsync or fdatasync over EINTR. */
+int journal_sync(int fd, bool data_only);
+/* Remember err as the journal's end; always -1. */
+int journal_fail(struct journal *, struct err *err);
+/* Reserve a file of the run's up to at least `want`. A full disk is not sticky: what is reserved stays usable. */
+int journal_grow(struct journal *, int fd, const char *name, uint64_t *reserved, uint64_t want, struct err *err);
 /* Zeroes over [from, to), durable. */
 int journal_wipe(struct journal *, uint64_t from, uint64_t to, struct err *err);
 /* Write the frame as the next batch, durable; it must lie within what is announced. */
 int journal_put(struct journal *, struct frame *, uint64_t reserved, struct err *err);
+
+/* Open the file, if there is one, to append to it. */
+int private_open(struct journal *, struct err *err);
+/* Stage a value's canonical bytes and say how a record names them. */
+void private_stage(struct journal *, const struct buf *bytes, char ret_name[STORED_NAME]);
+/* Room for all that is staged and owed once this record is; -1 as journal_grow, and nothing more is owed. */
+int private_reserve(struct journal *, const struct record *, struct err *err);
+/* Write what is staged, durable; -1 is sticky. */
+int private_commit(struct journal *, struct err *err);
+void private_done(struct private *);
+/* Does it name a value in there? */
+bool private_is_name(const char *name);
+/* Append the value's bytes, hash-checked; ERR_REFUSED names file and place. *fd: -1, or the file opened before; the
+ * caller closes it. */
+int private_get(const char *folder, int *fd, const char *name, struct buf *to, struct err *err);
 
 #endif

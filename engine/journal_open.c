@@ -29,6 +29,7 @@ journal_free(struct journal *j)
 		(void)close(j->fd);
 	if (j->lock >= 0)
 		(void)close(j->lock);
+	private_done(&j->private);
 	arena_done(&j->arena);
 	free(j);
 }
@@ -58,7 +59,7 @@ journal_new(const char *dir, const char *run, struct err *err)
 {
 	struct journal *j = xcalloc(1, sizeof(*j));
 
-	j->fd = j->lock = -1;
+	j->fd = j->lock = j->private.fd = -1;
 	j->h = sha256_new();
 	j->folder = store_folder(&j->arena, dir, run, err);
 	if (j->folder == NULL) {
@@ -220,7 +221,7 @@ journal_open(const char *dir, const char *run, journal_record_fn *fn, void *data
 	j->fd = store_open(j->folder, run, O_RDWR, err);
 	/* What the run does is read from its folder: whoever can write there could have us do anything. */
 	if (j->fd < 0 || io_private_dir(j->folder, err) < 0 || store_lock(j->folder, run, &j->lock, err) < 0 ||
-	    store_key(j->folder, false, j->key, err) < 0 ||
+	    store_key(j->folder, false, j->key, err) < 0 || private_open(j, err) < 0 ||
 	    scan_file(j->fd, j->path, j->folder, run, fn, data, &s, err) < 0)
 		goto fail;
 	j->end = s.end;

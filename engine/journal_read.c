@@ -41,6 +41,7 @@ struct reader {
 	char *window;
 	size_t room, have;
 	uint64_t at;     /* of the window in the file */
+	int private;     /* the file of private values, once it was needed */
 	struct arena arena;
 	journal_record_fn *fn;
 	void *data;
@@ -118,14 +119,15 @@ follows(const struct scan *s, const struct batch *b)
 }
 
 static int
-load_value(struct reader *r, const char *sha256, const char **ret, struct err *err)
+load_value(struct reader *r, const char *name, const char **ret, struct err *err)
 {
 	struct buf bytes = BUF_INIT(VALUE_FILE_MAX);
 	int rc;
 
-	if (sha256 == NULL || r->folder == NULL)
+	if (name == NULL || r->folder == NULL)
 		return 0;
-	rc = store_get(r->folder, sha256, &bytes, err);
+	rc = private_is_name(name) ? private_get(r->folder, &r->private, name, &bytes, err)
+				   : store_get(r->folder, name, &bytes, err);
 	if (rc == 0)
 		rc = value_canonical(&r->arena, bytes.p, bytes.len, ret, err);
 	buf_done(&bytes);
@@ -276,7 +278,7 @@ int
 scan_file(int fd, const char *path, const char *folder, const char *run, journal_record_fn *fn, void *data,
 	  struct scan *ret, struct err *err)
 {
-	struct reader r = { .fd = fd, .path = path, .folder = folder, .fn = fn, .data = data, .s = ret };
+	struct reader r = { .fd = fd, .path = path, .folder = folder, .private = -1, .fn = fn, .data = data, .s = ret };
 	int rc;
 
 	*ret = (struct scan){ 0 };
@@ -284,6 +286,8 @@ scan_file(int fd, const char *path, const char *folder, const char *run, journal
 	batch_tag(run, r.tag);
 	r.h = sha256_new();
 	rc = scan(&r, err);
+	if (r.private >= 0)
+		(void)close(r.private);
 	free(r.window);
 	sha256_free(r.h);
 	arena_done(&r.arena);

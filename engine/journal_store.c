@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Owns the run's folder around the journal: DIR/RUN with `lock` (never removed), `key` (random, for secrets'
  * digests), `plan/` (the closure, stored once), `data/` (large values under their hash) and `quarantine/` (torn
- * tails). Every file is complete and durable before the journal says its name. */
+ * tails); `private` is journal_private.c's. Every file is complete and durable before the journal says its name. */
 #include "journal_file.h"
 
 #include <dirent.h>

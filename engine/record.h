@@ -41,11 +41,12 @@ struct record {
 	uint64_t done, total, ns;
 	const struct value *value;   /* identity, reply, outputs, params … as the type says; NULL absent */
 	const struct value *before;  /* pre-image */
-	bool apart;                  /* not written: its values go to files of their own, whatever their size */
+	bool apart;                  /* not written: its values may be secret and are kept among the private ones */
+	size_t room;                 /* not written: of those, what an intent reserves for its end, or an end gives back */
 	const struct value *body;    /* effect body (secrets as tags) */
 	/* Of a record that was read there are canonical bytes in place of the three values; see record_values. */
 	const char *value_text, *before_text, *body_text;
-	const char *value_file, *before_file, *body_file; /* SHA-256 of a value too large to be inline; journal*.c only */
+	const char *value_file, *before_file, *body_file; /* names of values kept beside; journal*.c only */
 };
 
 /* Append the record as one line with its newline. */

@@ -28,6 +28,11 @@ void fault_point(const char *name);
 #else
 #define SABOTAGED_DIR_SYNC 0
 #endif
+#ifdef SABOTAGE_PRIVATE_SYNC
+#define SABOTAGED_PRIVATE_SYNC 1
+#else
+#define SABOTAGED_PRIVATE_SYNC 0
+#endif
 #ifdef SABOTAGE_CHAIN
 #define SABOTAGED_CHAIN 1
 #else

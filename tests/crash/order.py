@@ -2,9 +2,9 @@
 """The recorded order of system calls of a run: its rules, and the power losses that could have hit it.
 
 A kill cannot show a missing sync, since what was written stays in the cache. So the run is recorded, and
-- checked: no command starts before its intent is durable, nor before the ends of what it needs; no batch is written
-  before the previous one is durable; no effect before the names of the run's files are durable; nothing is left
-  unsynced when the run says it is done;
+- checked: no command starts and no file is replaced before its intent is durable, nor before the ends of what it needs;
+  no batch is written before the previous one is durable, nor before the private values that it names; no effect before
+  the names of the run's files are durable; nothing is left unsynced when the run says it is done;
 - replayed: at each point of the record the state folder is built as a power loss could have left it (any subset of
   unsynced 512-byte pieces, names whose folder was not synced lost), and a resume from there must keep the promises.
 """
@@ -82,9 +82,12 @@ def read_trace(path):
 class Trace:
     """A recorded run of the dag plan, told as events in the order in which they took effect."""
 
-    def __init__(self, calls, state, world, program):
-        self.state, self.world = state, world
-        self.journal = os.path.join(state, RUN, "journal")
+    def __init__(self, calls, state, scenario, program):
+        self.state, self.world = state, scenario.dir
+        self.writers = {}       # path -> the steps that will write it, in their order
+        for step, (name, _) in scenario.files.items():
+            self.writers.setdefault(os.path.join(self.world, name), []).append(step)
+        self.journal, self.private = (os.path.join(state, RUN, name) for name in ("journal", "private"))
         self.main = next(c.pid for c in calls if c.name == "execve" and c.strings()[0].decode() == program)
         events = []
         for call in calls:
@@ -110,6 +113,10 @@ class Trace:
             yield from self.inside(call.end, "mkdir", call.paths()[0])
         elif call.name.startswith("rename"):
             old, new = call.paths()[:2]
+            if self.writers.get(new):
+                step = self.writers[new].pop(0)
+                yield call.begin, "start", step, None
+                yield call.end, "effect", step, None
             yield from self.inside(call.end, "rename", old, new)
         elif call.name.startswith("unlink"):
             yield from self.inside(call.end, "unlink", call.paths()[0])
@@ -144,7 +151,7 @@ class Trace:
 def needs_of(plan):
     with open(plan) as f:
         return {m.group(1): re.findall(r"[\w-]+", m.group(2) or "") for m in re.finditer(
-            r"id: ([\w-]+), uses: exec.*?(?:, needs: \[([^\]]*)\])?}$", f.read(), re.M)}
+            r"id: ([\w-]+), uses: (?:exec|file\.write).*?(?:, needs: \[([^\]]*)\])?}$", f.read(), re.M)}
 
 
 def check_order(trace, needs):
@@ -167,6 +174,8 @@ def check_order(trace, needs):
         if what == "write":
             if path == trace.journal and unsynced.get(path):
                 raise Violation("a batch was written before the previous one was durable")
+            if path == trace.journal and unsynced.get(trace.private):
+                raise Violation("a batch was written before the private values it names were durable")
             unsynced.setdefault(path, []).append((at, more[1]))
         elif what == "sync":
             settle(path, more)
@@ -303,8 +312,7 @@ class PowerLoss(Story):
         if args[0] != "run" or self.history:
             return super().say(args, fault, prefix, env)
         self.disk.image(self.w.state, self.image_rng, self.how)
-        with open(os.path.join(self.scenario.dir, "log"), "w") as f:
-            f.writelines(e + "\n" for e in self.effects)
+        self.scenario.restore(self.effects)
         self.history.append("power loss after %d effects, %s of the unsynced kept" % (len(self.effects), self.how))
         lost = type("Lost", (), {"code": -signal.SIGKILL})
         if journalfile.records(os.path.join(self.w.state, RUN, "journal")):
@@ -323,9 +331,11 @@ def record(folder, program, seed):
     done = story.say(["run", scenario.plan, "--run-id", RUN, "--yes", "-j", "4", "--format", "plain"] + scenario.params(),
                      prefix=prefix)
     expect(done.code == 0, "the recorded run: %s" % done)
-    trace = Trace(read_trace(log), story.w.state, scenario.dir, program)
+    trace = Trace(read_trace(log), story.w.state, scenario, program)
     seen = {e[1] for e in trace.events}
     expect({"start", "write", "sync", "effect", "exit"} <= seen, "the tracer saw only %s" % sorted(seen))
+    expect(not any(trace.writers.values()), "files of which the tracer did not see how they were written: %s" % trace.writers)
+    expect(any(e[2] == trace.private for e in trace.events), "the tracer saw no private values")
     return scenario, trace
 
 

@@ -20,7 +20,8 @@ def check_power(folder, program):
 
 
 SYNCS = (check_order, check_power)
-GUARDS = {"INTENT_SYNC": SYNCS, "DONE_SYNC": SYNCS, "DIR_SYNC": SYNCS, **{line: (check,) for line, check in race.CHECKS.items()}}
+GUARDS = {"INTENT_SYNC": SYNCS, "DONE_SYNC": SYNCS, "DIR_SYNC": SYNCS, "PRIVATE_SYNC": SYNCS,
+          **{line: (check,) for line, check in race.CHECKS.items()}}
 
 
 def build(options, line):

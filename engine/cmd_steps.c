@@ -159,7 +159,9 @@ markdown_page(struct buf *b)
 	buf_puts(b, "\n## Target kinds\n");
 	for (const struct target_type *const *t = registry.targets; *t != NULL; t++) {
 		sentence(b, "###", (*t)->kind, (*t)->summary);
-		buf_puts(b, (*t)->local ? " Always there; needs no declaration.\n" : "\n");
+		buf_puts(b, !(*t)->local ? "\n" :
+			    (*t)->fields[0].name == NULL ? " Always there; needs no declaration.\n" :
+							   " Always there; a declaration is for what its fields say.\n");
 		markdown_fields(b, "field", (*t)->fields, true);
 	}
 	buf_puts(b, page_tail);

@@ -22,7 +22,8 @@ struct target {
 	bool bound;
 	pthread_mutex_t lock;
 	void *conn;
-	atomic_bool known;             /* identity asked and accepted */
+	atomic_bool known;             /* open; identity, where there is one, asked and accepted */
+	atomic_bool reached;           /* it has answered in this process */
 };
 
 /* What a step's effects are known to have done, from the journal or from earlier attempts of this process. */

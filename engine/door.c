@@ -191,6 +191,7 @@ perform(struct step_ctx *cx, struct memo *e, const struct effect *f, struct valu
 		rc = type->write(&cx->op, f->on.target->conn, f, e->nonce, &reply, err);
 	while (rc < 0 && ctx_wait_away(cx, f->on.target, &tries, err));
 	FAULT("effect.replied");
+	f->on.target->reached = f->on.target->reached || rc == 0;
 	if (rc == 0 && (f->accept == NULL || f->accept(&reply, f, err) == 0)) {
 		door_settled(cx, f->on.target, e, EFFECT_OK, &reply.value, NULL);
 		*ret = reply.value;
@@ -324,15 +325,25 @@ door_overlay(struct step_ctx *cx, const struct ref *on, const char *const *unkno
 	return ctx_ask(cx, l, err);
 }
 
-/* A command that only looks needs no intent, in no mode. */
+/* A request or a command that only looks needs no intent, in no mode; what it would see after a predicted effect is not
+ * known. */
 static int
 look_effect(struct step_ctx *cx, const struct effect *f, struct value *ret, struct err *err)
 {
+	const struct target_type *type = f->on.target->type;
 	struct reply reply = { 0 };
+	unsigned tries = 0;
+	int rc;
 
-	if (target_ready(cx, f->on.target, err) < 0 ||
-	    f->on.target->type->write(&cx->op, f->on.target->conn, f, "", &reply, err) < 0 ||
-	    (f->accept != NULL && f->accept(&reply, f, err) < 0)) {
+	if (ctx_look(cx, f->on.target, f->on.path, ret))
+		return 0;
+	if (target_ready(cx, f->on.target, err) < 0)
+		return -1;
+	do
+		rc = type->write(&cx->op, f->on.target->conn, f, "", &reply, err);
+	while (rc < 0 && ctx_wait_away(cx, f->on.target, &tries, err));
+	f->on.target->reached = f->on.target->reached || rc == 0;
+	if (rc < 0 || (f->accept != NULL && f->accept(&reply, f, err) < 0)) {
 		if (err->kind == ERR_UNKNOWN) /* it changes nothing, so an unknown end is only a failure */
 			err->kind = ERR_FAILED;
 		return -1;

@@ -105,7 +105,7 @@ ctx_wait_away(struct step_ctx *cx, const struct target *t, unsigned *tries, stru
 
 	if (err->kind != ERR_UNREACHABLE || !err->retryable || cx->at->shared->mode == MODE_PLAN)
 		return false;
-	if (!t->known && *tries + 1 >= FIRST_CONTACT_TRIES)
+	if (!t->reached && *tries + 1 >= FIRST_CONTACT_TRIES)
 		return false;
 	++*tries;
 	step_note(cx, "waiting for %s: %s", t->name, err->msg);
@@ -133,6 +133,7 @@ open_conn(struct step_ctx *cx, struct target *t, struct err *err)
 		l->target = t;
 		if (t->type->identity(&cx->op, t->conn, &l->value, err) < 0 || ctx_ask(cx, l, err) < 0)
 			return -1;
+		t->reached = true;
 	}
 	t->known = true;
 	return 0;

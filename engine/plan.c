@@ -85,12 +85,12 @@ static const struct target_type *
 target_type(struct loader *l, const struct node *kind)
 {
 	static const char *const later[] = { "kubernetes", "linstor", "postgresql", "mysql",
-					     "nats",       "http",    "helm" };
+					     "nats",       "helm" };
 	const struct target_type *type = registry_target(l->registry, kind->s);
 	const char *names[32];
 	size_t n = 0;
 
-	if (type != NULL && !type->local)
+	if (type != NULL && (!type->local || type->fields[0].name != NULL))
 		return type;
 	if (type != NULL) {
 		problems_add(l->problems, plan_pos(l, kind), NULL,
@@ -106,7 +106,7 @@ target_type(struct loader *l, const struct node *kind)
 		}
 	for (const struct target_type *const *t = l->registry->targets;
 	     *t != NULL && n < countof(names); t++)
-		if (!(*t)->local)
+		if (!(*t)->local || (*t)->fields[0].name != NULL)
 			names[n++] = (*t)->kind;
 	problems_add_near(l->problems, plan_pos(l, kind), kind->s, names, n,
 			  "unknown target kind '%.60s'", kind->s);

@@ -137,7 +137,7 @@ struct target_type {
 	const char *kind, *summary;
 	const struct field *fields; /* connection fields, as plan targets name them */
 	size_t args_size;
-	bool local;                 /* needs no declaration in a plan: process, file */
+	bool local;                 /* needs no declaration in a plan: process, file; http, whose fields are for a declared one */
 	bool sensitive;             /* what it holds may be secret: images and bodies never stand in the journal itself */
 
 	/* Connect lazily; the conn is used by several threads at once and locks for itself. */

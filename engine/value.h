@@ -89,6 +89,9 @@ int value_parse_json(struct arena *a, const char *p, size_t len, struct value *r
 /* Append plain JSON for people and `--format json`: keys sorted and as they are, control and bidi characters escaped,
  * secrets as "(secret)", unknowns as "(unknown)". */
 void value_show(struct buf *to, const struct value *v);
+/* Append plain JSON for a server: secrets with their content, so only target kinds may call it. -1 for what JSON cannot
+ * say: an unknown, or text that is not UTF-8. */
+int value_json(struct buf *to, const struct value *v, struct err *err);
 /* SHA-256 over canonical bytes in which every secret stands as its HMAC under key: equal inputs, equal digests. */
 void value_digest(const struct value *v, struct bytes key, char ret_hex[65]);
 /* Overwrite the content of all secrets inside. */

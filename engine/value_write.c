@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Owns every way a value becomes bytes: canonical (journal), shown (people) and digested. One writer serves all three,
- * so that a secret can only leave through the case that writes its tag. Characters that could act on a terminal are
+/* Owns every way a value becomes bytes: canonical (journal), shown (people), digested, and clear (a server). One writer
+ * serves all four, so that a secret can only leave through the one case that writes it. Characters that could act on a terminal are
  * escaped in canonical bytes too, because people read journals with less. */
 #include "value.h"
 
@@ -14,7 +14,7 @@
 #include "base/text.h"
 #include "value_int.h"
 
-enum style { CANONICAL, SHOWN, DIGESTED };
+enum style { CANONICAL, SHOWN, DIGESTED, CLEAR };
 
 struct writer {
 	struct buf *to;
@@ -151,7 +151,7 @@ write_key(const struct writer *w, const char *key)
 	size_t len = strlen(key);
 
 	if (utf8_check(key, len) == len) {
-		write_quoted(w->to, key[0] == '$' && w->style != SHOWN ? "$" : "", key, len);
+		write_quoted(w->to, key[0] == '$' && w->style != SHOWN && w->style != CLEAR ? "$" : "", key, len);
 		return;
 	}
 	buf_puts(w->to, "\"$bytes:");
@@ -176,6 +176,8 @@ write_secret(const struct writer *w, const struct secret *s)
 
 	if (w->style == SHOWN) {
 		buf_puts(w->to, "\"(secret)\"");
+	} else if (w->style == CLEAR) {
+		write_quoted(w->to, "", s->content, s->len);
 	} else if (w->style == DIGESTED && s->content != NULL) {
 		hmac_sha256_hex(w->key, s->content, s->len, hex);
 		write_tag(w->to, "hmac", hex);
@@ -257,6 +259,41 @@ void
 value_show(struct buf *to, const struct value *v)
 {
 	write_value(&(struct writer){ .to = to, .style = SHOWN }, v);
+}
+
+/* Can JSON say it? */
+static int
+check_clear(const struct value *v, struct err *err)
+{
+	const char *text = v->kind == V_STRING ? v->s : v->kind == V_SECRET ? v->secret->content : "";
+	const size_t len = v->kind == V_STRING ? v->len : v->kind == V_SECRET ? v->secret->len : 0;
+
+	if (v->kind == V_UNKNOWN)
+		return err_set(err, ERR_PREDICTED, "%s", v->s);
+	if (text == NULL || utf8_check(text, len) != len)
+		return err_set(err, ERR_FAILED, "it holds %s that is not UTF-8, which JSON cannot say",
+			       v->kind == V_SECRET ? "a secret" : "text");
+	for (uint32_t i = 0; v->kind == V_LIST && i < v->len; i++)
+		if (check_clear(&v->items[i], err) < 0)
+			return -1;
+	for (uint32_t i = 0; v->kind == V_MAP && i < v->len; i++) {
+		const char *key = v->pairs[i].key;
+
+		if (utf8_check(key, strlen(key)) != strlen(key))
+			return err_set(err, ERR_FAILED, "it holds a name that is not UTF-8, which JSON cannot say");
+		if (check_clear(&v->pairs[i].v, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+int
+value_json(struct buf *to, const struct value *v, struct err *err)
+{
+	if (check_clear(v, err) < 0)
+		return -1;
+	write_value(&(struct writer){ .to = to, .style = CLEAR }, v);
+	return 0;
 }
 
 void

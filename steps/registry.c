@@ -13,6 +13,7 @@
 	X(note_step)           \
 	X(file_read_step)      \
 	X(file_write_step)     \
+	X(http_request_step)   \
 	X(etcd_status_step)    \
 	X(etcd_get_step)       \
 	X(etcd_count_step)     \
@@ -37,6 +38,7 @@ static const struct step_type *const step_list_all[] = {
 static const struct target_type *const target_list_all[] = {
 	&process_target,
 	&file_target,
+	&http_target,
 	&etcd_target,
 	NULL,
 };

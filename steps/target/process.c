@@ -18,11 +18,9 @@
 #include "base/io.h"
 #include "base/proc.h"
 #include "base/text.h"
+#include "steps/target/mask.h"
 
 #define POLL_MS 100
-#define MASK "(secret)"
-/* Shorter secrets are not masked in output: they would blot out innocent text and tell their own length. */
-#define MASK_MIN 4
 
 static int
 process_open(struct opctx *op, const void *args, void **ret_conn, struct err *err)
@@ -127,43 +125,6 @@ environment_done(struct environment *env)
 	free(env->list);
 }
 
-/* The last net under a child that prints what it was given: its output is journalled and shown. */
-static void
-mask(struct buf *text, const struct value *v)
-{
-	const struct bytes secret = content(v);
-	struct buf masked = BUF_INIT(0);
-	const char *at = text->p, *hit;
-	size_t left = text->len;
-
-	if (v == NULL || v->kind != V_SECRET || secret.len < MASK_MIN || left == 0)
-		return;
-	while ((hit = memmem(at, left, secret.p, secret.len)) != NULL) {
-		buf_put(&masked, at, (size_t)(hit - at));
-		buf_puts(&masked, MASK);
-		left -= (size_t)(hit - at) + secret.len;
-		at = hit + secret.len;
-	}
-	if (at == text->p)
-		return;
-	buf_put(&masked, at, left);
-	buf_done(text);
-	*text = masked;
-}
-
-static void
-mask_output(struct proc_result *r, const struct value *body)
-{
-	const struct value *env = value_get(body, "env"), *in = value_get(body, "stdin");
-
-	mask(&r->out, in);
-	mask(&r->err, in);
-	for (size_t i = 0; env != NULL && env->kind == V_MAP && i < env->len; i++) {
-		mask(&r->out, &env->pairs[i].v);
-		mask(&r->err, &env->pairs[i].v);
-	}
-}
-
 static const char *const *
 argv_of(struct arena *a, const struct value *list)
 {
@@ -197,8 +158,10 @@ run_child(struct opctx *op, const struct value *body, const struct value *argv, 
 		      },
 		      ret, err);
 	environment_done(&env);
-	if (rc == 0)
-		mask_output(ret, body);
+	if (rc == 0) {
+		mask_secrets(&ret->out, body);
+		mask_secrets(&ret->err, body);
+	}
 	return rc;
 }
 

@@ -9,6 +9,7 @@ import subprocess
 import time
 
 import journalfile
+from scripted import Scripted, reply
 from stories import RUN, SCENARIOS, Story
 from wtest import Etcd, Violation, Wherry, equal, expect
 
@@ -174,7 +175,22 @@ def check_cursor(folder, program):
     return 3
 
 
-CHECKS = {"LOCK": check_lock, "CHAIN": check_chain, "CLAIM": check_claim, "CURSOR": check_cursor}
+def check_fresh(folder, program):
+    """An answer that is lost on a kept connection posts once: nothing beneath us sends it again."""
+    os.makedirs(folder, exist_ok=True)
+    plan = os.path.join(folder, "post.yaml")
+    with Scripted(lambda r: [None] if r.method == "POST" else reply(200, "x")) as server:
+        with open(plan, "w") as f:
+            f.write("wherry: v1\nname: post\nsummary: A read, then a POST.\nsteps:\n"
+                    '  - {id: look, uses: http.request, with: {url: "%s/"}}\n'
+                    '  - {id: post, uses: http.request, needs: [look], with: {url: "%s/", method: POST}}\n' % (server.url, server.url))
+        done = Wherry(os.path.join(folder, "state"), program)("run", plan, "--yes")
+        equal(len(server.asked("POST")), 1, "requests that a server saw of one POST without an answer")
+        equal(done.code, 3, "a POST without an answer: %s\nexit code" % done)
+    return 1
+
+
+CHECKS = {"LOCK": check_lock, "CHAIN": check_chain, "CLAIM": check_claim, "CURSOR": check_cursor, "FRESH": check_fresh}
 
 
 def run(options, folder):

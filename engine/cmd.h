@@ -43,6 +43,7 @@ int cmd_resolve(struct front *, struct err *);
 int cmd_resume(struct front *, struct err *);
 int cmd_run(struct front *, struct err *);
 int cmd_runs(struct front *, struct err *);
+int cmd_schema(struct front *, struct err *);
 int cmd_status(struct front *, struct err *);
 int cmd_steps(struct front *, struct err *);
 int cmd_validate(struct front *, struct err *);

@@ -5,6 +5,7 @@
 #define WHERRY_LANGUAGE_H
 
 #include "schema.h"
+#include "step.h"
 
 /* Where a word may stand. */
 enum word_place { IN_PLAN = 1, IN_STEP = 2, IN_DEFAULTS = 4 };
@@ -50,6 +51,8 @@ extern const struct field language_param_fields[], language_policy_fields[];
 
 /* The word's help, wherever it stands. */
 const char *word_help(const struct word *);
+/* The JSON Schema (2020-12) of the language with the step types and target kinds of the registry (language_schema.c). */
+void language_schema(const struct registry *, struct buf *to);
 /* The words and what they mean, for `wherry help language`. */
 void language_help(struct buf *to);
 

@@ -70,7 +70,7 @@ def usage(world):
 @with_world
 def later(world):
     """Words of a later version are refused by that name, never ignored."""
-    for word in ("approve", "rollback", "forget", "schema", "completion"):
+    for word in ("approve", "rollback", "forget", "completion"):
         done = world.w(word)
         equal(done.code, 2, str(done))
         expect("later version" in done.err, str(done))

@@ -42,8 +42,16 @@ missing() {
 command -v dpkg-query >/dev/null 2>&1 ||
 	fail "this is not a Debian system; what is needed there are the like of: $wanted"
 
+# What has no package of Debian's; a test that lacks it is skipped, so this is no failure.
+unpackaged() {
+	[ "$1" != all ] || "$(dirname "$0")"/check_jsonschema.sh get >/dev/null || true
+}
+
 lacking=$(missing)
-[ -n "$lacking" ] || exit 0
+if [ -z "$lacking" ]; then
+	unpackaged "${1:-all}"
+	exit 0
+fi
 
 if [ "$(id -u)" = 0 ]; then
 	as_root=
@@ -86,3 +94,4 @@ if [ -n "$ours" ] && command -v systemctl >/dev/null 2>&1; then
 fi
 lacking=$(missing)
 [ -z "$lacking" ] || fail "still missing after the installation: $lacking"
+unpackaged "${1:-all}"

@@ -3,6 +3,7 @@
 """etcd-to-etcd on real servers: what arrives, what is refused, what is left; versions, security and failures."""
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -154,6 +155,41 @@ def existing():
         move.equal()
 
 
+def sync_fails():
+    """The disk refuses a sync while the copy streams: the run stops with 6 and writes nothing more; a resume ends it, and each
+    key was written once."""
+    if not shutil.which("strace"):
+        return "strace is not here"
+    with scratch() as folder, Move(folder) as move:
+        log = os.path.join(folder, "syncs")
+        args = ["run", "etcd-to-etcd", "--run-id", "one", "--yes", *move.params(rate_keys=KEYS // 3)]
+        counted = Wherry(os.path.join(folder, "counted"), prefix=["strace", "-f", "-qq", "-o", log, "-e", "trace=fdatasync"])
+        p = counted.start(*args, stderr=subprocess.DEVNULL, start_new_session=True)
+        while move.count() < KEYS // 3:
+            expect(p.poll() is None, "the counted run ended")
+            time.sleep(0.01)
+        os.killpg(p.pid, signal.SIGKILL)
+        p.wait()
+        with open(log) as f:
+            syncs = sum("fdatasync(" in line for line in f)
+        move.destination.delete("/dst/", True)
+        move.destination.delete("/wherry/", True)
+        before = move.destination.revision()
+        failing = Wherry(move.w.state, prefix=["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync", "-e",
+                                               "inject=fdatasync:error=EIO:when=%d+" % (syncs + 1)])
+        done = failing(*args, env={"ASAN_OPTIONS": "detect_leaks=0"})  # it cannot look for leaks under a tracer
+        equal(done.code, 6, str(done))
+        equal(done.next(), ["resume", "one"], "the next command")
+        there = move.count()
+        expect(0 < there < KEYS, "no stream was under way: %d keys were there; %s" % (there, done))
+        time.sleep(0.3)
+        equal(move.count(), there, "keys that were written after the stop")
+        expect("copy: in-doubt" in move.w.ok("status", "one").out, "status does not say where it stood")
+        move.w.ok("resume", "one", "--yes")
+        equal(len(move.destination.events(before, move.destination.revision(), "/dst/")), KEYS, "writes that the destination saw")
+        move.equal()
+
+
 def excluded():
     """Keys below an excluded prefix stay where they are, and the rest is equal."""
     with scratch() as folder, Move(folder, keys=200) as move:
@@ -267,4 +303,4 @@ def secured():
 
 
 if __name__ == "__main__":
-    main(truth, while_down, existing, excluded, failed_verify, aborted, failed_handover, servers_fail, secured, versions)
+    main(truth, while_down, existing, excluded, failed_verify, aborted, failed_handover, sync_fails, servers_fail, secured, versions)

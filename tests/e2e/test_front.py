@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """The front door beside a live run and in odd places: follow, killed runs, plans from stdin, terminals, full outputs."""
+import json
 import os
 import pty
 import resource
@@ -69,6 +70,37 @@ def follow():
         for word in ("run one: slow", "first: done", "same: unchanged", "hold: done", "one: done"):
             expect(word in err, "'%s' is not in: %s" % (word, err))
         expect("state   done" in out, out)
+
+
+def two_people():
+    """Beside a live run everything that looks works and sees it under way; everything that would write is refused with 4 and
+    names who holds it, or 2 for a used id; and the run does not notice."""
+    with scratch() as folder:
+        w, p = started(folder)
+        holder = "pid %d" % p.pid
+        watch = w.start("status", "one", "--follow", "--format", "json", stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        for args in (["report", "one"], ["journal", "verify", "one"], ["journal", "dump", "one"], ["runs"], ["graph", "one"]):
+            w.ok(*args)
+        report = json.loads(w.ok("report", "one", "--format", "json").out)
+        equal((report["state"], [s["status"] for s in report["steps"]]), ("running", ["done", "unchanged", "running"]), "the report")
+        for args in (["resume", "one"], ["abort", "one", "--yes"], ["resolve", "one", "hold", "--done", "--reason", "x"],
+                     ["resolve", "one", "first", "--not-done", "--reason", "x"]):
+            refused = w(*args)
+            equal(refused.code, 4, str(refused))
+            expect(holder in refused.err, "the holder is not named: %s" % refused)
+            equal(refused.next(), ["status", "one", "--follow"], "the next command")
+        used = w("run", os.path.join(folder, "slow.yaml"), "--run-id", "one", "--yes", "-p", "dir=" + folder)
+        equal(used.code, 2, str(used))
+        equal(p.poll(), None, "the run's end while others came")
+        open(os.path.join(folder, "go"), "w").close()
+        equal(p.wait(timeout=20), 0, "the run's exit code")
+        events = [json.loads(line) for line in watch.communicate(timeout=20)[0].splitlines()]
+        equal(watch.returncode, 0, "exit code of status")
+        equal([e["step"] for e in events if e.get("event") == "end"], ["first", "same", "hold", "thaw"], "ends that were followed")
+        equal((events[-2]["event"], events[-1]["state"]), ("close", "done"), "the last event, and the status")
+        with open(os.path.join(folder, "log")) as f:
+            equal(f.read(), "first\n", "what the first step did")
+        expect("resolve" not in w.ok("journal", "dump", "one").out, "a refused resolve is in the journal")
 
 
 def killed():
@@ -162,4 +194,4 @@ def terminal():
 
 
 if __name__ == "__main__":
-    main(follow, killed, stdin, full, terminal)
+    main(follow, two_people, killed, stdin, full, terminal)

@@ -70,7 +70,7 @@ const char *expr_typename(lua_State *L, int idx);
  * pass, and all strings and numbers of an evaluation that touched a secret become secrets. */
 struct value expr_pull(lua_State *L, int idx, struct arena *a, bool touch);
 
-/* expr_lib.c, and the functions of expr_list.c, expr_text.c and expr_match.c */
+/* expr_lib.c, and the functions of expr_list.c, expr_text.c and expr_pattern.c */
 struct expr_fn {
 	const char *name;     /* "first" or "string.rep" */
 	const char *args, *help;

@@ -2,193 +2,25 @@
 /* Owns what can be said about an expression without running it: where it ends, what it refers to, and mistakes that
  * Lua would only find at run time (an unknown name, a root without a literal key). It reads tokens, not grammar: Lua has
  * compiled the same text already. */
-#include <ctype.h>
 #include <string.h>
 
 #include "base/text.h"
 #include "expr_int.h"
-
-enum token_kind { T_END, T_NAME, T_STRING, T_NUMBER, T_OP, T_BAD };
-
-struct token {
-	enum token_kind kind;
-	const char *p;
-	size_t len;
-};
-
-struct lexer {
-	const char *p, *end;
-};
+#include "expr_lex.h"
 
 static const char *const roots[] = { "params", "targets", "steps", "item", "index", "value", "run", "key" };
 #define ROOTS_KEYED 3 /* the first ones take a literal key */
 
-static bool
-is_word(const char *s, size_t len, const char *word)
-{
-	return strlen(word) == len && memcmp(s, word, len) == 0;
-}
-
-static bool
-is_one_of(const char *s, size_t len, const char *const *words, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		if (is_word(s, len, words[i]))
-			return true;
-	return false;
-}
-
 bool
 expr_is_root(const char *s, size_t len)
 {
-	return is_one_of(s, len, roots, countof(roots));
+	return lex_is_one_of(s, len, roots, countof(roots));
 }
 
 bool
 expr_root_has_keys(const char *root)
 {
-	return is_one_of(root, strlen(root), roots, ROOTS_KEYED);
-}
-
-/* --- tokens --- */
-
-/* Behind the "]]" of a long bracket that begins at p; NULL when p begins none, end + 1 when it does not end. */
-static const char *
-long_bracket(const char *p, const char *end)
-{
-	const char *q;
-	size_t level;
-
-	if (p == end || *p != '[')
-		return NULL;
-	for (q = p + 1; q < end && *q == '='; q++)
-		;
-	if (q == end || *q != '[')
-		return NULL;
-	level = (size_t)(q - p) - 1;
-	for (q++; q < end; q++) {
-		size_t n = 0;
-
-		if (*q != ']')
-			continue;
-		while (n < level && q + 1 + n < end && q[1 + n] == '=')
-			n++;
-		if (n == level && q + 1 + n < end && q[1 + n] == ']')
-			return q + n + 2;
-	}
-	return end + 1;
-}
-
-/* Behind the closing quote, or NULL. */
-static const char *
-short_string(const char *p, const char *end)
-{
-	char quote = *p++;
-
-	for (; p < end && *p != quote; p++) {
-		if (*p == '\n')
-			return NULL;
-		if (*p != '\\' || ++p == end)
-			continue;
-		if (*p == 'z')
-			while (p + 1 < end && isspace((unsigned char)p[1]))
-				p++;
-	}
-	return p < end ? p + 1 : NULL;
-}
-
-static const char *
-number_end(const char *p, const char *end)
-{
-	bool hex = p + 1 < end && *p == '0' && (p[1] == 'x' || p[1] == 'X');
-
-	for (; p < end; p++) {
-		char low = (char)tolower((unsigned char)*p);
-
-		if ((*p == '+' || *p == '-') && tolower((unsigned char)p[-1]) == (hex ? 'p' : 'e'))
-			continue;
-		if (!isalnum((unsigned char)low) && low != '.' && low != '_')
-			break;
-	}
-	return p;
-}
-
-/* Skip blanks and comments; false when a long comment does not end. */
-static bool
-skip_blanks(struct lexer *lx)
-{
-	const char *q;
-
-	for (;;) {
-		while (lx->p < lx->end && isspace((unsigned char)*lx->p))
-			lx->p++;
-		if (lx->end - lx->p < 2 || lx->p[0] != '-' || lx->p[1] != '-')
-			return true;
-		q = long_bracket(lx->p + 2, lx->end);
-		if (q == NULL)
-			q = memchr(lx->p, '\n', (size_t)(lx->end - lx->p));
-		if (q != NULL && q > lx->end)
-			return false;
-		lx->p = q != NULL ? q : lx->end;
-	}
-}
-
-static size_t
-op_len(const char *p, const char *end)
-{
-	static const char *const two[] = { "..", "==", "~=", "<=", ">=", "//", "::", "<<", ">>" };
-
-	if (end - p >= 3 && memcmp(p, "...", 3) == 0)
-		return 3;
-	return end - p >= 2 && is_one_of(p, 2, two, countof(two)) ? 2 : 1;
-}
-
-static struct token
-next_token(struct lexer *lx)
-{
-	struct token t = { .kind = T_BAD };
-	const char *q;
-
-	if (!skip_blanks(lx)) {
-		t.p = lx->p;
-		t.len = (size_t)(lx->end - lx->p);
-		lx->p = lx->end;
-		return t;
-	}
-	t.p = q = lx->p;
-	if (q == lx->end) {
-		t.kind = T_END;
-	} else if (isalpha((unsigned char)*q) || *q == '_') {
-		t.kind = T_NAME;
-		while (q < lx->end && (isalnum((unsigned char)*q) || *q == '_'))
-			q++;
-	} else if (isdigit((unsigned char)*q) || (*q == '.' && q + 1 < lx->end && isdigit((unsigned char)q[1]))) {
-		t.kind = T_NUMBER;
-		q = number_end(q, lx->end);
-	} else if (*q == '"' || *q == '\'') {
-		q = short_string(q, lx->end);
-		t.kind = q != NULL ? T_STRING : T_BAD;
-	} else if ((q = long_bracket(q, lx->end)) != NULL) {
-		t.kind = q <= lx->end ? T_STRING : T_BAD;
-	} else {
-		t.kind = T_OP;
-		q = t.p + op_len(t.p, lx->end);
-	}
-	lx->p = t.kind == T_BAD ? lx->end : q;
-	t.len = (size_t)(lx->p - t.p);
-	return t;
-}
-
-static bool
-is_op(const struct token *t, const char *op)
-{
-	return t->kind == T_OP && is_word(t->p, t->len, op);
-}
-
-static bool
-is_name(const struct token *t, const char *name)
-{
-	return t->kind == T_NAME && is_word(t->p, t->len, name);
+	return lex_is_one_of(root, strlen(root), roots, ROOTS_KEYED);
 }
 
 const char *
@@ -198,12 +30,12 @@ expr_close(const char *p, const char *end)
 	struct token t;
 	size_t depth = 0;
 
-	for (t = next_token(&lx); t.kind != T_END && t.kind != T_BAD; t = next_token(&lx)) {
-		if (is_op(&t, "{")) {
+	for (t = lex_next(&lx); t.kind != T_END && t.kind != T_BAD; t = lex_next(&lx)) {
+		if (token_is_op(&t, "{")) {
 			depth++;
-		} else if (is_op(&t, "}") && depth > 0) {
+		} else if (token_is_op(&t, "}") && depth > 0) {
 			depth--;
-		} else if (is_op(&t, "}")) {
+		} else if (token_is_op(&t, "}")) {
 			if (lx.p < end && *lx.p == '}')
 				return t.p;
 			break;
@@ -235,7 +67,7 @@ expr_find_token(const char *src, size_t len, uint32_t line, const char *token, s
 	uint32_t at = 1;
 
 	for (;;) {
-		struct token t = next_token(&lx);
+		struct token t = lex_next(&lx);
 
 		for (; counted < t.p; counted++)
 			at += *counted == '\n';
@@ -275,7 +107,7 @@ static void
 advance(struct scan *s)
 {
 	s->prev = s->now;
-	s->now = next_token(&s->lx);
+	s->now = lex_next(&s->lx);
 }
 
 static struct token
@@ -283,7 +115,7 @@ peek(const struct scan *s)
 {
 	struct lexer lx = s->lx;
 
-	return next_token(&lx);
+	return lex_next(&lx);
 }
 
 static int
@@ -302,20 +134,20 @@ declare(struct scan *s, const struct token *t)
 static int
 declare_list(struct scan *s, struct lexer lx)
 {
-	struct token t = next_token(&lx);
+	struct token t = lex_next(&lx);
 
 	while (t.kind == T_NAME) {
 		if (declare(s, &t) < 0)
 			return -1;
-		t = next_token(&lx);
-		if (is_op(&t, "<")) {
-			(void)next_token(&lx);
-			(void)next_token(&lx);
-			t = next_token(&lx);
+		t = lex_next(&lx);
+		if (token_is_op(&t, "<")) {
+			(void)lex_next(&lx);
+			(void)lex_next(&lx);
+			t = lex_next(&lx);
 		}
-		if (!is_op(&t, ","))
+		if (!token_is_op(&t, ","))
 			break;
-		t = next_token(&lx);
+		t = lex_next(&lx);
 	}
 	return 0;
 }
@@ -330,15 +162,15 @@ collect_locals(struct scan *s)
 
 	for (advance(s); rc == 0 && s->now.kind != T_END; advance(s)) {
 		ahead = s->lx;
-		t = next_token(&ahead);
-		if (is_name(&s->now, "function")) {
+		t = lex_next(&ahead);
+		if (token_is_name(&s->now, "function")) {
 			if (t.kind == T_NAME)
 				rc = declare(s, &t);
 			if (t.kind == T_NAME)
-				t = next_token(&ahead);
-			if (rc == 0 && is_op(&t, "("))
+				t = lex_next(&ahead);
+			if (rc == 0 && token_is_op(&t, "("))
 				rc = declare_list(s, ahead);
-		} else if (is_name(&s->now, "for") || (is_name(&s->now, "local") && !is_name(&t, "function"))) {
+		} else if (token_is_name(&s->now, "for") || (token_is_name(&s->now, "local") && !token_is_name(&t, "function"))) {
 			rc = declare_list(s, s->lx);
 		}
 	}
@@ -380,16 +212,16 @@ static int
 literal_key(struct scan *s, const char **ret)
 {
 	struct lexer lx = s->lx;
-	struct token open = next_token(&lx), name = next_token(&lx), close;
+	struct token open = lex_next(&lx), name = lex_next(&lx), close;
 
-	if (is_op(&open, ".") && name.kind == T_NAME) {
+	if (token_is_op(&open, ".") && name.kind == T_NAME) {
 		*ret = arena_strndup(s->a, name.p, name.len);
 		advance(s);
 		advance(s);
 		return 1;
 	}
-	close = next_token(&lx);
-	if (!is_op(&open, "[") || name.kind != T_STRING || !is_op(&close, "]") || name.p[0] == '[' ||
+	close = lex_next(&lx);
+	if (!token_is_op(&open, "[") || name.kind != T_STRING || !token_is_op(&close, "]") || name.p[0] == '[' ||
 	    memchr(name.p, '\\', name.len) != NULL)
 		return 0;
 	*ret = arena_strndup(s->a, name.p + 1, name.len - 2);
@@ -404,7 +236,7 @@ check_member(struct scan *s, const struct token *at, const char *step, const cha
 	static const char *const members[] = { "outputs", "status", "ran", "items" };
 	const char *near;
 
-	if (is_one_of(member, strlen(member), members, countof(members)))
+	if (lex_is_one_of(member, strlen(member), members, countof(members)))
 		return 0;
 	(void)fault(s, at, arena_printf(s->a, "step '%s' has outputs, status, ran and items, but no '%s'", step, member));
 	near = text_nearest(member, members, countof(members));
@@ -440,12 +272,12 @@ is_variable(const struct scan *s)
 {
 	struct token next = peek(s);
 
-	if (is_op(&s->prev, ".") || is_op(&s->prev, ":") || is_op(&s->prev, "::") || is_name(&s->prev, "goto"))
+	if (token_is_op(&s->prev, ".") || token_is_op(&s->prev, ":") || token_is_op(&s->prev, "::") || token_is_name(&s->prev, "goto"))
 		return false;
-	if (is_op(&s->prev, "<") && is_op(&next, ">"))
-		return !is_name(&s->now, "const") && !is_name(&s->now, "close");
-	return !(is_op(&next, "=") && (s->in_table & 1) &&
-		 (is_op(&s->prev, "{") || is_op(&s->prev, ",") || is_op(&s->prev, ";")));
+	if (token_is_op(&s->prev, "<") && token_is_op(&next, ">"))
+		return !token_is_name(&s->now, "const") && !token_is_name(&s->now, "close");
+	return !(token_is_op(&next, "=") && (s->in_table & 1) &&
+		 (token_is_op(&s->prev, "{") || token_is_op(&s->prev, ",") || token_is_op(&s->prev, ";")));
 }
 
 static int
@@ -457,10 +289,10 @@ scan_name(struct scan *s)
 	};
 	static const char *const openers[] = { "function", "if", "do", "repeat" }, *const closers[] = { "end", "until" };
 
-	if (is_one_of(s->now.p, s->now.len, words, countof(words))) {
-		s->blocks += is_one_of(s->now.p, s->now.len, openers, countof(openers));
+	if (lex_is_one_of(s->now.p, s->now.len, words, countof(words))) {
+		s->blocks += lex_is_one_of(s->now.p, s->now.len, openers, countof(openers));
 		if (s->blocks > 0)
-			s->blocks -= is_one_of(s->now.p, s->now.len, closers, countof(closers));
+			s->blocks -= lex_is_one_of(s->now.p, s->now.len, closers, countof(closers));
 		return 0;
 	}
 	if (!is_variable(s))

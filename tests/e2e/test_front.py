@@ -110,6 +110,8 @@ def killed():
         p.send_signal(signal.SIGKILL)
         p.wait()
         open(os.path.join(folder, "go"), "w").close()
+        # a child that was just then on its way to exec holds the journal for a moment longer
+        wait_for(lambda: "interrupted" in w.ok("status").out, "the end of the process")
         status = w.ok("status")
         expect("interrupted" in status.out and "left    first" in status.out and "'thaw'" in status.out, str(status))
         equal(status.next(), ["resume", "one"], "the next command")

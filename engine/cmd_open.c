@@ -127,6 +127,8 @@ run_is_closed(const struct history *h)
 bool
 step_is_in_doubt(const struct hist_step *s)
 {
+	if (s->changed)
+		return true;
 	if (s->status == STEP_RUNNING || s->status == STEP_PENDING || s->status == STEP_CANCELLED)
 		return history_in_doubt(s);
 	return s->status == STEP_IN_DOUBT;

@@ -64,7 +64,7 @@ next_command(struct front *f, const struct standing *st)
 	if (st->live)
 		return arena_printf(&f->arena, "wherry status %s --follow", st->o->run);
 	for (uint32_t i = 0; i < h->nsteps; i++)
-		if (h->steps[i].status == STEP_IN_DOUBT && h->steps[i].next != NULL)
+		if ((h->steps[i].status == STEP_IN_DOUBT || h->steps[i].changed) && h->steps[i].next != NULL)
 			return h->steps[i].next;
 	if (run_is_closed(h) && h->status != RUN_FAILED)
 		return arena_printf(&f->arena, "wherry report %s", st->o->run);

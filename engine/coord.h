@@ -91,6 +91,10 @@ struct coord {
 void coord_restore(struct coord *);
 /* Record that a closed run is open again. */
 void coord_record_reopen(struct coord *);
+/* recheck.c: pause where what settled effects left is gone or other. */
+void coord_recheck(struct coord *);
+/* run.c: take what signals have come. */
+void coord_signals(struct coord *);
 
 /* roots.c: what expressions see, and targets. */
 void roots_init(struct coord *);

@@ -162,6 +162,16 @@ apply_open(struct history *h, const struct record *r)
 	apply_jobs(h, r);
 }
 
+/* What was put back meanwhile is not in doubt any more; what was not is found again. */
+static void
+forget_changed(struct hist_step *s)
+{
+	for (struct hist_effect *e = s->effects; e != NULL; e = e->next)
+		e->changed = false;
+	s->changed = false;
+	s->msg = s->next = NULL;
+}
+
 static void
 apply_resume(struct history *h, const struct record *r)
 {
@@ -171,6 +181,9 @@ apply_resume(struct history *h, const struct record *r)
 	h->pause_kind = h->pause_msg = h->next = NULL;
 	h->pause_code = 0;
 	h->tail = false;
+	for (uint32_t i = 0; i < h->nsteps; i++)
+		if (h->steps[i].changed)
+			forget_changed(&h->steps[i]);
 	apply_jobs(h, r);
 }
 
@@ -227,6 +240,7 @@ apply_intent(struct history *h, struct hist_step *s, const struct record *r)
 	e->before = keep(h, r->before_text);
 	e->body = keep(h, r->body_text);
 	e->msg = e->value = NULL;
+	e->seq = h->records;
 }
 
 static void
@@ -279,6 +293,24 @@ apply_effect(struct history *h, struct hist_step *s, const struct record *r, str
 		e->state = EFFECT_UNKNOWN;
 		e->msg = keep(h, r->msg);
 	}
+	e->seq = h->records;
+	return 0;
+}
+
+static int
+apply_doubt(struct history *h, struct hist_step *s, const struct record *r, struct err *err)
+{
+	struct hist_effect *e = r->effect != 0 ? effect_find(s, r->effect) : NULL;
+
+	if (r->effect == 0) {
+		s->torn = true;
+		return 0;
+	}
+	if (e == NULL)
+		return err_set(err, ERR_REFUSED, "doubt about effect %" PRIu32 " of step '%s', which never began", r->effect, s->path);
+	e->changed = s->changed = true;
+	s->msg = keep(h, r->msg);
+	s->next = keep(h, r->next);
 	return 0;
 }
 
@@ -308,14 +340,15 @@ apply_end(struct history *h, struct hist_step *s, const struct record *r)
 	s->ns = r->ns;
 }
 
-/* The word is about what the operator was asked: an effect that began, else what the lost batch may have held. */
+/* The word is about what the operator was asked: an effect that began, or what one has left; else what the lost batch may
+ * have held. */
 static void
 apply_resolve(struct hist_step *s, const struct record *r)
 {
 	bool done = r->status != NULL && strcmp(r->status, "done") == 0, named = false;
 
 	for (struct hist_effect *e = s->effects; e != NULL; e = e->next)
-		if (e->state == EFFECT_BEGUN || e->state == EFFECT_UNKNOWN) {
+		if (e->state == EFFECT_BEGUN || e->state == EFFECT_UNKNOWN || e->changed) {
 			e->state = done ? EFFECT_RESOLVED_DONE : EFFECT_RESOLVED_NOT_DONE;
 			e->lost = false;
 			named = true;
@@ -325,8 +358,10 @@ apply_resolve(struct hist_step *s, const struct record *r)
 		s->torn_done = s->torn && done;
 		s->torn = false;
 	}
-	if (s->status == STEP_IN_DOUBT)
+	if (s->status == STEP_IN_DOUBT || (s->changed && !done))
 		s->status = STEP_PENDING;
+	if (s->changed)
+		forget_changed(s);
 }
 
 /* A step that had succeeded is reopened only because it runs at every close, or was undone at one: then its effects are
@@ -412,8 +447,7 @@ apply_to_step(struct history *h, const struct record *r, struct err *err)
 		apply_reopen(s, r);
 		break;
 	case REC_DOUBT:
-		s->torn = true;
-		break;
+		return apply_doubt(h, s, r, err);
 	default:
 		break;
 	}

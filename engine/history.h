@@ -23,6 +23,8 @@ struct hist_effect {
 	const char *verb, *ref, *class, *says, *digest, *nonce, *msg;
 	enum effect_state state;
 	bool lost;                     /* it was begun again although an earlier try of it never settled */
+	bool changed;                  /* what it left was gone or other when the run was taken up last */
+	uint64_t seq;                  /* of its last record */
 	const char *value, *before, *body; /* canonical bytes, or NULL */
 	uint64_t done, total;          /* of a stream */
 	const char *unit;
@@ -33,6 +35,7 @@ struct hist_step {
 	enum step_status status;
 	bool torn;                      /* may have begun in a lost batch, and has not ended or been resolved since */
 	bool torn_done;                 /* the operator says that it has */
+	bool changed;                   /* one of its effects is */
 	uint32_t attempts;
 	const char *outputs;            /* canonical bytes, or NULL */
 	const char *digest, *kind, *msg, *next;

@@ -27,7 +27,8 @@ enum record_type {
 		       * one, and its effects are to happen once more (kind "finally", or "undone": finally has taken it back) */
 	REC_TAIL,     /* written by journal_open: a torn tail was quarantined: file, msg. The steps in doubt by it follow as
 		       * REC_DOUBT, in one batch with the REC_RESUME that takes them up */
-	REC_DOUBT,    /* step: may have begun in the lost batch */
+	REC_DOUBT,    /* step: may have begun in the lost batch. With effect, msg, next: what that settled effect left is gone or
+		       * other, found when the run was taken up; true until the next REC_RESUME */
 	REC_TYPES
 };
 

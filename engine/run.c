@@ -199,8 +199,8 @@ cancel_all(struct coord *c, int level)
 	(void)!write(c->shared.cancel_fd, &one, sizeof(one));
 }
 
-static void
-read_signals(struct coord *c)
+void
+coord_signals(struct coord *c)
 {
 	struct signalfd_siginfo si;
 	struct err err = ERR_INIT;
@@ -246,7 +246,7 @@ wait_for_something(struct coord *c)
 	const int64_t left = at == NEVER ? -1 : at <= now ? 0 : (at - now + NS_PER_MS - 1) / NS_PER_MS;
 
 	if (poll(fds, countof(fds), left > 60000 ? 60000 : (int)left) > 0 && (fds[1].revents & POLLIN))
-		read_signals(c);
+		coord_signals(c);
 }
 
 static void
@@ -286,7 +286,7 @@ loop(struct coord *c)
 		    (c->running > 0 || (c->timers.n > 0 && coord_may_start(c))))
 			wait_for_something(c);
 		else if (c->signo == 0)
-			read_signals(c); /* a long chain of pure steps never waits */
+			coord_signals(c); /* a long chain of pure steps never waits */
 	}
 }
 
@@ -466,6 +466,8 @@ run_execute(const struct run_options *o, struct run_result *ret, struct err *err
 		coord_record_reopen(&c);
 	if (o->abort)
 		c.stopping = true;
+	else if (o->history != NULL)
+		coord_recheck(&c);
 	loop(&c);
 	coord_print_ready(&c, true);
 	ret->code = finish_run(&c, err);

@@ -170,6 +170,9 @@ struct target_type {
 	/* Before anything else about an in-doubt effect: wait until what outlived its wherry (a child process) is gone.
 	 * ERR_IN_DOUBT at the deadline, naming it. NULL: nothing can outlive. */
 	int (*outlived)(struct opctx *, void *conn, const struct effect *, const char *nonce, struct err *);
+	/* Does what a settled effect left still stand? Asked of local kinds, without a connection, when a run is taken up.
+	 * ERR_IN_DOUBT, saying what is other. NULL: it may change by right, and is not asked. */
+	int (*recheck)(struct opctx *, const char *path, const struct value *after, struct err *);
 	/* The effect that takes it back. NULL or -1: no inverse. */
 	int (*invert)(struct arena *, const struct effect *, const struct value *before, const struct value *after,
 		      struct effect *ret, struct err *);

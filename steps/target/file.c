@@ -202,6 +202,25 @@ file_probe(struct opctx *op, void *conn, const struct effect *e, const char *non
 	return 0;
 }
 
+/* A file that was removed leaves nothing that a later step could read. */
+static int
+file_recheck(struct opctx *op, const char *path, const struct value *after, struct err *err)
+{
+	struct value now;
+
+	if (after->kind != V_MAP)
+		return 0;
+	if (file_read(op, NULL, path, &now, err) < 0)
+		return -1;
+	if (equal_member(after, &now, "size") && equal_member(after, &now, "sha256"))
+		return 0;
+	if (now.kind == V_NULL)
+		return err_set(err, ERR_IN_DOUBT, "the file '%s' that this step left is gone", path);
+	return err_set(err, ERR_IN_DOUBT, "the file '%s' is not as this step left it: it has %" PRIi64 " bytes, SHA-256 %.12s…, "
+		       "and had %" PRIi64 ", SHA-256 %.12s…", path, value_get_int(&now, "size", 0),
+		       value_get_str(&now, "sha256", ""), value_get_int(after, "size", 0), value_get_str(after, "sha256", ""));
+}
+
 static int
 file_invert(struct arena *a, const struct effect *e, const struct value *before, const struct value *after,
 	    struct effect *ret, struct err *err)
@@ -243,5 +262,6 @@ const struct target_type file_target = {
 	.write = file_write,
 	.predict = file_predict,
 	.probe = file_probe,
+	.recheck = file_recheck,
 	.invert = file_invert,
 };

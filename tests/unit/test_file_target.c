@@ -344,6 +344,35 @@ test_no_inverse_of_the_unknown(void **state)
 	assert_int_equal(file_target.invert(&w->arena, &e, &before, &after, &back, &err), -1);
 }
 
+static void
+assert_other(struct world *w, const struct value *left, const char *why)
+{
+	struct err err = ERR_INIT;
+
+	assert_int_equal(file_target.recheck(&w->op, w->path, left, &err), -1);
+	if (strstr(err.msg, why) == NULL || strstr(err.msg, w->path) == NULL)
+		fail_msg("'%s' does not say '%s'", err.msg, why);
+}
+
+static void
+test_recheck(void **state)
+{
+	struct world *w = *state;
+	const struct effect e = effect(w, "write", w->path, "left so", "0644");
+	const struct value left = perform(w, &e), nothing = VALUE_NULL;
+	struct err err = ERR_INIT;
+
+	assert_int_equal(file_target.recheck(&w->op, w->path, &left, &err), 0);
+	assert_int_equal(file_target.recheck(&w->op, w->path, &nothing, &err), 0); /* removed, and there again */
+	put(w->path, "left s!", 7);
+	assert_other(w, &left, "is not as this step left it");
+	assert_int_equal(unlink(w->path), 0);
+	assert_other(w, &left, "gone");
+	assert_int_equal(mkdir(w->path, 0700), 0);
+	assert_other(w, &left, "regular");
+	assert_int_equal(rmdir(w->path), 0);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int
@@ -361,6 +390,7 @@ main(void)
 		TEST(test_same),
 		TEST(test_predict_tells_and_does_not_touch),
 		TEST(test_probe),
+		TEST(test_recheck),
 		TEST(test_invert_takes_back),
 		TEST(test_no_inverse_of_the_unknown),
 	};

@@ -18,6 +18,9 @@
 #define RESOLVE(st) "{\"st\":\"" st "\",\"step\":\"a\",\"t\":\"resolve\"}\n"
 #define STEP(t) "{\"step\":\"a\",\"t\":\"" t "\"}\n"
 
+#define CHANGED "{\"eff\":1,\"msg\":\"gone\",\"next\":\"resolve\",\"step\":\"a\",\"t\":\"doubt\"}\n"
+#define LEFT INTENT SETTLED("ok") END("done") CHANGED
+
 /* want: "run status|step status|effect states|in doubt|outputs" of step a. */
 static const struct row {
 	const char *name, *lines, *want;
@@ -44,6 +47,11 @@ static const struct row {
 	{ "doubt passes to the first new effect", STEP("doubt") INTENT SETTLED("ok"), "running|running|ok|no|-" },
 	{ "a word on what began leaves the lost batch", INTENT STEP("doubt") RESOLVE("done"), "running|running|resolved-done|yes|-" },
 	{ "doubt resolved", STEP("doubt") RESOLVE("done"), "running|pending||no|-" },
+	{ "what it left is gone", LEFT, "running|done|ok|changed|{\"k\":2}" },
+	{ "what it left was put back", LEFT "{\"ep\":2,\"t\":\"resume\"}\n", "running|done|ok|no|{\"k\":2}" },
+	{ "what it left may be gone", LEFT RESOLVE("done"), "running|done|resolved-done|no|{\"k\":2}" },
+	{ "what it left is to be done again", LEFT RESOLVE("not-done"), "running|pending|resolved-not-done|no|{\"k\":2}" },
+	{ "what never began left nothing", CHANGED, NULL },
 	{ "reopened after failure keeps effects", INTENT SETTLED("ok") END("failed") STEP("reopen"), "running|pending|ok|no|-" },
 	{ "reopened after success forgets them", INTENT SETTLED("ok") END("done") STEP("reopen"), "running|pending||no|-" },
 	{ "paused", STEP("start") "{\"code\":3,\"kind\":\"gate\",\"msg\":\"m\",\"t\":\"pause\"}\n", "paused|running||no|-" },
@@ -103,7 +111,7 @@ check_row(void **state)
 		s = history_step(&h, "a");
 		assert_non_null(s);
 		(void)snprintf(got, sizeof(got), "%s|%s|%s|%s|%s", run_status_name(h.status), step_status_name(s->status),
-			       s->effects != NULL ? effects[s->effects->state] : "", history_in_doubt(s) ? "yes" : "no",
+			       s->effects != NULL ? effects[s->effects->state] : "", s->changed ? "changed" : history_in_doubt(s) ? "yes" : "no",
 			       s->outputs != NULL ? s->outputs : "-");
 		assert_string_equal(got, row->want);
 	}

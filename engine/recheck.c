@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What earlier processes of a run left in the world, looked at again before it goes on: of each object that a local kind
+ * can recheck, the last settled effect's after-image. What is gone or other is in doubt: nobody but the operator can say
+ * whether later steps may build on it. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "coord.h"
+
+/* The effect that touched an object last. */
+struct trace {
+	const struct hist_effect *effect;
+	const struct target_type *type;
+	const char *path;
+	uint32_t step;
+};
+
+struct traces {
+	struct map index; /* by ref */
+	struct trace *list;
+	uint32_t n, cap;
+};
+
+/* The kind of a ref ("target path") that can be rechecked, or NULL. */
+static const struct target_type *
+kind_of(const struct coord *c, const char *ref, const char **ret_path)
+{
+	const char *space = ref != NULL ? strchr(ref, ' ') : NULL;
+
+	for (size_t i = 0; space != NULL && i < c->nlocals; i++) {
+		const struct target *t = &c->locals[i];
+
+		if (t->type->recheck != NULL && strlen(t->name) == (size_t)(space - ref) &&
+		    memcmp(t->name, ref, (size_t)(space - ref)) == 0) {
+			*ret_path = space + 1;
+			return t->type;
+		}
+	}
+	return NULL;
+}
+
+static void
+collect(struct coord *c, struct traces *t, uint32_t step, const struct hist_effect *e)
+{
+	struct trace found = { .effect = e, .step = step };
+	uint32_t at;
+
+	found.type = kind_of(c, e->ref, &found.path);
+	if (found.type == NULL)
+		return;
+	at = map_add(&t->index, e->ref, strlen(e->ref), t->n);
+	if (at != MAP_NONE) {
+		if (t->list[at].effect->seq < e->seq)
+			t->list[at] = found;
+		return;
+	}
+	if (t->n == t->cap) {
+		t->cap = t->cap ? t->cap * 2 : 16;
+		t->list = xreallocarray(t->list, t->cap, sizeof(*t->list));
+	}
+	t->list[t->n++] = found;
+}
+
+/* Whoever has not settled, was judged by the operator or is to happen again leaves nothing to compare with. */
+static int
+recheck(struct coord *c, const struct trace *t, struct err *err)
+{
+	const struct hist_effect *e = t->effect;
+	struct opctx op = { .arena = &c->eval, .deadline = NEVER, .cancel = &c->shared.cancel, .cancel_fd = c->shared.cancel_fd,
+		.run = c->shared.run, .step = c->plan->steps[t->step].id, .epoch = c->shared.epoch, .scratch = c->shared.dir };
+	struct value after;
+
+	if ((e->state != EFFECT_OK && e->state != EFFECT_UNCHANGED) || e->value == NULL || c->live[t->step].anew)
+		return 0;
+	arena_reset(&c->eval);
+	if (value_parse(&c->eval, e->value, strlen(e->value), &after, err) < 0)
+		return -1;
+	return t->type->recheck(&op, t->path, &after, err);
+}
+
+/* The first is the reason of the pause, the others are told beside it; all are on record. */
+static void
+doubt(struct coord *c, const struct trace *t, const struct err *why)
+{
+	struct event e = coord_event(c, EVENT_NOTE, t->step);
+	const char *step = c->plan->steps[t->step].id;
+	struct err err = ERR_INIT;
+
+	err_set(&err, ERR_IN_DOUBT, "%s; put it back and resume, or say whether it may stay so (--done) or is to be done again "
+		"(--not-done)", why->msg);
+	err_next(&err, "wherry resolve %s %s --done|--not-done --reason TEXT", c->shared.run, step);
+	coord_record(c, &(struct record){ .type = REC_DOUBT, .step = step, .effect = t->effect->number, .msg = why->msg,
+		.next = err.next }, true);
+	e.msg = why->msg;
+	if (c->pausing)
+		report_event(c->o->report, &e);
+	coord_pause(c, step, &err);
+}
+
+void
+coord_recheck(struct coord *c)
+{
+	struct traces t = { .index = MAP_INIT };
+
+	for (uint32_t i = 0; i < c->plan->nsteps; i++) {
+		const struct hist_step *hs = history_step(c->o->history, c->plan->steps[i].id);
+
+		for (const struct hist_effect *e = hs != NULL ? hs->effects : NULL; e != NULL; e = e->next)
+			collect(c, &t, i, e);
+	}
+	for (uint32_t i = 0; i < t.n && c->signo == 0; i++) {
+		struct err why = ERR_INIT;
+
+		if (recheck(c, &t.list[i], &why) < 0)
+			doubt(c, &t.list[i], &why);
+		coord_signals(c);
+	}
+	map_done(&t.index);
+	free(t.list);
+}

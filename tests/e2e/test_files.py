@@ -2,7 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Files that steps wrote are looked at again on resume; what they held is kept apart, in one private file of the run."""
 import os
+import resource
+import signal
 import stat
+import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
@@ -141,5 +144,24 @@ def damaged(files):
     expect(not os.path.exists(files.path("used")), "a step was started")
 
 
+@with_files
+def full_disk(files):
+    """Where there is no room to keep what a write leaves, nothing is written; with room, it goes on."""
+    def two_megabytes():
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2 << 20, resource.RLIM_INFINITY))
+
+    before, after = "old" * 200000, "new" * 200000
+    files.put("large", before)
+    files.put("plan.yaml", "wherry: v1\nname: large\nsteps:\n  - {id: write, uses: file.write, with: {path: %s, content: %s}}\n" % (
+        files.path("large"), after))
+    limited = files.w.start("run", files.path("plan.yaml"), "--run-id", "r2", "--yes", "--quiet", preexec_fn=two_megabytes,
+                            stderr=subprocess.DEVNULL)
+    equal(limited.wait(60), 6, "exit code on a full disk")
+    equal(files.text("large"), before, "the file on a full disk")
+    files.w.ok("resume", "r2", "--yes")
+    equal(files.text("large"), after, "the file")
+
+
 if __name__ == "__main__":
-    main(unharmed, gone, changed, private, damaged)
+    main(unharmed, gone, changed, private, damaged, full_disk)

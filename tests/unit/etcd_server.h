@@ -165,7 +165,7 @@ server_prepare(struct server *s, const char *scheme)
 {
 	snprintf(s->dir, sizeof(s->dir), "/tmp/wherry-etcd-XXXXXX");
 	assert_non_null(mkdtemp(s->dir));
-	snprintf(s->log, sizeof(s->log), "%s/log", s->dir);
+	snprintf(s->log, sizeof(s->log), "%.80s/log", s->dir);
 	snprintf(s->scheme, sizeof(s->scheme), "%s", scheme);
 	s->port = free_ports();
 }

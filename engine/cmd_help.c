@@ -74,6 +74,8 @@ help_json(struct buf *b)
 		{ "status",
 		  "one object: {run, plan, state, live, opened, last, code, message, counts, next,\n  "
 		  "steps: [{step, status, attempts, ns, message, next, done, total}]}; 'runs': a line a run, without steps" },
+		{ "plans, steps",
+		  "a line each: {name, summary}, plans with file and steps" },
 		{ "report",
 		  "one object: {run, plan, user, host, build, opened, last, state, message, processes, params, outputs,\n  "
 		  "targets: [{name, identity}], steps: [{step, status, message, attempts, started, ended, ns, outputs,\n  "

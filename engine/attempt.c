@@ -269,7 +269,7 @@ new_attempt(struct coord *c, uint32_t i)
 		if (l->torn)
 			l->task->memory.unseen = EFFECT_UNKNOWN;
 		l->task->started = clock_now();
-		l->task->deadline = l->task->started + s->policy->timeout;
+		l->task->deadline = l->task->started + (s->policy->timeout > 0 ? s->policy->timeout : PLAN_TIMEOUT);
 	}
 	memory_walk(&l->task->memory);
 	l->task->attempt = at;

@@ -84,6 +84,8 @@ struct plan *front_plan(struct front *, const char *name, struct err *err);
 /* As front_plan, but the problems go to ret, that of a plan which cannot be read at all too. */
 struct plan *front_plan_problems(struct front *, const char *name, struct problems *ret, struct err *err);
 struct plan *front_plan_text(const char *file, const struct buf *text, struct err *err);
+/* Tell how much is wrong with `what`, and all of it; always -1, with nothing left to tell but what to do next. */
+int front_refuse(struct problems *, const char *what, const char *text, size_t len, struct err *err);
 /* Values of the plan's parameters; stored: those of the journal on a resume, or NULL. */
 int front_params(struct front *, const struct plan *, const struct value *stored, struct value *ret, struct err *err);
 

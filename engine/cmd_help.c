@@ -6,6 +6,7 @@
 
 #include "expr.h"
 #include "language.h"
+#include "lint.h"
 
 /* Those of a table that the subcommand's own do not hide. */
 static void
@@ -89,12 +90,29 @@ help_json(struct buf *b)
 		buf_printf(b, "\n%s\n  %s\n", rows[i].who, rows[i].what);
 }
 
+static void
+help_lints(struct buf *b)
+{
+	buf_puts(b, "what `wherry validate --strict` looks for (wherry help RULE says why):\n");
+	for (const struct lint_rule *r = lint_rules; r->name != NULL; r++)
+		buf_printf(b, "  %-22s %s\n", r->name, r->help);
+	buf_puts(b, "a plan or a step allows one with its reason: allow: {RULE: reason}\n");
+}
+
+static void
+help_lint(struct buf *b, const struct lint_rule *r)
+{
+	buf_printf(b, "%s: %s\n\n%s\nwhere it does not hold, on the step or for the whole plan: allow: {%s: reason}\n", r->name, r->help,
+		   r->why, r->name);
+}
+
 static const struct topic {
 	const char *name, *help;
 	void (*fn)(struct buf *);
 } topics[] = {
 	{ "expressions", "what may stand inside ${{ }}", expr_help },
 	{ "language", "the words of a plan and its steps", language_help },
+	{ "lints", "what validate --strict looks for", help_lints },
 	{ "json", "what --format json prints", help_json },
 	{ "exit-codes", "what each exit code means", help_exit_codes },
 };
@@ -137,6 +155,13 @@ help_on(struct front *f, const char *word, struct buf *b, struct err *err)
 			return 0;
 		}
 		names[n++] = c->name;
+	}
+	for (const struct lint_rule *r = lint_rules; r->name != NULL && n < countof(names); r++) {
+		if (strcmp(r->name, word) == 0) {
+			help_lint(b, r);
+			return 0;
+		}
+		names[n++] = r->name;
 	}
 	err_set(err, ERR_USAGE, "no help on '%s'%s", word, front_nearest(f, word, names, n));
 	return err_next(err, "wherry help");

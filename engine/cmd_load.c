@@ -102,9 +102,8 @@ find_plan(struct front *f, const char *name, struct err *err)
 	return NULL;
 }
 
-/* Tell how much is wrong with `what`, and all of it; always -1, with nothing left to tell but what to do next. */
-static int
-refuse(struct problems *problems, const char *what, const char *text, size_t len, struct err *err)
+int
+front_refuse(struct problems *problems, const char *what, const char *text, size_t len, struct err *err)
 {
 	size_t n = problems->n + problems->dropped;
 	struct buf b = BUF_INIT(0);
@@ -125,7 +124,7 @@ front_plan_text(const char *file, const struct buf *text, struct err *err)
 	struct plan *plan = plan_load(&registry, file, text->len > 0 ? text->p : "", text->len, &problems);
 
 	if (plan == NULL)
-		refuse(&problems, file, text->p, text->len, err);
+		front_refuse(&problems, file, text->p, text->len, err);
 	problems_done(&problems);
 	return plan;
 }
@@ -208,7 +207,7 @@ file_params(struct front *f, struct value *ret, struct err *err)
 		goto out;
 	}
 	if (yaml_parse(&f->arena, file, text.len > 0 ? text.p : "", text.len, NULL, NULL, &root, &problems) < 0) {
-		refuse(&problems, file, text.p, text.len, err);
+		front_refuse(&problems, file, text.p, text.len, err);
 		goto out;
 	}
 	if (root.kind != NODE_MAP) {
@@ -254,7 +253,7 @@ front_params(struct front *f, const struct plan *plan, const struct value *store
 	}
 	got = params_resolve(plan, &source, &f->arena, ret, &problems);
 	if (got < 0) {
-		refuse(&problems, "parameters", plan->text, plan->text_len, err);
+		front_refuse(&problems, "parameters", plan->text, plan->text_len, err);
 		if (stored == NULL)
 			err_next(err, "wherry plans %s", front_word(f, f->args[0]));
 		else /* it keeps the parameters that are not secret; a terminal is asked for the others */

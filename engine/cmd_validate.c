@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* wherry validate: load plans, show every problem of every one, as text with excerpts or as a JSON object a plan. */
+/* wherry validate: load plans, show every problem of every one, as text with excerpts or as a JSON object a plan; --strict:
+ * what the lints find, too. */
 #include "cmd.h"
+
+#include "lint.h"
 
 static struct value
 problem_value(struct front *f, const struct problem *at)
@@ -17,7 +20,8 @@ problem_value(struct front *f, const struct problem *at)
 
 /* {plan, valid, steps, problems, dropped}; dropped: problems over those that are kept. */
 static int
-print_json(struct front *f, const char *name, const struct plan *plan, const struct problems *problems, struct err *err)
+print_json(struct front *f, const char *name, const struct plan *plan, bool valid, const struct problems *problems,
+	   struct err *err)
 {
 	struct value *list = arena_array(&f->arena, problems->n, sizeof(*list)), v;
 	struct pair p[5];
@@ -25,7 +29,7 @@ print_json(struct front *f, const char *name, const struct plan *plan, const str
 	for (size_t i = 0; i < problems->n; i++)
 		list[i] = problem_value(f, &problems->list[i]);
 	p[0] = (struct pair){ "plan", value_str(plan != NULL ? plan->file : name) };
-	p[1] = (struct pair){ "valid", value_bool(plan != NULL) };
+	p[1] = (struct pair){ "valid", value_bool(valid) };
 	p[2] = (struct pair){ "steps", plan != NULL ? value_int(plan->nsteps) : VALUE_NULL };
 	p[3] = (struct pair){ "problems", value_list(list, problems->n) };
 	p[4] = (struct pair){ "dropped", value_int((int64_t)problems->dropped) };
@@ -33,28 +37,48 @@ print_json(struct front *f, const char *name, const struct plan *plan, const str
 	return front_print_json(&v, err);
 }
 
+/* What the lints have found in a plan that loads; they make it invalid only where they were asked for. */
+static void
+say_valid(const struct front *f, const struct plan *plan, const struct problems *lints)
+{
+	const size_t n = lints->n + lints->dropped;
+
+	if (f->opt.quiet)
+		return;
+	if (n == 0)
+		front_say("%s: valid, %u steps", plan->file, plan->nsteps);
+	else
+		front_say("%s: valid, %u steps; validate --strict has %zu remark%s", plan->file, plan->nsteps, n, n == 1 ? "" : "s");
+}
+
 /* 1: valid; 0: not, and it was said why, but for err; -1: it could not be said. */
 static int
 validate(struct front *f, const char *name, struct err *err)
 {
-	struct problems problems = PROBLEMS_INIT;
+	struct problems problems = PROBLEMS_INIT, lints = PROBLEMS_INIT;
+	struct plan *plan = front_json(f) ? front_plan_problems(f, name, &problems, err) : front_plan(f, name, err);
 	struct err lost = ERR_INIT;
-	struct plan *plan;
+	bool valid = plan != NULL;
 	int ret;
 
-	if (front_json(f)) {
-		plan = front_plan_problems(f, name, &problems, err);
-		ret = print_json(f, name, plan, &problems, &lost) < 0 ? -1 : plan != NULL;
-	} else {
-		plan = front_plan(f, name, err);
-		ret = plan != NULL;
-		if (plan != NULL && !f->opt.quiet)
-			front_say("%s: valid, %u steps", plan->file, plan->nsteps);
-	}
+	if (plan != NULL)
+		lint_plan(plan, &lints);
+	if (f->opt.strict && lints.n > 0)
+		valid = false;
+	ret = valid;
+	if (front_json(f) && print_json(f, name, plan, valid, plan != NULL && f->opt.strict ? &lints : &problems, &lost) < 0)
+		ret = -1;
+	else if (valid && !front_json(f))
+		say_valid(f, plan, &lints);
+	else if (plan != NULL && !valid && !front_json(f))
+		front_refuse(&lints, plan->file, plan->text, plan->text_len, err);
+	else if (plan != NULL && !valid)
+		err_set(err, ERR_PLAN, "%s", "");
 	if (ret < 0)
 		*err = lost;
 	plan_free(plan);
 	problems_done(&problems);
+	problems_done(&lints);
 	return ret;
 }
 

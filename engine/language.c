@@ -30,6 +30,8 @@ const struct word language[] = {
 	{ "on_error", WORD_IS_ON_ERROR, WORD_POLICY, IN_STEP | IN_DEFAULTS, false, NULL },
 	{ "undo", WORD_IS_UNDO, WORD_CALL, IN_STEP, false, "the step {uses, with} that takes this one back" },
 	{ "irreversible", WORD_IS_IRREVERSIBLE, WORD_LATER, IN_STEP, false, NULL },
+	{ "allow", WORD_IS_ALLOW, WORD_ALLOW, IN_PLAN | IN_STEP, false,
+	  "lints of `validate --strict` that do not hold here, each with the reason: {RULE: reason}" },
 	{ 0 },
 };
 

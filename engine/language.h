@@ -26,6 +26,7 @@ enum word_shape {
 	WORD_NEEDS,     /* list of ID or ID? */
 	WORD_CONDITION, /* true, false, or one whole expression */
 	WORD_CALL,      /* {uses, with} */
+	WORD_ALLOW,     /* map of lints to reasons */
 	WORD_POLICY,    /* the field of this name in language_policy_fields, whose help stands there */
 };
 
@@ -33,7 +34,7 @@ enum word_id {
 	WORD_IS_WHERRY, WORD_IS_NAME, WORD_IS_SUMMARY, WORD_IS_PARAMS, WORD_IS_TARGETS, WORD_IS_POOLS, WORD_IS_DEFAULTS,
 	WORD_IS_HOOKS, WORD_IS_STEPS, WORD_IS_FINALLY, WORD_IS_OUTPUTS, WORD_IS_ID, WORD_IS_USES, WORD_IS_WITH, WORD_IS_NEEDS,
 	WORD_IS_WHEN, WORD_IS_FOREACH, WORD_IS_KEY, WORD_IS_POOL, WORD_IS_GUARD, WORD_IS_TIMEOUT, WORD_IS_RETRY,
-	WORD_IS_ON_ERROR, WORD_IS_UNDO, WORD_IS_IRREVERSIBLE,
+	WORD_IS_ON_ERROR, WORD_IS_UNDO, WORD_IS_IRREVERSIBLE, WORD_IS_ALLOW,
 };
 
 struct word {

@@ -6,7 +6,7 @@
 #include <float.h>
 #include <string.h>
 
-#include "plan.h"
+#include "lint.h"
 
 #define NAME_PATTERN "^[A-Za-z][A-Za-z0-9_-]{0,62}$"
 
@@ -408,6 +408,16 @@ word_schema(struct json *j, const struct registry *r, const struct word *w)
 		break;
 	case WORD_CALL:
 		ref(j, NULL, "", "call");
+		break;
+	case WORD_ALLOW:
+		raw(j, "type", "\"object\"");
+		begin(j, "propertyNames", '{');
+		begin(j, "enum", '[');
+		for (const struct lint_rule *rule = lint_rules; rule->name != NULL; rule++)
+			text(j, NULL, rule->name);
+		end(j, ']');
+		end(j, '}');
+		raw(j, "additionalProperties", "{\"type\": \"string\", \"minLength\": 1}");
 		break;
 	case WORD_POLICY:
 		field_schema(j, schema_field(language_policy_fields, w->name), false);

@@ -69,6 +69,10 @@ const struct option options_steps[] = {
 	{ "markdown", 0, OPTION_FLAG, NULL, AT(markdown), "print the reference page" },
 	END,
 };
+const struct option options_validate[] = {
+	{ "strict", 0, OPTION_FLAG, NULL, AT(strict), "lint it for migrations too; a finding is a problem (wherry help lints)" },
+	END,
+};
 const struct option options_graph[] = {
 	{ "format", 0, OPTION_CHOICE, "text|dot|mermaid", AT(format), "text, or a drawing for graphviz or mermaid" },
 	END,

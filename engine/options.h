@@ -22,7 +22,7 @@ struct options {
 	const char *run_id, *output, *reason;
 	int64_t jobs;
 	bool quiet, verbose, help, version;
-	bool yes, follow, markdown, detailed_exitcode, done, not_done;
+	bool yes, strict, follow, markdown, detailed_exitcode, done, not_done;
 };
 
 enum option_kind {
@@ -47,7 +47,7 @@ struct option {
 /* Tables, each ended by a row without name and letter. */
 extern const struct option options_common[];
 extern const struct option options_plan[], options_run[], options_resume[], options_status[], options_resolve[],
-	options_report[], options_steps[], options_graph[], options_none[];
+	options_report[], options_steps[], options_graph[], options_validate[], options_none[];
 
 /* Parse argv[*at] (an option) and what it takes, by the two tables; moves *at behind it. ERR_USAGE otherwise. */
 int option_parse(const struct option *common, const struct option *own, struct arena *a, int argc, char **argv,

@@ -8,6 +8,7 @@
 
 #include "base/text.h"
 #include "graph.h"
+#include "lint.h"
 #include "plan_load.h"
 
 #define WORDS_MAX 64 /* in one place */
@@ -176,6 +177,32 @@ add_outputs(struct loader *l, const struct node *outputs)
 	l->plan->outputs = node_copy(&l->plan->arena, outputs);
 }
 
+const struct node *
+plan_read_allow(struct loader *l, const struct node *n)
+{
+	const char *names[WORDS_MAX];
+	struct node *kept;
+	size_t known = 0;
+
+	for (const struct lint_rule *rule = lint_rules; rule->name != NULL && known < countof(names); rule++)
+		names[known++] = rule->name;
+	if (n->kind != NODE_MAP) {
+		problems_add(l->problems, plan_pos(l, n), NULL, "'allow': expected a map of lints to reasons");
+		return NULL;
+	}
+	for (uint32_t i = 0; i < n->len; i++) {
+		const struct node *rule = &n->items[2 * i], *reason = rule + 1;
+
+		if (lint_rule(rule->s) == NULL)
+			problems_add_near(l->problems, plan_pos(l, rule), rule->s, names, known, "unknown lint '%.60s'", rule->s);
+		if (reason->kind != NODE_SCALAR || reason->len == 0 || template_has_expr(reason->s))
+			problems_add(l->problems, plan_pos(l, reason), NULL, "'%.60s' is allowed only with a reason", rule->s);
+	}
+	kept = arena_alloc(&l->plan->arena, sizeof(*kept));
+	*kept = node_copy(&l->plan->arena, n);
+	return kept;
+}
+
 /* `finally` may stand before `steps` in the file, but comes last in the plan. */
 static void
 order_steps(struct loader *l)
@@ -244,6 +271,7 @@ static void
 load(struct loader *l, const char *text, size_t len)
 {
 	struct plan *p = l->plan;
+	const struct node *allow;
 	struct node root;
 
 	if (yaml_parse(&l->scratch, p->file, text, len, plan_add_item, l, &root, l->problems) < 0 &&
@@ -266,6 +294,8 @@ load(struct loader *l, const char *text, size_t len)
 	add_targets(l, section(l, &root, "targets"));
 	add_outputs(l, section(l, &root, "outputs"));
 	plan_set_policies(l, section(l, &root, "defaults"));
+	if (node_get(&root, "allow") != NULL && (allow = plan_read_allow(l, node_get(&root, "allow"))) != NULL)
+		p->allow = *allow;
 	index_steps(l);
 	plan_check(l);
 	(void)graph_check_cycles(p, l->problems);

@@ -15,10 +15,13 @@ struct retry {
 };
 enum on_error { ON_ERROR_STOP, ON_ERROR_CONTINUE, ON_ERROR_ROLLBACK };
 struct policy {                      /* shared between steps that say the same */
-	int64_t timeout;             /* ns for all attempts of the step; default 1 h */
+	int64_t timeout;             /* ns for all attempts of the step; 0: not said */
 	struct retry retry;
 	enum on_error on_error;
 };
+
+/* The time-out of a step that says nothing. */
+#define PLAN_TIMEOUT INT64_C(3600000000000)
 
 /* step[from] waits for step[to]. weak: only for its end, whatever it was (`x?`, .status, .ran, .items). */
 struct need {
@@ -31,6 +34,7 @@ struct step {
 	const struct step_type *type;
 	struct node with;                 /* map, or len 0 */
 	const struct node *when;          /* scalar, or NULL */
+	const struct node *allow;         /* map of lints to reasons, or NULL */
 	const struct policy *policy;
 	uint32_t need_first, need_count;  /* into plan.needs */
 	uint32_t line;
@@ -68,6 +72,7 @@ struct plan {
 	uint32_t nsteps, nmain;    /* nmain: those before `finally` */
 	struct need *needs;
 	struct node outputs;       /* map, or len 0 */
+	struct node allow;         /* map of lints to reasons, or len 0 */
 	struct map index;          /* step id -> index */
 };
 

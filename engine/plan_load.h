@@ -59,6 +59,8 @@ void plan_add_params(struct loader *l, const struct node *params);
 const struct step_type *plan_step_type(struct loader *l, const struct node *name);
 /* The word that a key is, in its place; NULL with a problem when there is none, or not yet. */
 const struct word *plan_word(struct loader *l, const struct node *key, enum word_place place);
+/* `allow`: lints with their reasons; NULL with problems. */
+const struct node *plan_read_allow(struct loader *l, const struct node *n);
 /* References, needs and inputs of targets, steps and outputs, once everything is known. */
 void plan_check(struct loader *l);
 

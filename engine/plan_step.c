@@ -42,7 +42,7 @@ const struct field language_policy_fields[] = {
 };
 
 static const struct policy builtin_policy = {
-	.timeout = 3600 * NS_PER_S,
+	.timeout = 0, /* not said */
 	.retry = { .attempts = 1, .backoff = 1 * NS_PER_S, .max_backoff = 60 * NS_PER_S },
 	.on_error = ON_ERROR_STOP,
 };
@@ -247,6 +247,9 @@ read_part(struct loader *l, enum word_id word, const struct node *n, struct step
 		break;
 	case WORD_IS_WHEN:
 		s->when = read_when(l, n);
+		break;
+	case WORD_IS_ALLOW:
+		s->allow = plan_read_allow(l, n);
 		break;
 	case WORD_IS_UNDO:
 		if (n->kind == NODE_MAP && node_get(n, "uses") != NULL &&

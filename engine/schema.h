@@ -40,6 +40,7 @@ struct field {
 	const char *kind;           /* F_TARGET: target kind */
 	const struct field *members; /* F_MAP: what it may hold; NULL: anything */
 	const char *help;           /* one sentence; required by a test */
+	bool object;                /* with the other such fields it names what the step writes */
 };
 
 /* "string", "list of string", … for messages and pages. */

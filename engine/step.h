@@ -26,6 +26,7 @@ enum step_flags {
 	STEP_PURE = 1,      /* never blocks and has no effect: runs on the coordinator */
 	STEP_READ_ONLY = 2, /* no effects: may be a guard or be nested in wait */
 	STEP_LATER = 4,     /* known word of a later version: refused by validate */
+	STEP_WAITS = 32,    /* waits for the world to become so: a plan should limit it */
 };
 
 struct step_type {
@@ -41,6 +42,9 @@ struct step_type {
 	int (*check)(const void *args, struct err *);
 	/* Is a call with these args read-only although the type is not (exec with read_only)? May be NULL. */
 	bool (*is_read_only)(const void *args);
+	/* Can a call with these args that was cut off be settled without a person? NULL: yes, whatever they are. With it,
+	 * what the type does is opaque: nothing of it can be taken back by itself. */
+	bool (*is_repeatable)(const void *args);
 };
 
 /* Read an object: overlay first (dry-run), then target. Absent reads as null. Lives as long as the attempt. */

@@ -232,9 +232,9 @@ put_run(struct step_ctx *cx, const void *args, struct err *err)
 }
 
 static const struct field put_inputs[] = {
-	{ "in", F_TARGET, .offset = offsetof(struct put_args, in), .required = true, .kind = "etcd",
+	{ "in", F_TARGET, .offset = offsetof(struct put_args, in), .required = true, .kind = "etcd", .object = true,
 	  .help = "the cluster to write to" },
-	{ "key", F_STRING, .offset = offsetof(struct put_args, key), .required = true, .help = "the key" },
+	{ "key", F_STRING, .offset = offsetof(struct put_args, key), .required = true, .object = true, .help = "the key" },
 	{ "value", F_BYTES, .offset = offsetof(struct put_args, value), .required = true, .help = "its new value" },
 	{ "if_absent", F_BOOL, .offset = offsetof(struct put_args, if_absent),
 	  .help = "only when the key is not there" },
@@ -299,10 +299,10 @@ delete_run(struct step_ctx *cx, const void *args, struct err *err)
 }
 
 static const struct field delete_inputs[] = {
-	{ "in", F_TARGET, .offset = offsetof(struct delete_args, in), .required = true, .kind = "etcd",
+	{ "in", F_TARGET, .offset = offsetof(struct delete_args, in), .required = true, .kind = "etcd", .object = true,
 	  .help = "the cluster to delete from" },
-	{ "key", F_STRING, .offset = offsetof(struct delete_args, key), .help = "the key" },
-	{ "prefix", F_STRING, .offset = offsetof(struct delete_args, prefix),
+	{ "key", F_STRING, .offset = offsetof(struct delete_args, key), .object = true, .help = "the key" },
+	{ "prefix", F_STRING, .offset = offsetof(struct delete_args, prefix), .object = true,
 	  .help = "what the keys begin with, instead of one key" },
 	{ "if_value", F_BYTES, .offset = offsetof(struct delete_args, if_value),
 	  .help = "only when this is its value" },

@@ -23,11 +23,11 @@ extern const char *const etcd_existing_words[], *const etcd_leases_words[];
 #define ETCD_MOVE_INPUTS(args) \
 	{ "from", F_TARGET, .offset = offsetof(args, move.from), .required = true, .kind = "etcd", \
 	  .help = "the source" }, \
-	{ "to", F_TARGET, .offset = offsetof(args, move.to), .required = true, .kind = "etcd", \
+	{ "to", F_TARGET, .offset = offsetof(args, move.to), .required = true, .kind = "etcd", .object = true, \
 	  .help = "the destination" }, \
-	{ "prefix", F_STRING, .offset = offsetof(args, move.prefix), .required = true, \
+	{ "prefix", F_STRING, .offset = offsetof(args, move.prefix), .required = true, .object = true, \
 	  .help = "what the source's keys begin with; empty: all keys" }, \
-	{ "destination_prefix", F_STRING, .offset = offsetof(args, move.destination_prefix), \
+	{ "destination_prefix", F_STRING, .offset = offsetof(args, move.destination_prefix), .object = true, \
 	  .help = "what stands in the place of prefix on the destination (default: prefix)" }, \
 	{ "exclude", F_LIST, F_STRING, offsetof(args, move.exclude), \
 	  .help = "source keys that begin with one of these stay out of it, and their places on the destination too" }, \

@@ -77,6 +77,14 @@ exec_is_read_only(const void *args)
 	return ((const struct exec_args *)args)->read_only;
 }
 
+static bool
+exec_is_repeatable(const void *args)
+{
+	const struct exec_args *a = args;
+
+	return a->idempotent || a->probe != NULL;
+}
+
 static void
 quote(struct buf *to, const struct value *word)
 {
@@ -298,4 +306,5 @@ const struct step_type exec_step = {
 	.run = exec_run,
 	.check = exec_check,
 	.is_read_only = exec_is_read_only,
+	.is_repeatable = exec_is_repeatable,
 };

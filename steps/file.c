@@ -103,7 +103,7 @@ write_run(struct step_ctx *cx, const void *args, struct err *err)
 }
 
 static const struct field write_inputs[] = {
-	{ "path", F_PATH, .offset = offsetof(struct write_args, path), .required = true,
+	{ "path", F_PATH, .offset = offsetof(struct write_args, path), .required = true, .object = true,
 	  .help = "the file to write; its folder must exist, and a symbolic link is refused" },
 	{ "content", F_BYTES, .offset = offsetof(struct write_args, content), .required = true,
 	  .help = "all that the file shall hold; the old content is replaced at once or not at all" },

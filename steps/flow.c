@@ -234,7 +234,7 @@ const struct step_type wait_step = {
 	.inputs = wait_inputs,
 	.outputs = wait_outputs,
 	.args_size = sizeof(struct wait_args),
-	.flags = STEP_READ_ONLY,
+	.flags = STEP_READ_ONLY | STEP_WAITS,
 	.version = 1,
 	.run = wait_run,
 };

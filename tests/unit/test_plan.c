@@ -389,7 +389,7 @@ test_policies(void **state)
 	assert_true(d->retry.attempts == 3 && d->retry.backoff == NS_PER_S && d->timeout == 600 * NS_PER_S);
 	plan_free(plan);
 	plan = must_load(HEAD "steps: [{id: a, uses: set, with: {values: {}}}]");
-	assert_true(plan->steps[0].policy->timeout == 3600 * NS_PER_S && plan->steps[0].policy->retry.attempts == 1);
+	assert_true(plan->steps[0].policy->timeout == 0 && plan->steps[0].policy->retry.attempts == 1);
 	plan_free(plan);
 }
 

@@ -8,8 +8,6 @@
 
 #include "base/text.h"
 
-static const struct bytes no_end = { "", 1 };
-
 struct bytes
 etcd_text(const char *s)
 {
@@ -266,14 +264,6 @@ etcd_segment_parse(struct arena *a, struct bytes cursor, unsigned lane, struct e
 		return no_cursor(cursor, "a copy's", err);
 	*ret = s;
 	return 0;
-}
-
-int
-etcd_end_cmp(struct bytes a, struct bytes b)
-{
-	const bool a_last = bytes_eq(a, no_end), b_last = bytes_eq(b, no_end);
-
-	return a_last || b_last ? a_last - b_last : bytes_cmp(a, b);
 }
 
 static int

@@ -74,8 +74,6 @@ struct etcd_gap {
 	struct bytes from, end;
 };
 size_t etcd_gaps(struct etcd_segment *list, size_t n, struct bytes from, struct bytes end, struct etcd_gap *ret_gaps);
-/* Order of two ends of ranges: "\0" is after every key. */
-int etcd_end_cmp(struct bytes a, struct bytes b);
 
 /* The cursor of a sync that began at `from`: everything up to this source revision has arrived. */
 struct etcd_applied {

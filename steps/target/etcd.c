@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "steps/target/etcd_paths.h"
+#include "steps/target/etcd_auth.h"
 #include "steps/target/targets.h"
 
 static const struct field etcd_fields[] = {
@@ -167,6 +167,18 @@ etcd_read(struct opctx *cx, void *conn, const char *path, struct value *ret, str
 	case ETCD_PATH_HISTORY:
 		*ret = VALUE_NULL;
 		return 0;
+	case ETCD_PATH_AUTH:
+		return etcd_read_auth(cx, conn, ret, err);
+	case ETCD_PATH_ROLES:
+		return etcd_read_names(cx, conn, ETCD_ROLE_LIST, ret, err);
+	case ETCD_PATH_USERS:
+		return etcd_read_names(cx, conn, ETCD_USER_LIST, ret, err);
+	case ETCD_PATH_ROLE:
+		return etcd_read_role(cx, conn, p.key.p, ret, err);
+	case ETCD_PATH_USER:
+		return etcd_read_user(cx, conn, p.key.p, ret, err);
+	case ETCD_PATH_SNAPSHOT:
+		return etcd_read_snapshot(cx, p.key.p, ret, err);
 	case ETCD_PATH_MARKERS:
 		break;
 	}

@@ -4,6 +4,7 @@
 #define WHERRY_TARGET_ETCD_H
 
 #include "steps/target/etcd_conn.h"
+#include "steps/target/etcd_effect.h"
 #include "target.h"
 
 /* etcd.c: a Range with one reply, decoded into the call's arena. */
@@ -28,16 +29,8 @@ int etcd_identity(struct opctx *cx, void *conn, struct value *ret, struct err *e
 int etcd_get_status(struct opctx *cx, struct etcd_conn *c, size_t only, struct arena *a, struct etcd_status *ret,
 		    struct err *err);
 
-/* etcd_write.c */
-int etcd_write(struct opctx *cx, void *conn, const struct effect *e, const char *nonce, struct reply *ret, struct err *err);
-int etcd_image(struct opctx *cx, void *conn, const struct effect *e, struct value *ret, struct err *err);
-bool etcd_same(const struct effect *e, const struct value *before);
-int etcd_predict(struct opctx *cx, void *conn, const struct effect *e, const struct value *before,
-		 struct prediction *ret, struct err *err);
-int etcd_probe(struct opctx *cx, void *conn, const struct effect *e, const char *nonce, const struct value *before,
-	       enum probe *ret, struct err *err);
-int etcd_invert(struct arena *a, const struct effect *e, const struct value *before, const struct value *after,
-		struct effect *ret, struct err *err);
+/* etcd_snapshot.c: what is in the file, by its path; null where it is not there. */
+int etcd_read_snapshot(struct opctx *cx, const char *path, struct value *ret, struct err *err);
 
 /* etcd_watch.c */
 int etcd_watch_open(struct opctx *cx, void *conn, const struct query *q, void **ret_watch, struct err *err);

@@ -9,8 +9,8 @@
 #include "base/hash.h"
 #include "base/text.h"
 
-static bool
-no_end(struct bytes to)
+bool
+etcd_range_is_open(struct bytes to)
 {
 	return to.len == 1 && *(const char *)to.p == '\0';
 }
@@ -68,10 +68,34 @@ etcd_path_key(struct arena *a, struct bytes key)
 	return with_key(a, "key/", key);
 }
 
+static const char *
+with_name(struct arena *a, const char *what, const char *name)
+{
+	return with_key(a, what, (struct bytes){ name, strlen(name) });
+}
+
 const char *
 etcd_path_markers(struct arena *a, const char *marker_prefix)
 {
-	return with_key(a, "markers/", (struct bytes){ marker_prefix, strlen(marker_prefix) });
+	return with_name(a, "markers/", marker_prefix);
+}
+
+const char *
+etcd_path_role(struct arena *a, const char *role)
+{
+	return with_name(a, "role/", role);
+}
+
+const char *
+etcd_path_user(struct arena *a, const char *user)
+{
+	return with_name(a, "user/", user);
+}
+
+const char *
+etcd_path_snapshot(struct arena *a, const char *file)
+{
+	return with_name(a, "snapshot/", file);
 }
 
 const char *
@@ -148,8 +172,10 @@ parse(struct arena *a, const char *path, struct etcd_path *ret)
 	static const struct {
 		const char *word;
 		enum etcd_path_kind kind;
-	} with_keys[] = { { "key/", ETCD_PATH_KEY }, { "markers/", ETCD_PATH_MARKERS } },
-	  fixed[] = { { "status", ETCD_PATH_STATUS }, { "alarms", ETCD_PATH_ALARMS }, { "history", ETCD_PATH_HISTORY } };
+	} with_keys[] = { { "key/", ETCD_PATH_KEY }, { "markers/", ETCD_PATH_MARKERS }, { "role/", ETCD_PATH_ROLE },
+			  { "user/", ETCD_PATH_USER }, { "snapshot/", ETCD_PATH_SNAPSHOT } },
+	  fixed[] = { { "status", ETCD_PATH_STATUS }, { "alarms", ETCD_PATH_ALARMS }, { "history", ETCD_PATH_HISTORY },
+		      { "auth", ETCD_PATH_AUTH }, { "roles", ETCD_PATH_ROLES }, { "users", ETCD_PATH_USERS } };
 	size_t n;
 
 	for (size_t i = 0; i < countof(with_keys); i++) {
@@ -191,16 +217,30 @@ etcd_prefix_end(struct arena *a, struct bytes prefix)
 	return (struct bytes){ p, prefix.len };
 }
 
+struct bytes
+etcd_range_start(struct bytes prefix)
+{
+	return prefix.len > 0 ? prefix : (struct bytes){ "", 1 };
+}
+
+int
+etcd_end_cmp(struct bytes a, struct bytes b)
+{
+	const bool a_last = etcd_range_is_open(a), b_last = etcd_range_is_open(b);
+
+	return a_last || b_last ? a_last - b_last : bytes_cmp(a, b);
+}
+
 bool
 etcd_range_holds(struct bytes from, struct bytes to, struct bytes key)
 {
-	return bytes_cmp(from, key) <= 0 && (no_end(to) || bytes_cmp(key, to) < 0);
+	return bytes_cmp(from, key) <= 0 && (etcd_range_is_open(to) || bytes_cmp(key, to) < 0);
 }
 
-static bool
-overlap(const struct etcd_path *a, const struct etcd_path *b)
+bool
+etcd_ranges_overlap(struct bytes from, struct bytes to, struct bytes other, struct bytes end)
 {
-	return (no_end(b->end) || bytes_cmp(a->key, b->end) < 0) && (no_end(a->end) || bytes_cmp(b->key, a->end) < 0);
+	return (etcd_range_is_open(end) || bytes_cmp(from, end) < 0) && (etcd_range_is_open(to) || bytes_cmp(other, to) < 0);
 }
 
 bool
@@ -214,7 +254,7 @@ etcd_path_covers(const char *wide, const char *path)
 	if (etcd_path_parse(&a, wide, &w, &err) < 0 || etcd_path_parse(&a, path, &p, &err) < 0)
 		covers = true; /* better unknown than wrong */
 	else if (w.kind == ETCD_PATH_RANGE && p.kind == ETCD_PATH_RANGE)
-		covers = overlap(&w, &p);
+		covers = etcd_ranges_overlap(w.key, w.end, p.key, p.end);
 	else if (w.kind == ETCD_PATH_RANGE && p.kind == ETCD_PATH_KEY)
 		covers = etcd_range_holds(w.key, w.end, p.key);
 	else

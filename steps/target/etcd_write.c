@@ -196,8 +196,8 @@ write_compact(struct opctx *cx, struct etcd_conn *c, const struct ask *s, struct
 	return result;
 }
 
-int
-etcd_write(struct opctx *cx, void *conn, const struct effect *e, const char *nonce, struct reply *ret, struct err *err)
+static int
+key_write(struct opctx *cx, void *conn, const struct effect *e, const char *nonce, struct reply *ret, struct err *err)
 {
 	struct ask s;
 
@@ -214,8 +214,8 @@ etcd_write(struct opctx *cx, void *conn, const struct effect *e, const char *non
 	}
 }
 
-int
-etcd_image(struct opctx *cx, void *conn, const struct effect *e, struct value *ret, struct err *err)
+static int
+key_image(struct opctx *cx, void *conn, const struct effect *e, struct value *ret, struct err *err)
 {
 	struct etcd_range look;
 	struct page page;
@@ -246,8 +246,8 @@ same_content(const struct ask *s, const struct value *now)
 	       lease->i == s->lease;
 }
 
-bool
-etcd_same(const struct effect *e, const struct value *before)
+static bool
+key_same(const struct effect *e, const struct value *before)
 {
 	struct arena a = ARENA_INIT;
 	struct err err;
@@ -284,8 +284,8 @@ after_put(struct arena *a, const struct ask *s, const struct value *before)
 			{ "lease", value_int(s->lease) });
 }
 
-int
-etcd_predict(struct opctx *cx, void *conn, const struct effect *e, const struct value *before, struct prediction *ret,
+static int
+key_predict(struct opctx *cx, void *conn, const struct effect *e, const struct value *before, struct prediction *ret,
 	     struct err *err)
 {
 	struct ask s;
@@ -306,7 +306,7 @@ etcd_predict(struct opctx *cx, void *conn, const struct effect *e, const struct 
 }
 
 static enum probe
-probe_key(const struct ask *s, const struct value *before, const struct value *now)
+found_key(const struct ask *s, const struct value *before, const struct value *now)
 {
 	if (before->kind == V_NULL && now->kind == V_NULL)
 		return s->what == DO_PUT ? PROBE_NOT_DONE : PROBE_DONE_BY_US;
@@ -319,8 +319,8 @@ probe_key(const struct ask *s, const struct value *before, const struct value *n
 		PROBE_DONE_BY_US : PROBE_OTHER;
 }
 
-int
-etcd_probe(struct opctx *cx, void *conn, const struct effect *e, const char *nonce, const struct value *before,
+static int
+key_probe(struct opctx *cx, void *conn, const struct effect *e, const char *nonce, const struct value *before,
 	   enum probe *ret, struct err *err)
 {
 	struct value now;
@@ -328,17 +328,17 @@ etcd_probe(struct opctx *cx, void *conn, const struct effect *e, const char *non
 
 	(void)nonce;
 	*ret = PROBE_CANNOT_TELL;
-	if (parse_effect(cx->arena, e, &s, err) < 0 || etcd_image(cx, conn, e, &now, err) < 0)
+	if (parse_effect(cx->arena, e, &s, err) < 0 || key_image(cx, conn, e, &now, err) < 0)
 		return -1;
 	if (s.what == DO_COMPACT)
 		return 0;
-	*ret = s.path.kind == ETCD_PATH_KEY ? probe_key(&s, before, &now) :
-		etcd_same(e, &now) ? PROBE_DONE_BY_US : PROBE_NOT_DONE;
+	*ret = s.path.kind == ETCD_PATH_KEY ? found_key(&s, before, &now) :
+		key_same(e, &now) ? PROBE_DONE_BY_US : PROBE_NOT_DONE;
 	return 0;
 }
 
-int
-etcd_invert(struct arena *a, const struct effect *e, const struct value *before, const struct value *after,
+static int
+key_invert(struct arena *a, const struct effect *e, const struct value *before, const struct value *after,
 	    struct effect *ret, struct err *err)
 {
 	struct value guard;
@@ -362,3 +362,12 @@ etcd_invert(struct arena *a, const struct effect *e, const struct value *before,
 	ret->says = arena_printf(a, "put the old value of key '%s' back", shown(a, s.path.key));
 	return 0;
 }
+
+const struct etcd_effects etcd_key_effects = {
+	.write = key_write,
+	.image = key_image,
+	.same = key_same,
+	.predict = key_predict,
+	.probe = key_probe,
+	.invert = key_invert,
+};

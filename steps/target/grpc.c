@@ -375,15 +375,21 @@ on_upload(char *to, size_t size, size_t n, void *data)
 }
 
 struct grpc_stream *
-grpc_stream_open(const struct peer *peer, const char *method, const char *token, size_t max)
+grpc_stream_open(const struct peer *peer, const char *method, const char *token, size_t max, const struct buf *only)
 {
 	struct grpc_stream *s = xcalloc(1, sizeof(*s));
 
 	s->out = BUF_INIT(0);
 	s->ch = grpc_chan_new(peer);
-	curl_easy_setopt(s->ch->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)-1);
-	curl_easy_setopt(s->ch->easy, CURLOPT_READFUNCTION, on_upload);
-	curl_easy_setopt(s->ch->easy, CURLOPT_READDATA, s);
+	if (only != NULL) {
+		s->ch->request_len = only->len;
+		curl_easy_setopt(s->ch->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)only->len);
+		curl_easy_setopt(s->ch->easy, CURLOPT_COPYPOSTFIELDS, only->p);
+	} else {
+		curl_easy_setopt(s->ch->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)-1);
+		curl_easy_setopt(s->ch->easy, CURLOPT_READFUNCTION, on_upload);
+		curl_easy_setopt(s->ch->easy, CURLOPT_READDATA, s);
+	}
 	chan_start(s->ch, method, token, NULL, max);
 	return s;
 }
@@ -413,6 +419,10 @@ grpc_stream_next(struct grpc_stream *s, struct opctx *cx, int64_t until, struct 
 	CURLcode code;
 
 	for (;;) {
+		/* before more is read: a peer that is faster than the caller must not fill the memory */
+		*ret_msg = grpc_reply_take(&s->ch->reply);
+		if (*ret_msg != NULL)
+			return GRPC_MESSAGE;
 		if (!s->ended && chan_perform(s->ch, &code)) {
 			s->ended = true;
 			judge(s->ch, code, false, &s->end);

@@ -22,6 +22,7 @@ enum {
 	GRPC_FAILED_PRECONDITION = 9,
 	GRPC_OUT_OF_RANGE = 11,
 	GRPC_UNIMPLEMENTED = 12,
+	GRPC_UNAVAILABLE = 14,
 	GRPC_UNAUTHENTICATED = 16,
 };
 
@@ -95,7 +96,9 @@ enum grpc_fate grpc_unary(struct grpc_chan *ch, const struct grpc_call *call, st
 /* A stream on a connection of its own. */
 struct grpc_stream;
 enum grpc_event { GRPC_MESSAGE, GRPC_QUIET, GRPC_ENDED };
-struct grpc_stream *grpc_stream_open(const struct peer *peer, const char *method, const char *token, size_t max);
+/* only: the one framed message that is ever sent, so that the server may end the stream; NULL: it lives as long as we want. */
+struct grpc_stream *grpc_stream_open(const struct peer *peer, const char *method, const char *token, size_t max,
+				     const struct buf *only);
 void grpc_stream_close(struct grpc_stream *s);
 /* Queue a framed message. */
 void grpc_stream_send(struct grpc_stream *s, const struct buf *request);

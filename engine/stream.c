@@ -149,7 +149,7 @@ static int
 compare_batch(struct step_ctx *cx, struct stream *s, const struct batch *b, struct err *err)
 {
 	struct arena scratch = ARENA_INIT, ends = ARENA_INIT, *keep = cx->op.arena;
-	const struct bytes end = batch_end(&ends, b);
+	const struct bytes end = b->n > 0 ? batch_end(&ends, b) : (struct bytes){ 0 };
 	struct bytes from = { 0 };
 	struct page page = { 0 };
 	size_t at = 0;
@@ -186,14 +186,15 @@ static int
 put_batch(struct step_ctx *cx, struct stream *s, unsigned lane, const struct batch *b, enum put_result *ret,
 	  int64_t *ret_revision, struct err *err)
 {
-	uint64_t bytes = 0;
+	const size_t ops = b->n > 0 ? b->n : 1; /* a cursor alone is a write, too */
+	uint64_t bytes = b->n > 0 ? 0 : b->cursor.len;
 	unsigned tries = 0;
 	int64_t wait;
 	int rc;
 
 	for (size_t i = 0; i < b->n; i++)
 		bytes += b->ops[i].key.len + b->ops[i].value.len;
-	wait = window_charge(&s->window, b->n, bytes);
+	wait = window_charge(&s->window, ops, bytes);
 	if (wait > 0 && step_sleep(cx, wait, err) < 0)
 		return -1;
 	while (!window_enter(&s->window))

@@ -4,26 +4,32 @@
 
 #include "steps/target/targets.h"
 
-#define STEPS(X)               \
-	X(exec_step)           \
-	X(set_step)            \
-	X(wait_step)           \
-	X(assert_step)         \
-	X(sleep_step)          \
-	X(note_step)           \
-	X(file_read_step)      \
-	X(file_write_step)     \
-	X(http_request_step)   \
-	X(etcd_status_step)    \
-	X(etcd_get_step)       \
-	X(etcd_count_step)     \
-	X(etcd_put_step)       \
-	X(etcd_delete_step)    \
-	X(etcd_release_step)   \
-	X(etcd_preflight_step) \
-	X(etcd_copy_step)      \
-	X(etcd_sync_step)      \
-	X(etcd_verify_step)
+#define STEPS(X)                    \
+	X(exec_step)                \
+	X(set_step)                 \
+	X(wait_step)                \
+	X(assert_step)              \
+	X(sleep_step)               \
+	X(note_step)                \
+	X(file_read_step)           \
+	X(file_write_step)          \
+	X(http_request_step)        \
+	X(etcd_status_step)         \
+	X(etcd_get_step)            \
+	X(etcd_count_step)          \
+	X(etcd_put_step)            \
+	X(etcd_delete_step)         \
+	X(etcd_release_step)        \
+	X(etcd_preflight_step)      \
+	X(etcd_copy_step)           \
+	X(etcd_sync_step)           \
+	X(etcd_verify_step)         \
+	X(etcd_fence_check_step)    \
+	X(etcd_fence_step)          \
+	X(etcd_grant_step)          \
+	X(etcd_user_step)           \
+	X(etcd_snapshot_step)       \
+	X(etcd_raise_revision_step)
 
 #define DECLARE(name) extern const struct step_type name;
 #define ADDRESS(name) &name,

@@ -164,6 +164,7 @@ class KV:
 
     def __init__(self, url):
         self.url, self.local = url, threading.local()
+        self.token = None
 
     def call(self, path, body):
         for attempt in (0, 1):
@@ -171,7 +172,8 @@ class KV:
             if connection is None:
                 connection = self.local.connection = http.client.HTTPConnection(self.url.split("//")[1], timeout=30)
             try:
-                connection.request("POST", "/v3/" + path, json.dumps(body), {"Content-Type": "application/json"})
+                connection.request("POST", "/v3/" + path, json.dumps(body), {"Content-Type": "application/json", **(
+                    {"Authorization": self.token} if self.token else {})})
                 reply = connection.getresponse()
                 data = reply.read()
                 break
@@ -183,6 +185,12 @@ class KV:
         if reply.status != 200:
             raise RuntimeError("%s %s: %s %r" % (self.url, path, reply.status, data[:300]))
         return json.loads(data)
+
+    def login(self, user, password):
+        """This client, or another one to the same server, as a user."""
+        other = KV(self.url)
+        other.token = other.call("auth/authenticate", {"name": user, "password": password})["token"]
+        return other
 
     def put(self, key, value, lease=0):
         return int(self.call("kv/put", {"key": b64(key), "value": b64(value), "lease": str(lease)})["header"]["revision"])

@@ -4,6 +4,12 @@
 
 #include "steps/target/targets.h"
 
+#ifdef WHERRY_ARCHIVE
+#define ARCHIVE_STEPS(X) X(archive_pack_step) X(archive_unpack_step)
+#else
+#define ARCHIVE_STEPS(X)
+#endif
+
 #define STEPS(X)                    \
 	X(exec_step)                \
 	X(set_step)                 \
@@ -14,6 +20,7 @@
 	X(file_read_step)           \
 	X(file_write_step)          \
 	X(http_request_step)        \
+	ARCHIVE_STEPS(X)            \
 	X(etcd_status_step)         \
 	X(etcd_get_step)            \
 	X(etcd_count_step)          \
@@ -45,6 +52,9 @@ static const struct target_type *const target_list_all[] = {
 	&process_target,
 	&file_target,
 	&http_target,
+#ifdef WHERRY_ARCHIVE
+	&archive_target,
+#endif
 	&etcd_target,
 	NULL,
 };

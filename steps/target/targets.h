@@ -8,6 +8,7 @@
 extern const struct target_type process_target;
 extern const struct target_type file_target;
 extern const struct target_type http_target;
+extern const struct target_type archive_target; /* where libarchive is */
 extern const struct target_type etcd_target;
 
 #endif

@@ -26,6 +26,8 @@ def reference():
     """steps/README.md is what `wherry steps --markdown` prints."""
     with scratch() as folder:
         printed = Wherry(folder).ok("steps", "--markdown").out
+    if "archive.pack" not in printed:
+        return "built without libarchive"
     with open(os.path.join(SOURCE, "steps", "README.md")) as f:
         expect(f.read() == printed, "steps/README.md is not current: build/wherry steps --markdown > steps/README.md")
 

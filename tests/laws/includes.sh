@@ -36,7 +36,7 @@ may()
 		;;
 	esac
 	case $2 in # transports
-	'<curl/'* | '<libpq'* | '<mysql'* | '<mariadb'* | '<nats'* | '<netdb'* | '<netinet/'* | '<arpa/'*) return 1 ;;
+	'<curl/'* | '<archive'* | '<zlib.h>' | '<libpq'* | '<mysql'* | '<mariadb'* | '<nats'* | '<netdb'* | '<netinet/'* | '<arpa/'*) return 1 ;;
 	esac
 	case $1 in
 	engine/base/*)
@@ -116,6 +116,8 @@ if [ "$1" = --self-test ]; then
 	plant steps/exec.c '"steps/registry.h"'
 	plant steps/exec.c '<unistd.h>'
 	plant steps/exec.c '<fcntl.h>'
+	plant steps/archive.c '<archive.h>'
+	plant engine/run.c '<archive.h>'
 	plant steps/etcd.h '<curl/curl.h>'
 	plant steps/registry.c '"run.h"'
 	plant steps/target/etcd.c '"step.h"'

@@ -137,7 +137,7 @@ if [ -n "$self_test" ]; then
 	for symbol in open open64 openat __open_2 creat write pwrite send sendto sendmsg socket connect fork vfork \
 		posix_spawn posix_spawnp execve unlink rename mkdir fopen fopen64 popen system syscall dlopen dlsym mmap \
 		memfd_create usleep nanosleep getenv setenv pthread_create printf exit kill random_bytes io_replace \
-		io_lock proc_run curl_easy_perform curl_multi_perform PQexec mysql_query journal_append run_execute \
+		io_lock proc_run curl_easy_perform curl_multi_perform archive_read_open_fd PQexec mysql_query journal_append run_execute \
 		report_event registry_step; do
 		plant handler "$symbol"
 	done

@@ -94,18 +94,22 @@ keep_value(struct history *h, const struct value *v)
 static struct hist_step *
 step_of(struct history *h, const char *path)
 {
-	struct hist_step *s = history_step(h, path);
+	const char *kept;
+	uint32_t i;
 
-	if (s != NULL)
-		return s;
+	/* Most records are of the same step as the one before. */
+	if (h->nsteps > 0 && strcmp(h->steps[h->recent].path, path) == 0)
+		return &h->steps[h->recent];
+	i = map_keep(&h->index, &h->arena, path, strlen(path), h->nsteps, &kept);
+	h->recent = i != MAP_NONE ? i : h->nsteps;
+	if (i != MAP_NONE)
+		return &h->steps[i];
 	if (h->nsteps == h->cap) {
 		h->cap = h->cap ? h->cap * 2 : 64;
 		h->steps = xreallocarray(h->steps, h->cap, sizeof(*h->steps));
 	}
-	s = &h->steps[h->nsteps];
-	*s = (struct hist_step){ .path = keep(h, path) };
-	(void)map_add(&h->index, s->path, strlen(s->path), h->nsteps++);
-	return s;
+	h->steps[h->nsteps] = (struct hist_step){ .path = kept };
+	return &h->steps[h->nsteps++];
 }
 
 static struct hist_effect *

@@ -57,7 +57,7 @@ struct history {
 	struct arena arena;
 	struct map index;
 	struct hist_step *steps;
-	uint32_t nsteps, cap;
+	uint32_t nsteps, cap, recent;
 	struct hist_target *targets;
 	enum run_status status;
 	const char *run, *plan, *user, *host, *build;

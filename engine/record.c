@@ -5,6 +5,7 @@
  * refused, never skipped: only a newer version can have written it. */
 #include "record.h"
 
+#include <endian.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -12,8 +13,10 @@
 
 enum member_kind { M_TYPE, M_TEXT, M_U32, M_U64, M_WALL, M_VALUE };
 
+#define KEY_MAX 8
+
 struct member {
-	const char *key;
+	char key[KEY_MAX]; /* zeroes to its end */
 	enum member_kind kind;
 	size_t at, text; /* text: of a value's bytes */
 };
@@ -69,13 +72,6 @@ const char *
 record_type_name(enum record_type t)
 {
 	return t < REC_TYPES ? type_names[t] : "?";
-}
-
-/* Order of two short words; mostly their first letters tell. */
-static int
-word_order(const char *a, const char *b)
-{
-	return *a != *b ? (unsigned char)*a - (unsigned char)*b : strcmp(a, b);
 }
 
 static struct value
@@ -144,7 +140,7 @@ static int
 type_parse(const struct value *v, enum record_type *ret, struct err *err)
 {
 	for (size_t i = 0; v->kind == V_STRING && i < REC_TYPES; i++)
-		if (word_order(v->s, type_names[i]) == 0) {
+		if (v->s[0] == type_names[i][0] && strcmp(v->s, type_names[i]) == 0) {
 			*ret = (enum record_type)i;
 			return 0;
 		}
@@ -194,15 +190,33 @@ text_set(struct record *r, const struct member *m, const char *text)
 	memcpy((char *)r + m->text, &text, sizeof(text));
 }
 
+/* A short key as one number that orders as its bytes do. */
+static uint64_t
+key_word(const char *key, size_t len)
+{
+	uint64_t word = 0;
+
+	for (size_t i = 0; i < len; i++)
+		word = word << 8 | (unsigned char)key[i];
+	return word << (8 * (KEY_MAX - len));
+}
+
 /* The member of this name at or after *m; NULL when there is none. */
 static const struct member *
-member_find(size_t *m, const char *key)
+member_find(size_t *m, const char *key, size_t len)
 {
-	int order = -1;
+	uint64_t word, at = 0;
 
-	while (*m < countof(members) && (order = word_order(members[*m].key, key)) < 0)
-		++*m;
-	return *m < countof(members) && order == 0 ? &members[*m] : NULL;
+	if (len == 0 || len >= KEY_MAX)
+		return NULL;
+	word = key_word(key, len);
+	for (; *m < countof(members); ++*m) {
+		memcpy(&at, members[*m].key, KEY_MAX);
+		at = be64toh(at);
+		if (at >= word)
+			break;
+	}
+	return at == word ? &members[*m] : NULL;
 }
 
 /* Read the member's value at p; returns its end, or NULL. */
@@ -246,9 +260,8 @@ parse_plain(struct arena *a, const char *line, size_t len, struct record *r, str
 		after = value_scan_string(key, end);
 		if (after == NULL || after == end || *after != ':')
 			return false;
+		m = member_find(&at, key + 1, (size_t)(after - key) - 2);
 		p += after + 1 - p;
-		p[-2] = '\0';
-		m = member_find(&at, key + 1);
 		p = m != NULL ? plain_member(r, m, p, end, err) : NULL;
 		if (p == NULL)
 			return false;
@@ -275,7 +288,7 @@ parse_any(struct arena *a, const char *line, size_t len, struct record *r, struc
 	for (uint32_t i = 0; rc == 0 && i < map.len; i++) {
 		const struct pair *p = &map.pairs[i];
 
-		m = member_find(&at, p->key);
+		m = member_find(&at, p->key, strlen(p->key));
 		if (m == NULL) {
 			rc = err_set(err, ERR_REFUSED, "unknown or misplaced member '%.40s' of a record", p->key);
 		} else if (m->kind == M_VALUE) {
@@ -293,17 +306,13 @@ parse_any(struct arena *a, const char *line, size_t len, struct record *r, struc
 int
 record_parse(struct arena *a, const char *line, size_t len, struct record *ret, struct err *err)
 {
-	struct record r = { .type = REC_TYPES };
-
-	if (!parse_plain(a, line, len, &r, err)) {
-		r = (struct record){ .type = REC_TYPES };
-		if (parse_any(a, line, len, &r, err) < 0)
+	*ret = (struct record){ .type = REC_TYPES };
+	if (!parse_plain(a, line, len, ret, err)) {
+		*ret = (struct record){ .type = REC_TYPES };
+		if (parse_any(a, line, len, ret, err) < 0)
 			return -1;
 	}
-	if (r.type == REC_TYPES)
-		return err_set(err, ERR_REFUSED, "a record without a type");
-	*ret = r;
-	return 0;
+	return ret->type != REC_TYPES ? 0 : err_set(err, ERR_REFUSED, "a record without a type");
 }
 
 int

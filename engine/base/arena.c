@@ -28,17 +28,18 @@ out_of_memory(void)
 	abort();
 }
 
-void *
-arena_alloc(struct arena *a, size_t size)
+/* Memory that begins at a multiple of align; not zeroed. */
+static char *
+take(struct arena *a, size_t want, size_t align)
 {
 	struct arena_block *b;
-	size_t want, block;
-	void *p;
+	size_t block;
+	char *p;
 
-	if (size > SIZE_MAX / 2)
+	if (want > SIZE_MAX / 2)
 		out_of_memory();
-	want = (size + ALIGN - 1) & ~(size_t)(ALIGN - 1);
-	if (a->head == NULL || a->head->size - a->used < want) {
+	a->used = (a->used + align - 1) & ~(align - 1);
+	if (a->head == NULL || a->used > a->head->size || a->head->size - a->used < want) {
 		block = a->head == NULL ? BLOCK_MIN : a->head->size * 2;
 		if (block > BLOCK_MAX)
 			block = BLOCK_MAX;
@@ -53,8 +54,13 @@ arena_alloc(struct arena *a, size_t size)
 	}
 	p = a->head->data + a->used;
 	a->used += want;
-	memset(p, 0, want);
 	return p;
+}
+
+void *
+arena_alloc(struct arena *a, size_t size)
+{
+	return memset(take(a, size, ALIGN), 0, size);
 }
 
 void *
@@ -70,10 +76,11 @@ arena_array(struct arena *a, size_t n, size_t size)
 char *
 arena_strndup(struct arena *a, const char *s, size_t len)
 {
-	char *p = arena_alloc(a, len + 1);
+	char *p = take(a, len + 1, 1);
 
 	if (len > 0)
 		memcpy(p, s, len);
+	p[len] = '\0';
 	return p;
 }
 

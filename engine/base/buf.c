@@ -103,6 +103,15 @@ buf_grow(struct buf *b, size_t n)
 }
 
 void
+buf_reserve(struct buf *b, size_t n)
+{
+	if (n > 0 && n <= room(b)) {
+		reserve(b, n);
+		b->p[b->len] = '\0';
+	}
+}
+
+void
 buf_consume(struct buf *b, size_t n)
 {
 	if (n > b->len)

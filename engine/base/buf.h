@@ -27,6 +27,8 @@ void buf_putc(struct buf *b, char c);
 void buf_printf(struct buf *b, const char *fmt, ...) PRINTF(2, 3);
 /* Make room for n more bytes and return where they go; the caller then adds to len. NULL (and failed) over max. */
 char *buf_grow(struct buf *b, size_t n);
+/* Have memory for n more bytes at once; what does not fit under max is ignored. */
+void buf_reserve(struct buf *b, size_t n);
 /* Drop the first n bytes. */
 void buf_consume(struct buf *b, size_t n);
 /* Keep the memory, drop the content and the failure. */

@@ -85,12 +85,14 @@ io_read_file(const char *path, size_t max, struct buf *to, struct err *err)
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (fd < 0)
 		return err_errno(err, "open '%s'", path);
-	if (fstat(fd, &st) < 0)
+	if (fstat(fd, &st) < 0) {
 		err_errno(err, "stat '%s'", path);
-	else if (!S_ISREG(st.st_mode))
+	} else if (!S_ISREG(st.st_mode)) {
 		err_set(err, ERR_LOCAL, "'%s' is not a regular file", path);
-	else
+	} else {
+		buf_reserve(to, (size_t)st.st_size < max ? (size_t)st.st_size : 0);
 		ret = io_read_fd(fd, path, max, to, err);
+	}
 	(void)close(fd);
 	return ret;
 }

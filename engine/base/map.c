@@ -75,16 +75,16 @@ find(const struct map *m, const char *key, size_t len, uint32_t hash)
 }
 
 static void
-grow(struct map *m)
+resize(struct map *m, uint32_t cap)
 {
 	struct map_slot *old = m->slots;
-	uint32_t n = m->cap, cap = n ? n * 2 : CAP_MIN;
+	uint32_t n = m->cap;
 
-	if (cap < n)
-		abort();
 	if (n == 0)
 		random_bytes(&m->seed, sizeof(m->seed));
-	m->slots = xcalloc(cap, sizeof(*m->slots));
+	/* Written, not calloc'ed: a page that is read before it is written costs two faults. */
+	m->slots = xreallocarray(NULL, cap, sizeof(*m->slots));
+	memset(m->slots, 0, cap * sizeof(*m->slots));
 	m->cap = cap;
 	for (uint32_t i = 0; i < n; i++)
 		if (old[i].key != NULL)
@@ -92,8 +92,30 @@ grow(struct map *m)
 	free(old);
 }
 
+void
+map_reserve(struct map *m, uint32_t n)
+{
+	uint32_t cap = m->cap ? m->cap : CAP_MIN;
+
+	while (cap / 2 < n) {
+		if (cap > UINT32_MAX / 2)
+			abort();
+		cap *= 2;
+	}
+	if (cap > m->cap)
+		resize(m, cap);
+}
+
 uint32_t
 map_add(struct map *m, const char *key, size_t len, uint32_t v)
+{
+	const char *kept;
+
+	return map_keep(m, NULL, key, len, v, &kept);
+}
+
+uint32_t
+map_keep(struct map *m, struct arena *a, const char *key, size_t len, uint32_t v, const char **ret_key)
 {
 	struct map_slot *s;
 	uint32_t hash;
@@ -101,12 +123,15 @@ map_add(struct map *m, const char *key, size_t len, uint32_t v)
 	if (len == 0)
 		key = "";
 	if (m->used >= m->cap / 2)
-		grow(m);
+		map_reserve(m, m->used + 1);
 	hash = hash_of(m->seed, key, len);
 	s = find(m, key, len, hash);
-	if (s->key != NULL)
+	if (s->key != NULL) {
+		*ret_key = s->key;
 		return s->v;
-	*s = (struct map_slot){ .key = key, .len = len, .hash = hash, .v = v };
+	}
+	*ret_key = a != NULL ? arena_strndup(a, key, len) : key;
+	*s = (struct map_slot){ .key = *ret_key, .len = len, .hash = hash, .v = v };
 	m->used++;
 	return MAP_NONE;
 }

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct arena;
 struct map_slot;
 struct map {
 	struct map_slot *slots;
@@ -19,6 +20,10 @@ struct map {
 
 /* Add key with number v; returns the number already there, or MAP_NONE when it was new. */
 uint32_t map_add(struct map *m, const char *key, size_t len, uint32_t v);
+/* As map_add, but a new key is copied into the arena (NULL: borrowed); *ret_key is the one that the map has. */
+uint32_t map_keep(struct map *m, struct arena *a, const char *key, size_t len, uint32_t v, const char **ret_key);
+/* Make room for n keys in all. */
+void map_reserve(struct map *m, uint32_t n);
 /* The number of key, or MAP_NONE. */
 uint32_t map_get(const struct map *m, const char *key, size_t len);
 void map_done(struct map *m);

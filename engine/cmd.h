@@ -97,6 +97,17 @@ bool front_ask_yes(const char *question);
 /* A line typed without echo, or NULL at end of file. Fits param_source.ask; data is the struct front. */
 const char *front_ask_secret(void *data, const char *prompt);
 
+/* cmd_ahead.c: a run's stored plan, read while its journal is. */
+
+#define MAIN_FILE "main.yaml" /* the plan's text in a run's closure */
+struct ahead;
+/* Begin to read; NULL when it cannot be done beside something else. */
+struct ahead *ahead_begin(const char *dir, const char *run);
+/* The plan, if it has an image and its text has this hash (NULL: none has); else NULL. Takes NULL for ahead. */
+struct plan *ahead_end(struct ahead *, const char *sha256);
+/* Where the image of the plan of a run in dir is. */
+const char *front_image(struct front *, const char *dir, const char *run);
+
 /* cmd_open.c: runs and their journals. */
 
 struct opened {
@@ -107,6 +118,7 @@ struct opened {
 	struct journal *journal; /* NULL when only read */
 	struct journal_info info;
 	struct arena arena;
+	struct ahead *ahead;     /* the plan is being read already; or NULL */
 	journal_record_fn *each; /* called for every record after it is folded; may be NULL */
 	void *data;
 };
@@ -119,7 +131,7 @@ int opened_read(struct front *, const char *run, struct opened *ret, struct err 
 int opened_lock(struct front *, const char *run, struct opened *ret, struct err *err);
 void opened_done(struct opened *);
 /* The stored copy of the run's plan. NULL with err (problems shown). */
-struct plan *opened_plan(struct front *, const struct opened *, struct err *err);
+struct plan *opened_plan(struct front *, struct opened *, struct err *err);
 /* Done, failed or aborted. */
 bool run_is_closed(const struct history *);
 /* Is something of this step begun and not settled? */

@@ -4,8 +4,6 @@
 
 #include <string.h>
 
-#define MAIN_FILE "main.yaml"
-
 const char *
 front_run(struct front *f, size_t arg, struct err *err)
 {
@@ -91,6 +89,7 @@ opened_lock(struct front *f, const char *run, struct opened *ret, struct err *er
 void
 opened_done(struct opened *o)
 {
+	plan_free(ahead_end(o->ahead, NULL));
 	if (o->journal != NULL)
 		journal_free(o->journal);
 	history_done(&o->history);
@@ -98,7 +97,7 @@ opened_done(struct opened *o)
 }
 
 struct plan *
-opened_plan(struct front *f, const struct opened *o, struct err *err)
+opened_plan(struct front *f, struct opened *o, struct err *err)
 {
 	const char *dir = front_state(f, err), *closure = o->history.closure, *sha;
 	struct buf text = BUF_INIT(YAML_MAX_BYTES + 1);
@@ -112,7 +111,9 @@ opened_plan(struct front *f, const struct opened *o, struct err *err)
 		err_set(err, ERR_REFUSED, "run '%s': its journal names no plan", o->run);
 		return NULL;
 	}
-	if (journal_load_file(dir, o->run, MAIN_FILE, sha, &text, err) == 0)
+	plan = ahead_end(o->ahead, sha);
+	o->ahead = NULL;
+	if (plan == NULL && journal_load_file(dir, o->run, MAIN_FILE, sha, &text, err) == 0)
 		plan = front_plan_text(arena_printf(&f->arena, "run %s: %s", o->run, MAIN_FILE), &text, err);
 	buf_done(&text);
 	return plan;

@@ -96,6 +96,7 @@ take_over(struct front *f, bool abort_it, struct err *err)
 
 	if (run == NULL)
 		return -1;
+	o.ahead = ahead_begin(front_state(f, err), run);
 	if (opened_lock(f, run, &o, err) < 0)
 		goto out;
 	closed = check_closed(&o, abort_it, err);

@@ -8,6 +8,8 @@
 
 #include "base/clock.h"
 #include "base/hash.h"
+#include "plan_image.h"
+#include "steps/registry.h"
 
 #define RUN_ID_MAX 63
 
@@ -62,7 +64,7 @@ static int
 open_journal(struct front *f, struct run_options *o, struct err *err)
 {
 	const struct plan *plan = o->plan;
-	const struct journal_file file = { "main.yaml", plan->text, plan->text_len };
+	const struct journal_file file = { MAIN_FILE, plan->text, plan->text_len };
 	const char *dir = front_state(f, err);
 	char sha[SHA256_HEX];
 	struct pair closure, more[5];
@@ -88,7 +90,10 @@ open_journal(struct front *f, struct run_options *o, struct err *err)
 	more[3] = (struct pair){ "run", value_str(o->run) };
 	more[4] = (struct pair){ "seed", value_int((int64_t)o->seed) };
 	value = front_setup(f, o, more, countof(more));
-	return journal_create(dir, o->run, &open, &file, 1, &o->journal, err);
+	if (journal_create(dir, o->run, &open, &file, 1, &o->journal, err) < 0)
+		return -1;
+	plan_image_write(plan, &registry, sha, front_image(f, dir, o->run));
+	return 0;
 }
 
 static int

@@ -11,23 +11,21 @@
 void
 graph_init(struct graph *g, const struct plan *plan)
 {
-	uint32_t *at;
+	uint32_t *first = g->user_first = xreallocarray(NULL, (size_t)plan->nsteps + 1, sizeof(*first));
 
-	g->user_first = xcalloc((size_t)plan->nsteps + 1, sizeof(*g->user_first));
+	/* Each counts its users, then knows where they end, and fills them in from there. */
+	memset(first, 0, ((size_t)plan->nsteps + 1) * sizeof(*first));
+	for (uint32_t i = 0; i < plan->nneeds; i++)
+		first[plan->needs[i].to]++;
 	for (uint32_t i = 0; i < plan->nsteps; i++)
-		for (uint32_t k = 0; k < plan->steps[i].need_count; k++)
-			g->user_first[plan->needs[plan->steps[i].need_first + k].to + 1]++;
-	for (uint32_t i = 0; i < plan->nsteps; i++)
-		g->user_first[i + 1] += g->user_first[i];
-	g->users = xcalloc(g->user_first[plan->nsteps], sizeof(*g->users));
-	at = xcalloc((size_t)plan->nsteps + 1, sizeof(*at));
-	for (uint32_t i = 0; i < plan->nsteps; i++)
-		for (uint32_t k = 0; k < plan->steps[i].need_count; k++) {
+		first[i + 1] += first[i];
+	g->users = xreallocarray(NULL, first[plan->nsteps], sizeof(*g->users));
+	for (uint32_t i = plan->nsteps; i-- > 0;)
+		for (uint32_t k = plan->steps[i].need_count; k-- > 0;) {
 			const struct need *need = &plan->needs[plan->steps[i].need_first + k];
 
-			g->users[g->user_first[need->to] + at[need->to]++] = (struct need){ i, need->weak };
+			g->users[--first[need->to]] = (struct need){ i, need->weak };
 		}
-	free(at);
 }
 
 void

@@ -329,6 +329,7 @@ plan_load(const struct registry *registry, const char *file, const char *text, s
 	};
 
 	p->file = arena_strdup(&p->arena, file);
+	p->outputs = p->allow = (struct node){ .kind = NODE_MAP };
 	load(&l, text, len);
 	loader_done(&l);
 	if (problems->n + problems->dropped > before) {
@@ -349,6 +350,7 @@ plan_free(struct plan *p)
 	if (p == NULL)
 		return;
 	free(p->text);
+	free(p->image);
 	free(p->steps);
 	free(p->needs);
 	map_done(&p->index);
@@ -359,5 +361,12 @@ plan_free(struct plan *p)
 uint32_t
 plan_find(const struct plan *p, const char *id, size_t len)
 {
-	return map_get(&p->index, id, len);
+	struct map *index = (struct map *)&p->index;
+
+	if (index->used == 0) {
+		map_reserve(index, p->nsteps);
+		for (uint32_t i = 0; i < p->nsteps; i++)
+			(void)map_add(index, p->steps[i].id, strlen(p->steps[i].id), i);
+	}
+	return map_get(index, id, len);
 }

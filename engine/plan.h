@@ -64,6 +64,7 @@ struct plan {
 	const char *name, *summary;
 	char *text;                /* the source bytes, for excerpts and the journal */
 	size_t text_len;
+	char *image;               /* what holds the strings of a plan that was read from its image, or NULL */
 	struct param *params;
 	size_t nparams;
 	struct plan_target *targets;
@@ -71,9 +72,11 @@ struct plan {
 	struct step *steps;        /* plan order; `finally` last */
 	uint32_t nsteps, nmain;    /* nmain: those before `finally` */
 	struct need *needs;
+	uint32_t nneeds, npolicies;
+	struct policy *policies;   /* each that a step has, once */
 	struct node outputs;       /* map, or len 0 */
 	struct node allow;         /* map of lints to reasons, or len 0 */
-	struct map index;          /* step id -> index */
+	struct map index;          /* step id -> index; of a plan from its image filled when it is first asked for */
 };
 
 /* Load, check and freeze a plan's text. NULL when there are problems (all of them collected). File and
@@ -81,6 +84,7 @@ struct plan {
 struct plan *plan_load(const struct registry *, const char *file, const char *text, size_t len,
 		       struct problems *problems);
 void plan_free(struct plan *);
+/* The number of a step, or MAP_NONE. For one thread at a time. */
 uint32_t plan_find(const struct plan *, const char *id, size_t len);
 
 /* Parameter values from -p, --params, environment and defaults, in this order of strength. given: pairs name, text

@@ -439,6 +439,7 @@ plan_check(struct loader *l)
 	if (l->needs.n > 0)
 		l->needs.list = xreallocarray(l->needs.list, l->needs.n, sizeof(*l->needs.list));
 	p->needs = l->needs.list;
+	p->nneeds = (uint32_t)l->needs.n;
 	free(c.seen);
 	free(c.stamp);
 }

@@ -139,6 +139,8 @@ plan_set_policies(struct loader *l, const struct node *defaults)
 		policies[i] = base;
 		merge_policy(&policies[i], l->said[i]);
 	}
+	l->plan->policies = policies;
+	l->plan->npolicies = l->nsaid;
 	for (uint32_t i = 0; i < l->plan->nsteps; i++)
 		l->plan->steps[i].policy = &policies[l->drafts[i].policy];
 }

@@ -123,6 +123,25 @@ def killed():
         expect("every batch is whole" in w.ok("journal", "verify").out, "verify")
 
 
+def images():
+    """The image of a plan that is gone, cut, damaged or full of zeroes changes nothing: the text is read instead."""
+    for spoil in (lambda b: b, lambda b: None, lambda b: b[:len(b) // 2], lambda b: b[:200] + b"x" + b[201:], lambda b: bytes(len(b))):
+        with scratch() as folder:
+            w, p = started(folder)
+            p.send_signal(signal.SIGKILL)
+            p.wait()
+            open(os.path.join(folder, "go"), "w").close()
+            image = os.path.join(w.state, "one", "plan", "main.image")
+            with open(image, "rb") as f:
+                spoilt = spoil(f.read())
+            os.remove(image)
+            if spoilt is not None:
+                with open(image, "wb") as f:
+                    f.write(spoilt)
+            wait_for(lambda: "interrupted" in w.ok("status").out, "the end of the process")
+            expect("resume one: slow, 4 steps, 2 already finished" in w.ok("resume", "one").err, "the resume")
+
+
 def stdin():
     """A plan from stdin runs with --yes, and only then: nobody can be asked."""
     plan = "wherry: v1\nname: t\nsummary: x\nsteps:\n  - {id: a, uses: set, with: {values: {x: 1}}}\n"
@@ -196,4 +215,4 @@ def terminal():
 
 
 if __name__ == "__main__":
-    main(follow, two_people, killed, stdin, full, terminal)
+    main(follow, two_people, killed, images, stdin, full, terminal)

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reads a run's stored plan on a thread of its own while the journal is verified: at many steps they take about as long as
+ * each other. Nothing is believed before the journal has been read and names the hash of the text that was found. */
+#include "cmd.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "base/io.h"
+#include "plan_image.h"
+#include "steps/registry.h"
+
+struct ahead {
+	pthread_t thread;
+	struct arena arena;
+	const char *name, *text_path, *image_path;
+	char sha256[SHA256_HEX]; /* of the text; empty: it could not be read */
+	struct buf text;
+	struct plan *plan;       /* from its image, or NULL */
+};
+
+static void *
+look_ahead(void *data)
+{
+	struct ahead *a = data;
+	struct err ignored = ERR_INIT;
+
+	if (io_read_file(a->text_path, YAML_MAX_BYTES, &a->text, &ignored) < 0)
+		return NULL;
+	sha256_hex(a->text.len > 0 ? a->text.p : "", a->text.len, a->sha256);
+	a->plan = plan_image_read(&registry, a->name, a->sha256, a->image_path);
+	return NULL;
+}
+
+static const char *
+beside(struct arena *a, const char *dir, const char *run, const char *name)
+{
+	return io_join(a, io_join(a, io_join(a, dir, run), "plan"), name);
+}
+
+const char *
+front_image(struct front *f, const char *dir, const char *run)
+{
+	return beside(&f->arena, dir, run, PLAN_IMAGE);
+}
+
+struct ahead *
+ahead_begin(const char *dir, const char *run)
+{
+	struct ahead *a = xcalloc(1, sizeof(*a));
+
+	a->name = arena_printf(&a->arena, "run %s: " MAIN_FILE, run);
+	a->text_path = beside(&a->arena, dir, run, MAIN_FILE);
+	a->image_path = beside(&a->arena, dir, run, PLAN_IMAGE);
+	a->text = BUF_INIT(YAML_MAX_BYTES + 1);
+	if (pthread_create(&a->thread, NULL, look_ahead, a) == 0)
+		return a;
+	arena_done(&a->arena);
+	free(a);
+	return NULL;
+}
+
+struct plan *
+ahead_end(struct ahead *a, const char *sha256)
+{
+	struct plan *plan = NULL;
+
+	if (a == NULL)
+		return NULL;
+	(void)pthread_join(a->thread, NULL);
+	if (a->plan != NULL && sha256 != NULL && strcmp(a->sha256, sha256) == 0) {
+		plan = a->plan;
+		plan->text_len = a->text.len;
+		plan->text = buf_take(&a->text);
+	} else {
+		plan_free(a->plan);
+	}
+	buf_done(&a->text);
+	arena_done(&a->arena);
+	free(a);
+	return plan;
+}

@@ -1,0 +1,481 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Owns the bytes of a plan's image: a head that names what it was made by and from, the plan, and the SHA-256 of both.
+ * One function for each struct serves both ways: it is given a copy and writes its members, or it fills them as it reads,
+ * so that neither way can know a member that the other does not. Numbers are of variable length; step types, target kinds
+ * and policies go by their place in a table; texts end in a NUL and stay where they were read. */
+#include "plan_image.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/io.h"
+
+#define IMAGE_MAX ((size_t)512 << 20)
+#define IMAGE_DEPTH (2 * YAML_MAX_DEPTH)
+#define PIECE ((size_t)64 << 10)
+#define ELEMENT_MAX 256 /* of a list, in memory */
+#define HEAD (2 * (SHA256_HEX - 1)) /* hex of the maker and of the text */
+
+/* A new member is a line in the function of its struct below, and its size here. */
+_Static_assert(sizeof(void *) != 8 || (sizeof(struct plan) == 216 && sizeof(struct step) == 88 &&
+	       sizeof(struct node) == 24 && sizeof(struct policy) == 40 && sizeof(struct need) == 8 &&
+	       sizeof(struct param) == 128 && sizeof(struct plan_target) == 56 && sizeof(struct field) == 96 &&
+	       sizeof(struct pos) == 16),
+	       "the image does not know all of a plan");
+
+struct coder {
+	const struct registry *registry;
+	size_t ntypes, nkinds;   /* of the registry */
+	bool packing, bad;       /* bad: what was read is no plan, or what was written did not arrive */
+	struct plan *plan;       /* packing: a copy of its own members; else what is being filled */
+	/* packing */
+	struct buf out;
+	struct sha256 *h;
+	int fd;
+	/* unpacking */
+	const char *at, *end;
+};
+
+static void
+flush(struct coder *c)
+{
+	struct err ignored = ERR_INIT;
+
+	sha256_add(c->h, c->out.p, c->out.len);
+	if (!c->bad)
+		c->bad = io_write_all(c->fd, c->out.p, c->out.len, &ignored) < 0;
+	buf_clear(&c->out);
+}
+
+static uint64_t
+number(struct coder *c, uint64_t n)
+{
+	char bytes[10];
+	size_t len = 0;
+	unsigned char b;
+
+	if (c->packing) {
+		for (; n >= 0x80; n >>= 7)
+			bytes[len++] = (char)(n | 0x80);
+		bytes[len++] = (char)n;
+		buf_put(&c->out, bytes, len);
+		return 0;
+	}
+	n = 0;
+	for (unsigned shift = 0; shift < 64 && c->at < c->end; shift += 7) {
+		b = (unsigned char)*c->at++;
+		n |= (uint64_t)(b & 0x7f) << shift;
+		if (b < 0x80)
+			return n;
+	}
+	c->bad = true;
+	return 0;
+}
+
+/* Code an integer member of any type. */
+#define NUMBER(c, member)                                               \
+	do {                                                            \
+		const uint64_t n_ = number(c, (uint64_t)(member));      \
+		if (!(c)->packing)                                      \
+			(member) = (__typeof__(member))n_;              \
+	} while (0)
+
+/* How many elements follow; each has at least one byte. */
+static size_t
+count(struct coder *c, size_t n)
+{
+	const uint64_t got = number(c, n);
+
+	if (c->packing)
+		return n;
+	if (got <= (uint64_t)(c->end - c->at))
+		return (size_t)got;
+	c->bad = true;
+	return 0;
+}
+
+static const char *
+bytes(struct coder *c, const char *p, size_t len)
+{
+	if (c->packing) {
+		buf_put(&c->out, p, len);
+		buf_putc(&c->out, '\0');
+		return p;
+	}
+	if (c->bad || len >= (size_t)(c->end - c->at) || c->at[len] != '\0') {
+		c->bad = true;
+		return "";
+	}
+	p = c->at;
+	c->at += len + 1;
+	return p;
+}
+
+/* Text, or NULL. */
+static void
+text(struct coder *c, const char **s)
+{
+	const size_t len = count(c, *s != NULL ? strlen(*s) + 1 : 0);
+
+	*s = len > 0 ? bytes(c, *s, len - 1) : NULL;
+}
+
+static void
+real(struct coder *c, double *n)
+{
+	uint64_t bits;
+
+	memcpy(&bits, n, sizeof(bits));
+	NUMBER(c, bits);
+	memcpy(n, &bits, sizeof(bits));
+}
+
+static void
+place(struct coder *c, struct pos *where)
+{
+	NUMBER(c, where->line);
+	NUMBER(c, where->col);
+	where->file = c->plan->file;
+}
+
+static void
+node(struct coder *c, struct node *n, unsigned depth)
+{
+	struct node *items, part;
+	size_t parts;
+
+	NUMBER(c, n->kind);
+	NUMBER(c, n->plain);
+	NUMBER(c, n->line);
+	NUMBER(c, n->col);
+	n->len = (uint32_t)count(c, n->len);
+	if (n->kind == NODE_SCALAR) {
+		n->s = bytes(c, n->s, n->len);
+		return;
+	}
+	c->bad |= n->kind > NODE_MAP || depth == IMAGE_DEPTH;
+	parts = c->bad ? 0 : n->kind == NODE_MAP ? (size_t)n->len * 2 : n->len;
+	items = c->packing ? NULL : arena_array(&c->plan->arena, parts, sizeof(*items));
+	for (size_t i = 0; i < parts; i++) {
+		if (c->packing)
+			part = n->items[i];
+		node(c, c->packing ? &part : &items[i], depth + 1);
+	}
+	if (!c->packing)
+		n->items = items;
+}
+
+/* A node of its own, or NULL. */
+static void
+own_node(struct coder *c, const struct node **n)
+{
+	struct node copy, *to = &copy;
+
+	if (count(c, *n != NULL) == 0) {
+		*n = NULL;
+		return;
+	}
+	if (c->packing)
+		copy = **n;
+	else
+		*n = to = arena_alloc(&c->plan->arena, sizeof(*to));
+	node(c, to, 0);
+}
+
+/* Code n elements, each by way of a copy: what is packed is frozen, and memory that is only written is cheaper to touch. */
+static void
+list(struct coder *c, void *first, size_t n, size_t size, void (*code)(struct coder *, void *))
+{
+	_Alignas(max_align_t) char copy[ELEMENT_MAX];
+
+	for (size_t i = 0; i < n && !c->bad; i++) {
+		char *at = (char *)first + i * size;
+
+		if (c->packing)
+			memcpy(copy, at, size);
+		else
+			memset(copy, 0, size);
+		code(c, copy);
+		if (!c->packing)
+			memcpy(at, copy, size);
+		if (c->out.len >= PIECE)
+			flush(c);
+	}
+}
+
+static void
+policy(struct coder *c, void *at)
+{
+	struct policy *p = at;
+
+	NUMBER(c, p->timeout);
+	NUMBER(c, p->retry.attempts);
+	NUMBER(c, p->retry.backoff);
+	NUMBER(c, p->retry.max_backoff);
+	NUMBER(c, p->on_error);
+}
+
+static void
+need(struct coder *c, void *at)
+{
+	struct need *n = at;
+
+	NUMBER(c, n->to);
+	NUMBER(c, n->weak);
+	c->bad |= n->to >= c->plan->nsteps;
+}
+
+static void
+step_type(struct coder *c, const struct step_type **type)
+{
+	size_t at = 0;
+
+	while (c->packing && at < c->ntypes && c->registry->steps[at] != *type)
+		at++;
+	NUMBER(c, at);
+	c->bad |= at >= c->ntypes;
+	*type = c->bad ? NULL : c->registry->steps[at];
+}
+
+static void
+target_type(struct coder *c, const struct target_type **type)
+{
+	size_t at = 0;
+
+	while (c->packing && at < c->nkinds && c->registry->targets[at] != *type)
+		at++;
+	NUMBER(c, at);
+	c->bad |= at >= c->nkinds;
+	*type = c->bad ? NULL : c->registry->targets[at];
+}
+
+static void
+shared_policy(struct coder *c, const struct policy **policy)
+{
+	size_t at = c->packing ? (size_t)(*policy - c->plan->policies) : 0;
+
+	NUMBER(c, at);
+	c->bad |= at >= c->plan->npolicies;
+	*policy = c->bad ? NULL : &c->plan->policies[at];
+}
+
+static void
+step(struct coder *c, void *at)
+{
+	const struct plan *p = c->plan;
+	struct step *s = at;
+
+	text(c, &s->id);
+	step_type(c, &s->type);
+	node(c, &s->with, 0);
+	own_node(c, &s->when);
+	own_node(c, &s->allow);
+	shared_policy(c, &s->policy);
+	NUMBER(c, s->need_first);
+	NUMBER(c, s->need_count);
+	NUMBER(c, s->line);
+	NUMBER(c, s->col);
+	NUMBER(c, s->finally);
+	s->undoes++; /* none, the usual, is 0 */
+	NUMBER(c, s->undoes);
+	s->undoes--;
+	c->bad |= s->id == NULL || s->need_first > p->nneeds || s->need_count > p->nneeds - s->need_first ||
+		  (s->undoes >= p->nsteps && s->undoes != PLAN_NO_STEP);
+}
+
+static void
+choices(struct coder *c, const char *const **list)
+{
+	const char **to = NULL, *one;
+	size_t n = 0;
+
+	while (c->packing && *list != NULL && (*list)[n] != NULL)
+		n++;
+	n = count(c, n);
+	if (n == 0)
+		return;
+	if (!c->packing)
+		*list = to = arena_array(&c->plan->arena, n + 1, sizeof(*to));
+	for (size_t i = 0; i < n; i++) {
+		one = c->packing ? (*list)[i] : NULL;
+		text(c, &one);
+		if (!c->packing)
+			to[i] = one != NULL ? one : "";
+	}
+}
+
+static void
+field(struct coder *c, struct field *f)
+{
+	text(c, &f->name);
+	NUMBER(c, f->type);
+	NUMBER(c, f->item);
+	NUMBER(c, f->offset);
+	NUMBER(c, f->required);
+	NUMBER(c, f->secret);
+	text(c, &f->dflt);
+	choices(c, &f->choices);
+	text(c, &f->pattern);
+	real(c, &f->min);
+	real(c, &f->max);
+	text(c, &f->kind);
+	text(c, &f->help);
+	NUMBER(c, f->object);
+	c->bad |= f->name == NULL || f->members != NULL; /* no param has members */
+}
+
+static void
+param(struct coder *c, void *at)
+{
+	struct param *p = at;
+
+	field(c, &p->field);
+	text(c, &p->env);
+	own_node(c, &p->dflt);
+	place(c, &p->where);
+}
+
+static void
+target(struct coder *c, void *at)
+{
+	struct plan_target *t = at;
+
+	text(c, &t->name);
+	target_type(c, &t->type);
+	node(c, &t->fields, 0);
+	place(c, &t->where);
+	c->bad |= t->name == NULL;
+}
+
+/* The plan but for its text, which stands beside it, and its index, which follows from it. */
+static void
+plan(struct coder *c)
+{
+	struct plan *p = c->plan;
+
+	text(c, &p->name);
+	text(c, &p->summary);
+	p->nparams = count(c, p->nparams);
+	p->ntargets = count(c, p->ntargets);
+	p->npolicies = (uint32_t)count(c, p->npolicies);
+	p->nsteps = (uint32_t)count(c, p->nsteps);
+	NUMBER(c, p->nmain);
+	p->nneeds = (uint32_t)count(c, p->nneeds);
+	c->bad |= p->name == NULL || p->nmain > p->nsteps || p->nsteps > PLAN_MAX_STEPS;
+	if (c->bad)
+		return;
+	if (!c->packing) {
+		p->params = arena_array(&p->arena, p->nparams, sizeof(*p->params));
+		p->targets = arena_array(&p->arena, p->ntargets, sizeof(*p->targets));
+		p->policies = arena_array(&p->arena, p->npolicies, sizeof(*p->policies));
+		p->steps = xcalloc(p->nsteps, sizeof(*p->steps));
+		p->needs = xcalloc(p->nneeds, sizeof(*p->needs));
+	}
+	list(c, p->params, p->nparams, sizeof(*p->params), param);
+	list(c, p->targets, p->ntargets, sizeof(*p->targets), target);
+	list(c, p->policies, p->npolicies, sizeof(*p->policies), policy);
+	list(c, p->needs, p->nneeds, sizeof(*p->needs), need);
+	list(c, p->steps, p->nsteps, sizeof(*p->steps), step);
+	node(c, &p->outputs, 0);
+	node(c, &p->allow, 0);
+}
+
+static void
+name_fields(struct buf *to, const struct field *f)
+{
+	for (; f != NULL && f->name != NULL; f++)
+		buf_printf(to, " %s:%d:%d:%d", f->name, f->type, f->item, f->required);
+	buf_putc(to, '\n');
+}
+
+/* What an image depends on besides the text: this build, and what its steps and targets take. Also counts both. */
+static void
+maker(struct coder *c, char ret[SHA256_HEX])
+{
+	struct buf b = BUF_INIT(0);
+
+	buf_printf(&b, "image 1, wherry %s, %zu %zu %zu %zu\n", WHERRY_VERSION, sizeof(struct plan), sizeof(struct step),
+		   sizeof(struct field), sizeof(struct node));
+	for (; c->registry->steps[c->ntypes] != NULL; c->ntypes++) {
+		const struct step_type *t = c->registry->steps[c->ntypes];
+
+		buf_printf(&b, "%s %u %u", t->name, t->version, t->flags);
+		name_fields(&b, t->inputs);
+	}
+	for (; c->registry->targets[c->nkinds] != NULL; c->nkinds++) {
+		const struct target_type *t = c->registry->targets[c->nkinds];
+
+		buf_printf(&b, "%s", t->kind);
+		name_fields(&b, t->fields);
+	}
+	sha256_hex(b.p, b.len, ret);
+	buf_done(&b);
+}
+
+void
+plan_image_write(const struct plan *frozen, const struct registry *registry, const char sha256[SHA256_HEX], const char *path)
+{
+	struct plan copy = *frozen;
+	struct coder c = { .registry = registry, .packing = true, .plan = &copy, .out = BUF_INIT(0), .h = sha256_new() };
+	unsigned char digest[SHA256_LEN];
+	struct err ignored = ERR_INIT;
+	char made_by[SHA256_HEX];
+
+	maker(&c, made_by);
+	c.fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+	if (c.fd >= 0) {
+		buf_puts(&c.out, made_by);
+		buf_puts(&c.out, sha256);
+		plan(&c);
+		flush(&c);
+		sha256_end(c.h, digest);
+		if (c.bad || io_write_all(c.fd, digest, sizeof(digest), &ignored) < 0)
+			(void)unlink(path);
+		(void)close(c.fd);
+	}
+	buf_done(&c.out);
+	sha256_free(c.h);
+}
+
+/* Does the whole file say that it is the image of this text, made by this build, and is it what was written? */
+static bool
+is_whole(const struct buf *image, const char made_by[SHA256_HEX], const char sha256[SHA256_HEX])
+{
+	unsigned char digest[SHA256_LEN];
+	size_t len;
+
+	if (image->len < HEAD + SHA256_LEN || memcmp(image->p, made_by, SHA256_HEX - 1) != 0 ||
+	    memcmp(image->p + SHA256_HEX - 1, sha256, SHA256_HEX - 1) != 0)
+		return false;
+	len = image->len - SHA256_LEN;
+	sha256_of(image->p, len, digest);
+	return memcmp(digest, image->p + len, sizeof(digest)) == 0;
+}
+
+struct plan *
+plan_image_read(const struct registry *registry, const char *file, const char sha256[SHA256_HEX], const char *path)
+{
+	struct plan *p = xcalloc(1, sizeof(*p));
+	struct coder c = { .registry = registry, .plan = p };
+	struct buf image = BUF_INIT(IMAGE_MAX);
+	struct err ignored = ERR_INIT;
+	char made_by[SHA256_HEX];
+
+	p->file = arena_strdup(&p->arena, file);
+	maker(&c, made_by);
+	c.bad = io_read_file(path, IMAGE_MAX, &image, &ignored) < 0 || !is_whole(&image, made_by, sha256);
+	if (!c.bad) {
+		c.at = image.p + HEAD;
+		c.end = image.p + image.len - SHA256_LEN;
+		plan(&c);
+	}
+	p->image = buf_take(&image);
+	if (c.bad || c.at != c.end) {
+		plan_free(p);
+		return NULL;
+	}
+	return p;
+}

@@ -47,7 +47,7 @@ lint_rule(const char *name)
 	return NULL;
 }
 
-static void
+static void PRINTF(3, 0)
 add(struct lint *l, struct pos where, const char *fmt, va_list ap)
 {
 	char *text = xvasprintf(fmt, ap);

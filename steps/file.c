@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* file.read and file.write: whole files on this machine. */
+/* file.read, file.write and file.delete: whole files on this machine. */
 #include "step.h"
 
 #include <inttypes.h>
@@ -127,4 +127,45 @@ const struct step_type file_write_step = {
 	.args_size = sizeof(struct write_args),
 	.version = 1,
 	.run = write_run,
+};
+
+struct delete_args {
+	const char *path;
+};
+
+static int
+delete_run(struct step_ctx *cx, const void *args, struct err *err)
+{
+	const struct delete_args *a = args;
+	struct pair *body = arena_array(step_arena(cx), 1, sizeof(*body));
+	struct effect e = { .on = { step_local(cx, "file"), a->path }, .verb = "remove", .class = EFFECT_PROBE };
+
+	body[0] = (struct pair){ "path", value_str(a->path) };
+	e.body = value_map(body, 1);
+	e.says = step_text(cx, "remove '%s'", text_safe(step_arena(cx), a->path, strlen(a->path), 0));
+	if (step_effect(cx, &e, NULL, err) < 0)
+		return -1;
+	return step_output(cx, "path", value_str(a->path), err);
+}
+
+static const struct field delete_inputs[] = {
+	{ "path", F_PATH, .offset = offsetof(struct delete_args, path), .required = true, .object = true,
+	  .help = "the file to remove; it is kept with the run, to be put back by an undo, so it may have 16 MiB at most. One "
+		  "that is not there is fine, a folder or a symbolic link is refused" },
+	{ 0 },
+};
+
+static const struct field delete_outputs[] = {
+	{ "path", F_STRING, .help = "the file that is not there any more" },
+	{ 0 },
+};
+
+const struct step_type file_delete_step = {
+	.name = "file.delete",
+	.summary = "remove a file",
+	.inputs = delete_inputs,
+	.outputs = delete_outputs,
+	.args_size = sizeof(struct delete_args),
+	.version = 1,
+	.run = delete_run,
 };

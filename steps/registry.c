@@ -19,6 +19,7 @@
 	X(note_step)                \
 	X(file_read_step)           \
 	X(file_write_step)          \
+	X(file_delete_step)         \
 	X(http_request_step)        \
 	ARCHIVE_STEPS(X)            \
 	X(etcd_status_step)         \

@@ -163,5 +163,28 @@ def full_disk(files):
     equal(files.text("large"), after, "the file")
 
 
+def deleted():
+    """A file is removed once, and kept with the run; one that is not there is fine, a folder or a link is refused."""
+    with scratch() as folder:
+        w, path = Wherry(os.path.join(folder, "state")), os.path.join(folder, "f")
+        with open(os.path.join(folder, "plan.yaml"), "w") as f:
+            f.write("wherry: v1\nname: t\nparams: {path: {type: path, required: true}}\nsteps:\n"
+                    '  - {id: a, uses: file.delete, with: {path: "${{ params.path }}"}}\n')
+
+        def run(verb, at, code=0):
+            return w.ok(verb, os.path.join(folder, "plan.yaml"), "-p", "path=" + at, *(["--yes"] if verb == "run" else []), code=code)
+        with open(path, "w") as f:
+            f.write("canary")
+        done = run("plan", path)
+        expect("remove" in done.out and "exact" in done.out and os.path.exists(path), str(done))
+        run("run", path)
+        expect(not os.path.exists(path), "the file is still there")
+        expect("unchanged" in run("run", path).err, "a file that was not there")
+        os.symlink("state", path)
+        for at in (path, folder):
+            run("run", at, code=1)
+        expect(os.path.islink(path) and os.path.isdir(folder), "what is no file was removed")
+
+
 if __name__ == "__main__":
-    main(unharmed, gone, changed, private, damaged, full_disk)
+    main(unharmed, gone, changed, private, damaged, full_disk, deleted)

@@ -14,10 +14,11 @@
 #include "base/clock.h"
 #include "step.h"
 
-extern const struct step_type exec_step, set_step, wait_step, assert_step, sleep_step, file_read_step, file_write_step;
+extern const struct step_type exec_step, set_step, wait_step, assert_step, sleep_step, file_read_step, file_write_step,
+	file_delete_step;
 
 static const struct step_type *const core[] = { &exec_step, &set_step, &wait_step, &assert_step, &sleep_step,
-	&file_read_step, &file_write_step };
+	&file_read_step, &file_write_step, &file_delete_step };
 
 /* What the handlers see of the engine. */
 struct step_ctx {
@@ -67,7 +68,8 @@ step_effect(struct step_ctx *cx, const struct effect *e, const struct value **re
 	cx->asked = *e;
 	if (!cx->plan && e->accept != NULL && e->accept(&reply, e, err) < 0)
 		return -1;
-	*ret = &cx->answer;
+	if (ret != NULL)
+		*ret = &cx->answer;
 	return 0;
 }
 
@@ -76,7 +78,8 @@ step_read(struct step_ctx *cx, const struct ref *ref, const struct value **ret, 
 {
 	(void)err;
 	cx->asked.on = *ref;
-	*ret = &cx->answer;
+	if (ret != NULL)
+		*ret = &cx->answer;
 	return 0;
 }
 
@@ -683,6 +686,22 @@ test_file_write(void **state)
 	assert_int_equal(output(cx, "size")->i, 3);
 }
 
+static void
+test_file_delete(void **state)
+{
+	struct step_ctx *cx = *state;
+	struct bound b = { 0 };
+	struct err err = ERR_INIT;
+
+	cx->answer = VALUE_NULL;
+	BIND(&b, &file_delete_step, "path", const char *, "/f");
+	assert_int_equal(file_delete_step.run(cx, b.args, &err), 0);
+	assert_string_equal(cx->asked.verb, "remove");
+	assert_int_equal(cx->asked.class, EFFECT_PROBE);
+	assert_string_equal(cx->asked.says, "remove '/f'");
+	assert_string_equal(output(cx, "path")->s, "/f");
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int
@@ -706,6 +725,7 @@ main(void)
 		TEST(test_wait_in_a_dry_run_may_hold_already),
 		TEST(test_file_read),
 		TEST(test_file_write),
+		TEST(test_file_delete),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

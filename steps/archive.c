@@ -108,7 +108,7 @@ static const char *const compressions[] = { "none", "gzip", "zstd", "xz", NULL }
 static const struct field pack_inputs[] = {
 	{ "from", F_PATH, .offset = offsetof(struct pack_args, from), .required = true,
 	  .help = "the folder to pack; files, folders, and symbolic links that stay inside" },
-	{ "to", F_PATH, .offset = offsetof(struct pack_args, to), .required = true,
+	{ "to", F_PATH, .offset = offsetof(struct pack_args, to), .required = true, .object = true,
 	  .help = "the archive to make; one that is there already must be the same" },
 	{ "compression", F_STRING, .offset = offsetof(struct pack_args, compression), .choices = compressions,
 	  .help = "what the name of the archive says, unless it is given" },
@@ -186,7 +186,7 @@ unpack_run(struct step_ctx *cx, const void *args, struct err *err)
 static const struct field unpack_inputs[] = {
 	{ "from", F_PATH, .offset = offsetof(struct unpack_args, from), .required = true,
 	  .help = "the archive: tar, also packed by gzip, zstd or xz, or zip" },
-	{ "to", F_PATH, .offset = offsetof(struct unpack_args, to), .required = true,
+	{ "to", F_PATH, .offset = offsetof(struct unpack_args, to), .required = true, .object = true,
 	  .help = "the folder to make; one that is there already must hold the same. An archive with an entry that would "
 		  "leave it is refused whole" },
 	{ "sha256", F_STRING, .offset = offsetof(struct unpack_args, sha256), .pattern = "^[0-9a-f]{64}$",

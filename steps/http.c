@@ -72,6 +72,14 @@ request_is_read_only(const void *args)
 	return http_is_read(((const struct request_args *)args)->method);
 }
 
+static bool
+request_is_repeatable(const void *args)
+{
+	const struct request_args *a = args;
+
+	return a->idempotent || a->probe != NULL || http_is_idempotent(a->method);
+}
+
 static struct value
 spec(struct step_ctx *cx, const struct request_args *a, bool once)
 {
@@ -227,4 +235,5 @@ const struct step_type http_request_step = {
 	.run = request_run,
 	.check = request_check,
 	.is_read_only = request_is_read_only,
+	.is_repeatable = request_is_repeatable,
 };

@@ -300,6 +300,22 @@ archive_invert(struct arena *a, const struct effect *e, const struct value *befo
 	return 0;
 }
 
+/* A folder may change by right, once somebody uses it. */
+static int
+archive_recheck(struct opctx *op, const char *path, const struct value *after, struct err *err)
+{
+	struct value now;
+
+	if (strcmp(value_get_str(after, "kind", ""), "file") != 0)
+		return 0;
+	if (look(op, path, &VALUE_NULL, &now, err) < 0)
+		return -1;
+	if (value_eq(after, &now))
+		return 0;
+	return err_set(err, ERR_IN_DOUBT, "the archive '%s' %s", path, now.kind == V_NULL ? "that this step left is gone" :
+		       "is not as this step left it");
+}
+
 static const struct field no_fields[] = { { 0 } };
 
 const struct target_type archive_target = {
@@ -315,4 +331,5 @@ const struct target_type archive_target = {
 	.write = archive_write_effect,
 	.predict = archive_predict,
 	.invert = archive_invert,
+	.recheck = archive_recheck,
 };

@@ -237,6 +237,24 @@ def dry_run(world):
 
 
 @with_world
+def changed(world):
+    """An archive that changed between kill and resume is in doubt; a folder may be used meanwhile."""
+    fill(world.path("in"))
+    steps = (("archive.pack", {"from": world.path("in"), "to": world.path("x.tar")}), ("archive.unpack", {"from": world.path("x.tar"), "to": world.path("out")}),
+             ("exec", {"argv": ["test", "-e", world.path("go")], "idempotent": True}))
+    equal(world.run(*steps).code, 1, "the gate")
+    with open(world.path("out", "b"), "w") as f:
+        f.write("used")
+    with open(world.path("x.tar"), "ab") as f:
+        f.write(b"more")
+    done = world.w("resume", world.id, "--yes")
+    expect(done.code == 3 and "x.tar' is not as this step left it" in done.err, str(done))
+    os.truncate(world.path("x.tar"), os.path.getsize(world.path("x.tar")) - 4)
+    open(world.path("go"), "w").close()
+    equal(world.w("resume", world.id, "--yes").code, 0, "put back")
+
+
+@with_world
 def killed(world):
     """Killed at any system call that makes, writes or renames, the resume ends with the same, and nothing is left over."""
     fill(world.path("in"))
@@ -264,4 +282,4 @@ def killed(world):
     expect(tested >= 8, "only %d kills" % tested)
 
 
-main(there_and_back, what_is_there, hostile, zips, damage, dry_run, killed)
+main(there_and_back, what_is_there, hostile, zips, damage, dry_run, changed, killed)

@@ -320,6 +320,9 @@ def waits(world):
         done = world.run(step % (s.url, "GET"))
         equal((done.code, len(s.seen)), (0, 3), str(done))
         equal(world.run(step % (s.url, "POST")).code, 2, "waiting on a POST")
+    for inputs, found in (({"method": "POST"}, True), ({"method": "POST", "idempotent": True}, False), ({"method": "PUT"}, False), ({}, False)):
+        done = world.w("validate", "--strict", world.plan({"a": {"url": "http://127.0.0.1:1/", **inputs}}))
+        equal("exec-not-safe" in done.out + done.err, found, "the lint of %s: %s" % (inputs, done))
 
 
 main(exchange, statuses, once, lost, probes, bounds, injection, secrets, refusals, away, tls, dry_run, waits)

@@ -265,7 +265,7 @@ new_attempt(struct coord *c, uint32_t i)
 
 	if (l->task == NULL) {
 		l->task = xcalloc(1, sizeof(*l->task));
-		memory_init(&l->task->memory, c->o->history != NULL && !l->anew ? history_step(c->o->history, s->id) : NULL);
+		memory_init(&l->task->memory, c->o->history != NULL ? history_step(c->o->history, s->id) : NULL, l->anew);
 		if (l->torn)
 			l->task->memory.unseen = EFFECT_UNKNOWN;
 		l->task->started = clock_now();

@@ -75,6 +75,7 @@ static const char *const fills[STEP_STATUSES] = {
 	[STEP_PENDING] = "#ffffff",   [STEP_RUNNING] = "#cfe2ff", [STEP_DONE] = "#c8e6c9",
 	[STEP_UNCHANGED] = "#e3f2e3", [STEP_SKIPPED] = "#eeeeee", [STEP_FAILED] = "#ffcdd2",
 	[STEP_BLOCKED] = "#ffe0b2",   [STEP_IN_DOUBT] = "#fff59d", [STEP_CANCELLED] = "#e0e0e0",
+	[STEP_UNDONE] = "#d7ccc8",
 };
 
 /* The label's lines: the step's name, its type, and where a run stands its state. */

@@ -122,7 +122,8 @@ opened_plan(struct front *f, struct opened *o, struct err *err)
 bool
 run_is_closed(const struct history *h)
 {
-	return h->status == RUN_DONE || h->status == RUN_FAILED || h->status == RUN_ABORTED;
+	return h->status == RUN_DONE || h->status == RUN_FAILED || h->status == RUN_ABORTED ||
+	       h->status == RUN_ROLLED_BACK;
 }
 
 bool

@@ -41,6 +41,7 @@ on_record(void *data, uint64_t seq, const struct record *r, struct err *err)
 	case REC_REOPEN:
 	case REC_TAIL:
 	case REC_DOUBT:
+	case REC_ROLLBACK:
 		break;
 	default:
 		return 0;
@@ -51,7 +52,7 @@ on_record(void *data, uint64_t seq, const struct record *r, struct err *err)
 	}
 	t->log[t->nlog++] = (struct logged){
 		.wall = r->wall, .type = r->type, .code = r->code,
-		.step = keep(t, r->step), .status = keep(t, r->status), .user = keep(t, r->user), .host = keep(t, r->host),
+		.step = keep(t, r->step), .status = keep(t, r->type == REC_REOPEN ? r->kind : r->status), .user = keep(t, r->user), .host = keep(t, r->host),
 		.build = keep(t, r->build), .msg = keep(t, r->msg),
 	};
 	return 0;
@@ -96,6 +97,12 @@ effect_state_name(enum effect_state s)
 	return names[s];
 }
 
+bool
+is_taken_back(const struct hist_step *s, const struct hist_effect *e)
+{
+	return e->undone && !s->undo && e->state != EFFECT_UNCHANGED;
+}
+
 static void
 put_text(struct buf *b, const char *before, const char *text)
 {
@@ -119,9 +126,9 @@ put_image(const struct telling *t, const char *text, struct buf *b)
 }
 
 static void
-put_effect(const struct telling *t, const struct hist_effect *e, struct buf *b)
+put_effect(const struct telling *t, const struct hist_step *s, const struct hist_effect *e, struct buf *b)
 {
-	buf_printf(b, "    %s", effect_state_name(e->state));
+	buf_printf(b, "    %s%s", effect_state_name(e->state), is_taken_back(s, e) ? ", taken back" : "");
 	put_text(b, ": ", e->says);
 	put_text(b, " [", e->verb);
 	put_text(b, " ", e->ref);
@@ -184,7 +191,7 @@ put_step(const struct telling *t, const struct hist_step *s, struct buf *b)
 	put_text(b, "  ", s->msg);
 	buf_putc(b, '\n');
 	for (const struct hist_effect *e = s->effects; e != NULL; e = e->next)
-		put_effect(t, e, b);
+		put_effect(t, s, e, b);
 	put_outputs(t, s, b);
 }
 
@@ -250,12 +257,13 @@ count(struct telling *t)
 	const struct history *h = &t->opened.history;
 
 	for (uint32_t i = 0; i < h->nsteps; i++) {
-		t->counts[h->steps[i].status]++;
+		if (!h->steps[i].undo)
+			t->counts[h->steps[i].status]++;
 		for (const struct hist_effect *e = h->steps[i].effects; e != NULL; e = e->next)
 			t->effects++;
 	}
-	if (t->plan != NULL && t->plan->nsteps > h->nsteps)
-		t->counts[STEP_PENDING] += t->plan->nsteps - h->nsteps;
+	if (t->plan != NULL && t->plan->nsteps > h->nsteps - h->nundos)
+		t->counts[STEP_PENDING] += t->plan->nsteps - (h->nsteps - h->nundos);
 }
 
 static void

@@ -46,10 +46,11 @@ image_value(const struct telling *t, const char *text)
 }
 
 static struct value
-effect_value(const struct telling *t, const struct hist_effect *e)
+effect_value(const struct telling *t, const struct hist_step *s, const struct hist_effect *e)
 {
 	const struct pair p[] = {
 		{ "state", value_str(effect_state_name(e->state)) },
+		{ "taken_back", value_bool(is_taken_back(s, e)) },
 		{ "verb", text_value(e->verb) },
 		{ "ref", text_value(e->ref) },
 		{ "says", text_value(e->says) },
@@ -75,7 +76,7 @@ effects_value(const struct telling *t, const struct hist_step *s)
 	list = arena_array(&t->front->arena, n, sizeof(*list));
 	n = 0;
 	for (const struct hist_effect *e = s->effects; e != NULL; e = e->next)
-		list[n++] = effect_value(t, e);
+		list[n++] = effect_value(t, s, e);
 	return value_list(list, n);
 }
 

@@ -30,13 +30,16 @@ static void
 take_standing(const struct front *f, const char *dir, const struct opened *o, const struct plan *plan,
 	      struct standing *ret)
 {
+	const uint32_t known = o->history.nsteps - o->history.nundos;
+
 	*ret = (struct standing){ .o = o, .typed = &f->typed, .plan = plan };
 	ret->live = journal_live(dir, o->run, ret->holder, sizeof(ret->holder)) == 1;
 	for (uint32_t i = 0; i < o->history.nsteps; i++)
-		ret->counts[shown_status(ret, &o->history.steps[i])]++;
-	ret->steps = plan != NULL ? plan->nsteps : o->history.nsteps;
-	if (ret->steps > o->history.nsteps)
-		ret->counts[STEP_PENDING] += ret->steps - o->history.nsteps;
+		if (!o->history.steps[i].undo)
+			ret->counts[shown_status(ret, &o->history.steps[i])]++;
+	ret->steps = plan != NULL ? plan->nsteps : known;
+	if (ret->steps > known)
+		ret->counts[STEP_PENDING] += ret->steps - known;
 }
 
 /* One word for the state. */
@@ -66,6 +69,8 @@ next_command(struct front *f, const struct standing *st)
 	for (uint32_t i = 0; i < h->nsteps; i++)
 		if ((h->steps[i].status == STEP_IN_DOUBT || h->steps[i].changed) && h->steps[i].next != NULL)
 			return h->steps[i].next;
+	if (h->rolling)
+		return arena_printf(&f->arena, "wherry rollback %s", st->o->run);
 	if (run_is_closed(h) && h->status != RUN_FAILED)
 		return arena_printf(&f->arena, "wherry report %s", st->o->run);
 	if (h->next != NULL && h->next[0] != '\0' && !(h->status == RUN_PAUSED && h->pause_code == 3))
@@ -143,7 +148,7 @@ put_step(const struct standing *st, const char *id, const struct hist_step *s, s
 	buf_putc(b, '\n');
 }
 
-/* All steps in plan order, or of a large plan those that an operator looks for. */
+/* All steps in plan order, or of a large plan those that an operator looks for; and undos that are not over. */
 static void
 put_steps(const struct standing *st, struct buf *b)
 {
@@ -151,11 +156,11 @@ put_steps(const struct standing *st, struct buf *b)
 
 	for (uint32_t i = 0; st->plan != NULL && st->plan->nsteps <= ALL_STEPS_MAX && i < st->plan->nsteps; i++)
 		put_step(st, st->plan->steps[i].id, history_step(h, st->plan->steps[i].id), b);
-	if (st->plan != NULL && st->plan->nsteps <= ALL_STEPS_MAX)
-		return;
 	for (uint32_t i = 0; i < h->nsteps; i++) {
 		enum step_status s = shown_status(st, &h->steps[i]);
 
+		if (st->plan != NULL && st->plan->nsteps <= ALL_STEPS_MAX && !h->steps[i].undo)
+			continue;
 		if (s == STEP_RUNNING || s == STEP_IN_DOUBT || s == STEP_FAILED)
 			put_step(st, h->steps[i].path, &h->steps[i], b);
 	}

@@ -101,6 +101,8 @@ struct door_letter {
 	struct attempt *at;
 	struct record rec;             /* INTENT, RECORD, NOTE */
 	struct event event;            /* ACTION */
+	const struct effect *effect;   /* ACTION, and its images: what an undo would take back; may be NULL */
+	const struct value *before, *after;
 	struct gate *gate;
 	int rc;
 	struct err err;
@@ -119,6 +121,7 @@ struct attempt {
 	struct shared *shared;
 	uint32_t step, number;         /* index in the plan; which attempt, from 1 */
 	const char *path;
+	const char *undoes;            /* the path of the step that it takes back, or NULL */
 	const struct step_type *type;
 	const void *args;
 	struct arena arena;
@@ -156,13 +159,15 @@ const char *ref_text(struct step_ctx *, const struct ref *);
 void ctx_init(struct step_ctx *, struct attempt *, struct arena *arena, const atomic_int *cancel);
 /* Overlay look-up from a worker: true when an earlier predicted effect tells. */
 bool ctx_look(struct step_ctx *, const struct target *, const char *path, struct value *ret);
-/* The memory of one step, from its journalled history (h may be NULL). */
-void memory_init(struct memory *, const struct hist_step *h);
+/* The memory of one step, from its journalled history (h may be NULL); anew: what it did before is to happen again. */
+void memory_init(struct memory *, const struct hist_step *h, bool anew);
 void memory_done(struct memory *);
 /* Before each walk of the handler. */
 void memory_walk(struct memory *);
 /* The memo of the next occurrence of verb on ref in this walk; a new one gets a nonce. */
 struct memo *memory_ask(struct memory *, struct arena *scratch, const char *verb, const char *ref);
+/* A new memo with a number of the caller's: the undo of a step's effect has the number of that effect. */
+struct memo *memory_number(struct memory *, uint32_t number, const char *verb, const char *ref);
 /* Is one of its effects known to have begun, and not how it ended? */
 bool memory_in_doubt(const struct memory *);
 /* An effect that happened or may have, and that the walk did not ask for again, or NULL. */

@@ -23,13 +23,22 @@ ref_text(struct step_ctx *cx, const struct ref *ref)
 	return arena_printf(cx->arena, "%s %s", ref->target->name, ref->path);
 }
 
+static const char *const class_names[] = { [EFFECT_IDEMPOTENT] = "idempotent", [EFFECT_PROBE] = "probe",
+	[EFFECT_OPAQUE] = "opaque" };
+
 const char *
 effect_class_name(enum effect_class class)
 {
-	static const char *const names[] = { [EFFECT_IDEMPOTENT] = "idempotent", [EFFECT_PROBE] = "probe",
-		[EFFECT_OPAQUE] = "opaque" };
+	return class_names[class];
+}
 
-	return names[class];
+enum effect_class
+effect_class_parse(const char *name)
+{
+	for (size_t i = 0; name != NULL && i < countof(class_names); i++)
+		if (strcmp(name, class_names[i]) == 0)
+			return (enum effect_class)i;
+	return EFFECT_OPAQUE;
 }
 
 /* Room among the private values for what the effect leaves: it shows what it replaced, or what it was to write. */
@@ -110,9 +119,8 @@ door_in_doubt(struct step_ctx *cx, const struct memo *e, const char *why, struct
 	return err_next(err, "wherry resolve %s %s --done|--not-done --reason TEXT", cx->at->shared->run, cx->at->path);
 }
 
-/* The state that the effect's pre- and after-image show; null for kinds without. */
-static int
-see(struct step_ctx *cx, const struct effect *f, struct value *ret, struct err *err)
+int
+door_see(struct step_ctx *cx, const struct effect *f, struct value *ret, struct err *err)
 {
 	const struct target_type *type = f->on.target->type;
 	unsigned tries = 0;
@@ -130,7 +138,7 @@ see(struct step_ctx *cx, const struct effect *f, struct value *ret, struct err *
 static int
 settle_done_by_us(struct step_ctx *cx, struct memo *e, const struct effect *f, struct value *ret, struct err *err)
 {
-	if (see(cx, f, ret, err) < 0)
+	if (door_see(cx, f, ret, err) < 0)
 		return -1;
 	cx->at->any_effect = true;
 	cx->at->all_unchanged = false;
@@ -138,9 +146,8 @@ settle_done_by_us(struct step_ctx *cx, struct memo *e, const struct effect *f, s
 	return 0;
 }
 
-/* 1: settled, *ret holds the answer; 0: it has to be done (again); -1: stays in doubt, or an error. */
-static int
-settle_doubt(struct step_ctx *cx, struct memo *e, const struct effect *f, struct value *ret, struct err *err)
+int
+door_settle(struct step_ctx *cx, struct memo *e, const struct effect *f, struct value *ret, struct err *err)
 {
 	const struct target_type *type = f->on.target->type;
 	enum probe found = PROBE_CANNOT_TELL;
@@ -213,7 +220,7 @@ perform(struct step_ctx *cx, struct memo *e, const struct effect *f, struct valu
 		return -1;
 	}
 	if (f->class == EFFECT_PROBE && ctx_check(cx, err) == 0) {
-		rc = settle_doubt(cx, e, f, ret, err);
+		rc = door_settle(cx, e, f, ret, err);
 		if (rc > 0)
 			return 0;
 		if (rc == 0) { /* the world says: not done */
@@ -227,10 +234,31 @@ perform(struct step_ctx *cx, struct memo *e, const struct effect *f, struct valu
 	return err_wrap(err, "%s", lost.msg);
 }
 
+int
+door_perform(struct step_ctx *cx, struct memo *e, const struct effect *f, const struct value *before, struct value *ret,
+	     struct err *err)
+{
+	const struct target_type *type = f->on.target->type;
+
+	if (type->same != NULL && type->same(f, before)) {
+		cx->at->any_effect = true;
+		cx->at->all_unchanged = cx->at->all_unchanged && !e->begun;
+		/* what was begun by us and is so now counts as ours: undo must know of it */
+		door_settled(cx, f->on.target, e, e->begun ? EFFECT_OK : EFFECT_UNCHANGED, before, NULL);
+		*ret = *before;
+		return 0;
+	}
+	/* begun before: the first pre-image is the one to go back to, this one may show our own doing */
+	if (!e->begun)
+		e->before = value_copy(&cx->at->memory->arena, before);
+	if (door_intent(cx, e, f, effect_class_name(f->class), &e->before, err) < 0)
+		return -1;
+	return perform(cx, e, f, ret, err);
+}
+
 static int
 run_effect(struct step_ctx *cx, const struct effect *f, struct value *ret, struct err *err)
 {
-	const struct target_type *type = f->on.target->type;
 	struct memo *e = memory_ask(cx->at->memory, cx->arena, f->verb, ref_text(cx, &f->on));
 	struct value before;
 	int rc;
@@ -244,31 +272,17 @@ run_effect(struct step_ctx *cx, const struct effect *f, struct value *ret, struc
 	if (target_ready(cx, f->on.target, err) < 0)
 		return -1;
 	if (e->state == EFFECT_BEGUN || e->state == EFFECT_UNKNOWN) {
-		rc = settle_doubt(cx, e, f, ret, err);
+		rc = door_settle(cx, e, f, ret, err);
 		if (rc != 0)
 			return rc < 0 ? -1 : 0;
 	}
-	if (see(cx, f, &before, err) < 0)
+	if (door_see(cx, f, &before, err) < 0)
 		return -1;
-	if (type->same != NULL && type->same(f, &before)) {
-		cx->at->any_effect = true;
-		cx->at->all_unchanged = cx->at->all_unchanged && !e->begun;
-		/* what was begun by us and is so now counts as ours: undo must know of it */
-		door_settled(cx, f->on.target, e, e->begun ? EFFECT_OK : EFFECT_UNCHANGED, &before, NULL);
-		*ret = before;
-		return 0;
-	}
-	/* begun before: the first pre-image is the one to go back to, this one may show our own doing */
-	if (!e->begun)
-		e->before = value_copy(&cx->at->memory->arena, &before);
-	if (door_intent(cx, e, f, effect_class_name(f->class), &e->before, err) < 0)
-		return -1;
-	return perform(cx, e, f, ret, err);
+	return door_perform(cx, e, f, &before, ret, err);
 }
 
-/* The dry-run's answer: what would be, and into the overlay with it. */
-static int
-predict_effect(struct step_ctx *cx, const struct effect *f, struct value *ret, struct err *err)
+int
+door_predict(struct step_ctx *cx, const struct effect *f, struct value *ret, struct err *err)
 {
 	const struct target_type *type = f->on.target->type;
 	struct prediction p = { .confidence = CONF_OPAQUE, .after = value_unknown("an earlier step would change it") };
@@ -278,7 +292,7 @@ predict_effect(struct step_ctx *cx, const struct effect *f, struct value *ret, s
 
 	if (target_ready(cx, f->on.target, err) < 0)
 		return -1;
-	if (!seen && see(cx, f, &before, err) < 0)
+	if (!seen && door_see(cx, f, &before, err) < 0)
 		return -1;
 	same = type->same != NULL && !((before.flags | f->body.flags) & VF_UNKNOWN) && type->same(f, &before);
 	if (same)
@@ -291,8 +305,8 @@ predict_effect(struct step_ctx *cx, const struct effect *f, struct value *ret, s
 		p.confidence = CONF_PREDICTED;
 	cx->at->any_effect = true;
 	cx->at->all_unchanged = cx->at->all_unchanged && same;
-	door_action(cx, &(struct action){ .on = f->on, .verb = f->verb, .says = f->says, .confidence = p.confidence,
-		.unchanged = same, .before = &before, .after = &p.after });
+	door_action(cx, &(struct action){ .effect = same ? NULL : f, .on = f->on, .verb = f->verb, .says = f->says,
+		.confidence = p.confidence, .unchanged = same, .before = &before, .after = &p.after });
 	*ret = p.after;
 	return same ? 0 : door_overlay(cx, &f->on, p.unknowable, &p.after, err);
 }
@@ -308,6 +322,9 @@ door_action(struct step_ctx *cx, const struct action *a)
 	l->event = (struct event){ .kind = EVENT_ACTION, .step = cx->at->path, .type = cx->at->type->name, .verb = a->verb,
 		.ref = ref_text(cx, &a->on), .says = a->says, .confidence = a->confidence, .unchanged = a->unchanged,
 		.diff = diff.len > 0 ? arena_strndup(cx->arena, diff.p, diff.len) : NULL };
+	l->effect = a->effect; /* lives until door_overlay is answered, as the images do */
+	l->before = a->before;
+	l->after = a->after;
 	buf_done(&diff);
 	ctx_post(cx, l, false);
 }
@@ -368,7 +385,7 @@ step_effect(struct step_ctx *cx, const struct effect *f, const struct value **re
 		rc = err_set(err, ERR_FAILED, "bug: step type '%s' says it is read-only and asked for the effect '%s'",
 			     cx->at->type->name, f->verb);
 	else if (cx->at->shared->mode == MODE_PLAN)
-		rc = predict_effect(cx, f, v, err);
+		rc = door_predict(cx, f, v, err);
 	else
 		rc = run_effect(cx, f, v, err);
 	if (rc < 0)

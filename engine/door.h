@@ -14,9 +14,22 @@ void door_settled(struct step_ctx *, const struct target *on, struct memo *, enu
 /* ERR_IN_DOUBT naming the effect, why, and the command that resolves it; always -1. */
 int door_in_doubt(struct step_ctx *, const struct memo *, const char *why, struct err *);
 const char *effect_class_name(enum effect_class);
+/* EFFECT_OPAQUE for a word that is none: what is not known is not repeated. */
+enum effect_class effect_class_parse(const char *name);
+/* The state that the effect's pre- and after-image show; null for kinds without. */
+int door_see(struct step_ctx *, const struct effect *, struct value *ret, struct err *err);
+/* Of an effect in doubt. 1: settled, *ret holds the answer; 0: it has to be done (again); -1: stays in doubt, or an
+ * error. */
+int door_settle(struct step_ctx *, struct memo *, const struct effect *, struct value *ret, struct err *err);
+/* From what was seen: already so, or intent and write. */
+int door_perform(struct step_ctx *, struct memo *, const struct effect *, const struct value *before, struct value *ret,
+		 struct err *err);
+/* The dry-run's answer: what would be, and into the overlay with it. */
+int door_predict(struct step_ctx *, const struct effect *, struct value *ret, struct err *err);
 
 /* One line of the dry-run. */
 struct action {
+	const struct effect *effect;        /* NULL: only a line */
 	struct ref on;
 	const char *verb, *says;
 	enum confidence confidence;

@@ -11,11 +11,12 @@ static const char *const step_names[STEP_STATUSES] = {
 	[STEP_PENDING] = "pending",     [STEP_RUNNING] = "running", [STEP_DONE] = "done",
 	[STEP_UNCHANGED] = "unchanged", [STEP_SKIPPED] = "skipped", [STEP_FAILED] = "failed",
 	[STEP_BLOCKED] = "blocked",     [STEP_IN_DOUBT] = "in-doubt", [STEP_CANCELLED] = "cancelled",
+	[STEP_UNDONE] = "undone",
 };
 
 static const char *const run_names[] = {
 	[RUN_RUNNING] = "running", [RUN_PAUSED] = "paused", [RUN_DONE] = "done",
-	[RUN_FAILED] = "failed",   [RUN_ABORTED] = "aborted",
+	[RUN_FAILED] = "failed",   [RUN_ABORTED] = "aborted", [RUN_ROLLED_BACK] = "rolled-back",
 };
 
 const char *
@@ -66,9 +67,33 @@ bool
 history_in_doubt(const struct hist_step *s)
 {
 	for (const struct hist_effect *e = s->effects; e != NULL; e = e->next)
-		if (e->state == EFFECT_BEGUN || e->state == EFFECT_UNKNOWN)
+		if ((e->state == EFFECT_BEGUN || e->state == EFFECT_UNKNOWN) && !e->undone)
 			return true;
 	return s->torn;
+}
+
+bool
+history_stands(const struct hist_effect *e)
+{
+	if (e->undone || e->state == EFFECT_RESOLVED_NOT_DONE)
+		return false;
+	return e->state != EFFECT_FAILED || e->value != NULL || e->lost;
+}
+
+#define UNDO_SUFFIX "~undo" /* no step's id and no item's path ends so */
+
+const char *
+undo_path(struct arena *a, const char *step)
+{
+	return arena_printf(a, "%s" UNDO_SUFFIX, step);
+}
+
+bool
+is_undo_path(const char *path)
+{
+	const size_t len = strlen(path), suffix = strlen(UNDO_SUFFIX);
+
+	return len > suffix && strcmp(path + len - suffix, UNDO_SUFFIX) == 0;
 }
 
 static const char *
@@ -108,7 +133,8 @@ step_of(struct history *h, const char *path)
 		h->cap = h->cap ? h->cap * 2 : 64;
 		h->steps = xreallocarray(h->steps, h->cap, sizeof(*h->steps));
 	}
-	h->steps[h->nsteps] = (struct hist_step){ .path = kept };
+	h->steps[h->nsteps] = (struct hist_step){ .path = kept, .undo = is_undo_path(kept) };
+	h->nundos += h->steps[h->nsteps].undo;
 	return &h->steps[h->nsteps++];
 }
 
@@ -234,6 +260,8 @@ apply_intent(struct history *h, struct hist_step *s, const struct record *r)
 	else if (e->state == EFFECT_BEGUN || e->state == EFFECT_UNKNOWN)
 		e->lost = true;
 	e->state = EFFECT_BEGUN;
+	e->undone = e->past = false;
+	e->begun = h->records;
 	e->occ = r->occ;
 	e->verb = keep(h, r->verb);
 	e->ref = keep(h, r->ref);
@@ -352,7 +380,7 @@ apply_resolve(struct hist_step *s, const struct record *r)
 	bool done = r->status != NULL && strcmp(r->status, "done") == 0, named = false;
 
 	for (struct hist_effect *e = s->effects; e != NULL; e = e->next)
-		if (e->state == EFFECT_BEGUN || e->state == EFFECT_UNKNOWN || e->changed) {
+		if ((e->state == EFFECT_BEGUN || e->state == EFFECT_UNKNOWN || e->changed) && !e->undone) {
 			e->state = done ? EFFECT_RESOLVED_DONE : EFFECT_RESOLVED_NOT_DONE;
 			e->lost = false;
 			named = true;
@@ -368,19 +396,41 @@ apply_resolve(struct hist_step *s, const struct record *r)
 		forget_changed(s);
 }
 
-/* A step that had succeeded is reopened only because it runs at every close, or was undone at one: then its effects are
- * to happen again. One that failed keeps what it settled, so that nothing is done twice; kind "finally" says that it is
- * of the first sort. */
+/* What has been taken back is over: it, and how it was. */
 static void
-apply_reopen(struct hist_step *s, const struct record *r)
+apply_taken_back(struct history *h, struct hist_step *s)
 {
+	struct hist_step *undo = history_step(h, undo_path(&h->arena, s->path));
+
+	for (struct hist_effect *e = s->effects; e != NULL; e = e->next)
+		e->undone = true;
+	if (s->changed)
+		forget_changed(s);
+	for (struct hist_effect *e = undo != NULL ? undo->effects : NULL; e != NULL; e = e->next)
+		e->undone = true;
+	s->torn = s->torn_done = false;
+}
+
+/* A step that had succeeded is reopened because it runs at every close (kind "finally"), because something before it was
+ * taken back ("undone"), or because it was taken back itself ("taken-back"). One that failed keeps what it settled, so
+ * that nothing is done twice, and where it is taken back by itself it stays failed. */
+static void
+apply_reopen(struct history *h, struct hist_step *s, const struct record *r)
+{
+	const bool taken_back = r->kind != NULL && strcmp(r->kind, "taken-back") == 0;
+
+	if (taken_back)
+		apply_taken_back(h, s);
+	if (taken_back && s->status == STEP_FAILED)
+		return;
 	if (s->status == STEP_DONE || s->status == STEP_UNCHANGED || (r->kind != NULL && strcmp(r->kind, "finally") == 0))
-		s->effects = s->last = NULL;
-	s->status = STEP_PENDING;
+		for (struct hist_effect *e = s->effects; e != NULL; e = e->next)
+			e->past = true;
+	s->status = taken_back ? STEP_UNDONE : STEP_PENDING;
 	s->outputs = s->digest = s->kind = s->msg = s->next = NULL;
 	s->attempts = 0;
 	s->started = s->ended = 0;
-	s->ns = 0;
+	s->ns = s->seq = 0;
 }
 
 /* One record for all that failed or was blocked: were it many, a crash between them could leave half a run reopened. */
@@ -389,9 +439,19 @@ apply_reopen_run(struct history *h, const struct record *r)
 {
 	for (uint32_t i = 0; i < h->nsteps; i++)
 		if (h->steps[i].status == STEP_FAILED || h->steps[i].status == STEP_BLOCKED)
-			apply_reopen(&h->steps[i], r);
+			apply_reopen(h, &h->steps[i], r);
 	h->status = RUN_RUNNING;
 	h->outputs = NULL;
+}
+
+/* An operator's rollback begins, or (status "done") has come to the step that it was to go back to. */
+static void
+apply_rollback(struct history *h, const struct record *r)
+{
+	h->rolling = r->status == NULL;
+	h->roll_to = h->rolling ? keep(h, r->step) : NULL;
+	h->roll_since = r->done;
+	h->status = RUN_RUNNING;
 }
 
 static void
@@ -411,6 +471,7 @@ apply_close(struct history *h, const struct record *r)
 	for (size_t i = RUN_DONE; r->status != NULL && i < countof(run_names); i++)
 		if (strcmp(r->status, run_names[i]) == 0)
 			h->status = (enum run_status)i;
+	h->rolling = false;
 	h->pause_msg = keep(h, r->msg);
 	h->next = keep(h, r->next);
 	h->outputs = keep(h, r->value_text);
@@ -424,6 +485,8 @@ apply_to_step(struct history *h, const struct record *r, struct err *err)
 	if (r->step == NULL)
 		return err_set(err, ERR_REFUSED, "%s without a step", record_type_name(r->type));
 	s = step_of(h, r->step);
+	if (s->seq == 0 && (r->type == REC_START || r->type == REC_INTENT || r->type == REC_SETTLED || r->type == REC_END))
+		s->seq = h->records;
 	switch (r->type) {
 	case REC_START:
 	case REC_INTENT:
@@ -448,7 +511,7 @@ apply_to_step(struct history *h, const struct record *r, struct err *err)
 		apply_resolve(s, r);
 		break;
 	case REC_REOPEN:
-		apply_reopen(s, r);
+		apply_reopen(h, s, r);
 		break;
 	case REC_DOUBT:
 		return apply_doubt(h, s, r, err);
@@ -477,6 +540,9 @@ apply(struct history *h, const struct record *r, struct err *err)
 		h->tail = true;
 		return 0;
 	case REC_NOTE:
+		return 0;
+	case REC_ROLLBACK:
+		apply_rollback(h, r);
 		return 0;
 	case REC_REOPEN:
 		if (r->step != NULL)

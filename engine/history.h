@@ -9,7 +9,7 @@
 
 enum step_status {
 	STEP_PENDING, STEP_RUNNING, STEP_DONE, STEP_UNCHANGED, STEP_SKIPPED, STEP_FAILED, STEP_BLOCKED, STEP_IN_DOUBT,
-	STEP_CANCELLED, STEP_STATUSES
+	STEP_CANCELLED, STEP_UNDONE, STEP_STATUSES
 };
 const char *step_status_name(enum step_status s);
 enum step_status step_status_parse(const char *name); /* STEP_PENDING when unknown */
@@ -25,6 +25,9 @@ struct hist_effect {
 	bool lost;                     /* it was begun again although an earlier try of it never settled */
 	bool changed;                  /* what it left was gone or other when the run was taken up last */
 	uint64_t seq;                  /* of its last record */
+	bool undone;                   /* it has been taken back since */
+	bool past;                     /* it stands, and its step is to do it once more */
+	uint64_t begun;                /* the record that began it */
 	const char *value, *before, *body; /* canonical bytes, or NULL */
 	uint64_t done, total;          /* of a stream */
 	const char *unit;
@@ -32,11 +35,13 @@ struct hist_effect {
 
 struct hist_step {
 	const char *path;
+	bool undo;                      /* not a step, but the undo of one ("STEP~undo") */
 	enum step_status status;
 	bool torn;                      /* may have begun in a lost batch, and has not ended or been resolved since */
 	bool torn_done;                 /* the operator says that it has */
 	bool changed;                   /* one of its effects is */
 	uint32_t attempts;
+	uint64_t seq;                   /* of its first record since it was last pending, 0: none */
 	const char *outputs;            /* canonical bytes, or NULL */
 	const char *digest, *kind, *msg, *next;
 	int64_t started, ended;         /* wall ms, 0 unknown */
@@ -50,7 +55,7 @@ struct hist_target {
 	const char *name, *identity;    /* canonical bytes */
 };
 
-enum run_status { RUN_RUNNING, RUN_PAUSED, RUN_DONE, RUN_FAILED, RUN_ABORTED };
+enum run_status { RUN_RUNNING, RUN_PAUSED, RUN_DONE, RUN_FAILED, RUN_ABORTED, RUN_ROLLED_BACK };
 const char *run_status_name(enum run_status s);
 
 struct history {
@@ -58,11 +63,15 @@ struct history {
 	struct map index;
 	struct hist_step *steps;
 	uint32_t nsteps, cap, recent;
+	uint32_t nundos;                /* of the steps, those that are undos */
 	struct hist_target *targets;
 	enum run_status status;
 	const char *run, *plan, *user, *host, *build;
 	const char *closure, *params, *args, *outputs; /* canonical bytes */
 	bool tail;                      /* a torn tail was dropped and no resume has taken it up yet */
+	bool rolling;                   /* an operator's rollback has begun and has not come to its end */
+	const char *roll_to;            /* it ends before this step; NULL: the whole run */
+	uint64_t roll_since;            /* the record with which that step had begun */
 	const char *pause_kind, *pause_msg, *next;
 	uint32_t pause_code, epoch;     /* epoch: processes so far */
 	uint32_t jobs;                  /* the most workers that any of them had; 0: not told */
@@ -77,5 +86,10 @@ int history_apply(void *data, uint64_t seq, const struct record *r, struct err *
 struct hist_step *history_step(const struct history *, const char *path); /* or NULL */
 /* Has it begun something of which nobody knows whether it happened? */
 bool history_in_doubt(const struct hist_step *);
+/* Has it happened, or may it have, and was not taken back since? */
+bool history_stands(const struct hist_effect *);
+/* The path under which the undo of a step is on record: "STEP~undo". */
+const char *undo_path(struct arena *, const char *step);
+bool is_undo_path(const char *path);
 
 #endif

@@ -41,6 +41,9 @@ int journal_read(const char *dir, const char *run, journal_record_fn *fn, void *
 int journal_open(const char *dir, const char *run, journal_record_fn *fn, void *data, struct journal **ret,
 		 struct journal_info *info, struct err *err);
 
+/* Read our own journal again: what is durable by now. */
+int journal_again(const struct journal *, journal_record_fn *fn, void *data, struct err *err);
+
 /* Stage a record for the next batch (values over JOURNAL_INLINE_MAX are first written to files and synced here; private
  * ones are synced once a batch, and what they will need is reserved here). -1 only for such a file or its room, or for
  * a record that no batch can hold; the record is then not staged. */

@@ -238,3 +238,11 @@ fail:
 	journal_free(j);
 	return -1;
 }
+
+int
+journal_again(const struct journal *j, journal_record_fn *fn, void *data, struct err *err)
+{
+	struct scan s;
+
+	return scan_file(j->fd, j->path, j->folder, strrchr(j->folder, '/') + 1, fn, data, &s, err);
+}

@@ -60,6 +60,31 @@ add_memo(struct memory *m, struct series *s, uint32_t occ)
 	return e;
 }
 
+static struct memo *
+new_memo(struct memory *m, struct series *s, uint32_t occ, const char *verb, const char *ref)
+{
+	struct memo *e = add_memo(m, s, occ);
+	unsigned char nonce[16];
+	char *hex = arena_alloc(&m->arena, 2 * sizeof(nonce) + 1);
+
+	random_bytes(nonce, sizeof(nonce));
+	hex_encode(nonce, sizeof(nonce), hex);
+	e->verb = arena_strdup(&m->arena, verb);
+	e->ref = arena_strdup(&m->arena, ref);
+	e->nonce = hex;
+	e->state = EFFECT_FAILED;
+	return e;
+}
+
+struct memo *
+memory_number(struct memory *m, uint32_t number, const char *verb, const char *ref)
+{
+	struct memo *e = new_memo(m, series_of(m, &m->arena, verb, ref), number, verb, ref);
+
+	e->number = number;
+	return e;
+}
+
 void
 memory_walk(struct memory *m)
 {
@@ -82,15 +107,7 @@ memory_ask(struct memory *m, struct arena *scratch, const char *verb, const char
 		s->at = &(*s->at)->same;
 	e = *s->at;
 	if (e == NULL || e->occ != occ) {
-		unsigned char nonce[16];
-		char *hex = arena_alloc(&m->arena, 2 * sizeof(nonce) + 1);
-
-		random_bytes(nonce, sizeof(nonce));
-		hex_encode(nonce, sizeof(nonce), hex);
-		e = add_memo(m, s, occ);
-		e->verb = arena_strdup(&m->arena, verb);
-		e->ref = arena_strdup(&m->arena, ref);
-		e->nonce = hex;
+		e = new_memo(m, s, occ, verb, ref);
 		e->number = ++m->count;
 		e->state = m->unseen;
 		m->unseen = EFFECT_FAILED; /* at most one intent can have been in the lost batch */
@@ -102,12 +119,15 @@ memory_ask(struct memory *m, struct arena *scratch, const char *verb, const char
 }
 
 void
-memory_init(struct memory *m, const struct hist_step *h)
+memory_init(struct memory *m, const struct hist_step *h, bool anew)
 {
 	*m = (struct memory){ 0 };
 	m->last = &m->first;
 	m->unseen = EFFECT_FAILED;
-	if (h == NULL)
+	for (const struct hist_effect *e = h != NULL ? h->effects : NULL; e != NULL; e = e->next)
+		if (e->number > m->count)
+			m->count = e->number;
+	if (h == NULL || anew)
 		return;
 	if (h->torn)
 		m->unseen = EFFECT_UNKNOWN;
@@ -116,8 +136,11 @@ memory_init(struct memory *m, const struct hist_step *h)
 	m->accepted = h->resolved != NULL;
 	for (const struct hist_effect *h_e = h->effects; h_e != NULL; h_e = h_e->next) {
 		const char *verb = h_e->verb != NULL ? h_e->verb : "", *ref = h_e->ref != NULL ? h_e->ref : "";
-		struct memo *e = add_memo(m, series_of(m, &m->arena, verb, ref), h_e->occ);
+		struct memo *e;
 
+		if (h_e->undone || h_e->past)
+			continue;
+		e = add_memo(m, series_of(m, &m->arena, verb, ref), h_e->occ);
 		e->verb = arena_strdup(&m->arena, verb);
 		e->ref = arena_strdup(&m->arena, ref);
 		e->nonce = arena_strdup(&m->arena, h_e->nonce != NULL ? h_e->nonce : "");
@@ -127,8 +150,6 @@ memory_init(struct memory *m, const struct hist_step *h)
 		e->begun = e->state == EFFECT_BEGUN || e->state == EFFECT_UNKNOWN || (e->state == EFFECT_FAILED && e->lost);
 		e->value = parse_or_null(&m->arena, h_e->value);
 		e->before = parse_or_null(&m->arena, h_e->before);
-		if (e->number > m->count)
-			m->count = e->number;
 	}
 }
 

@@ -47,7 +47,7 @@ collect(struct coord *c, struct traces *t, uint32_t step, const struct hist_effe
 	uint32_t at;
 
 	found.type = kind_of(c, e->ref, &found.path);
-	if (found.type == NULL)
+	if (found.type == NULL || e->undone)
 		return;
 	at = map_add(&t->index, e->ref, strlen(e->ref), t->n);
 	if (at != MAP_NONE) {

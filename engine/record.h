@@ -22,13 +22,16 @@ enum record_type {
 	REC_END,      /* step, status (enum step_status), outputs (value), digest, attempt, kind, msg, next, ns (duration) */
 	REC_RESOLVE,  /* step, status done|not-done, user, host, msg (reason): settles what is in doubt */
 	REC_PAUSE,    /* kind, msg, next, code: resumable stop */
-	REC_CLOSE,    /* status done|failed|aborted, msg, outputs */
-	REC_REOPEN,   /* a failed run goes on: failed and blocked steps are pending again. With a step, before that: so is this
-		       * one, and its effects are to happen once more (kind "finally", or "undone": finally has taken it back) */
+	REC_CLOSE,    /* status done|failed|aborted|rolled-back, msg, outputs */
+	REC_REOPEN,   /* a failed run goes on: failed and blocked steps are pending again. With a step, so is this one: kind
+		       * "finally" or "undone", its effects are to happen once more (it runs at every close, or something
+		       * before it was taken back); kind "taken-back", they have been taken back */
 	REC_TAIL,     /* written by journal_open: a torn tail was quarantined: file, msg. The steps in doubt by it follow as
 		       * REC_DOUBT, in one batch with the REC_RESUME that takes them up */
 	REC_DOUBT,    /* step: may have begun in the lost batch. With effect, msg, next: what that settled effect left is gone or
 		       * other, found when the run was taken up; true until the next REC_RESUME */
+	REC_ROLLBACK, /* an operator's rollback begins, to before `step` (none: of the whole run), which had begun with
+		       * record `done`; status done: it is there */
 	REC_TYPES
 };
 

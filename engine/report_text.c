@@ -69,10 +69,11 @@ void
 report_counts(const struct report *r, struct buf *b)
 {
 	static const enum step_status ends[] = { STEP_DONE,    STEP_UNCHANGED, STEP_SKIPPED,  STEP_FAILED,
-						 STEP_BLOCKED, STEP_IN_DOUBT,  STEP_CANCELLED };
+						 STEP_BLOCKED, STEP_IN_DOUBT,  STEP_CANCELLED, STEP_UNDONE };
 	uint64_t finished = r->before + r->ended[STEP_DONE] + r->ended[STEP_UNCHANGED] + r->ended[STEP_SKIPPED];
 	const char *separator = ": ";
 
+	finished -= finished < r->ended[STEP_UNDONE] ? finished : r->ended[STEP_UNDONE];
 	buf_printf(b, "%llu of %u steps finished", (unsigned long long)finished, r->steps);
 	if (r->before > 0) {
 		buf_printf(b, "%s%u before", separator, r->before);
@@ -97,6 +98,7 @@ status_paint(enum step_status s)
 		return PAINT_GOOD;
 	case STEP_SKIPPED:
 	case STEP_CANCELLED:
+	case STEP_UNDONE:
 		return PAINT_WARN;
 	default:
 		return PAINT_BAD;

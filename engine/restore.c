@@ -13,7 +13,7 @@ maybe_effects(const struct hist_step *hs)
 	uint32_t n = 0;
 
 	for (const struct hist_effect *e = hs->effects; e != NULL; e = e->next)
-		n += e->state != EFFECT_RESOLVED_NOT_DONE && (e->state != EFFECT_FAILED || e->value != NULL || e->lost);
+		n += history_stands(e) && !e->past;
 	return n + (hs->torn || hs->torn_done);
 }
 

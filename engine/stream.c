@@ -17,6 +17,7 @@
 
 struct stream {
 	struct bulk bulk;
+	struct value body;      /* what an undo has to know */
 	struct memo *memo;
 	void *conn_bulk;
 	struct window window;
@@ -29,7 +30,19 @@ struct stream {
 static struct effect
 stream_effect(const struct stream *s)
 {
-	return (struct effect){ .on = { s->bulk.on, s->bulk.path }, .verb = s->bulk.verb, .says = s->bulk.says };
+	return (struct effect){ .on = { s->bulk.on, s->bulk.path }, .verb = s->bulk.verb, .body = s->body,
+		.says = s->bulk.says };
+}
+
+static struct value
+bulk_body(struct arena *a, const struct bulk *b)
+{
+	struct pair *pairs = arena_array(a, 3, sizeof(*pairs));
+
+	pairs[0] = (struct pair){ "keep_markers", value_bool(b->keep_markers) };
+	pairs[1] = (struct pair){ "marker_prefix", value_str(b->marker_prefix) };
+	pairs[2] = (struct pair){ "name", value_str(b->name) };
+	return value_map(pairs, 3);
 }
 
 /* The intent, and then the claim. */
@@ -62,6 +75,7 @@ step_stream_open(struct step_ctx *cx, const struct bulk *b, struct stream **ret,
 		return -1;
 	s = arena_alloc(cx->arena, sizeof(*s));
 	s->bulk = *b;
+	s->body = bulk_body(cx->arena, b);
 	*ret = NULL;
 	if (cx->at->shared->mode == MODE_RUN) {
 		const struct effect f = stream_effect(s);
@@ -259,6 +273,7 @@ announce(struct step_ctx *cx, struct stream *s, struct err *err)
 		.ref = ref_text(cx, &f.on), .says = f.says, .confidence = CONF_PREDICTED,
 		.done = s->added + s->changed + s->removed + s->equal, .unchanged = s->batches == 0,
 		.diff = arena_strdup(cx->arena, diff.p) };
+	l->effect = &f;
 	buf_done(&diff);
 	ctx_post(cx, l, false);
 	cx->at->any_effect = true;

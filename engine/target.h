@@ -173,7 +173,10 @@ struct target_type {
 	/* Does what a settled effect left still stand? Asked of local kinds, without a connection, when a run is taken up.
 	 * ERR_IN_DOUBT, saying what is other. NULL: it may change by right, and is not asked. */
 	int (*recheck)(struct opctx *, const char *path, const struct value *after, struct err *);
-	/* The effect that takes it back. NULL or -1: no inverse. */
+	/* The state that a reply shows: the effect's after-image. NULL: the reply is the image. */
+	struct value (*after)(struct arena *, const struct effect *, const struct value *reply);
+	/* The effect that takes it back, guarded by after: the object as it is now. Of a bulk effect (verb, path and body of
+	 * its intent) before is null and after its result. NULL or -1: no inverse. */
 	int (*invert)(struct arena *, const struct effect *, const struct value *before, const struct value *after,
 		      struct effect *ret, struct err *);
 	/* Does an unknowable path of an earlier predicted effect cover this path? NULL: equal, or a trailing '*' prefix. */

@@ -99,5 +99,7 @@ void value_wipe(const struct value *v);
 /* Append the differing lines between two values as a diff for people: "- path: old" / "+ path: new", at most max lines
  * (then "… n more"). Secrets and unknowns show as such. */
 void value_diff(struct buf *to, const struct value *before, const struct value *after, unsigned max);
+/* Append the path of the first place where two values differ, and nothing of what they hold; empty: as a whole. */
+void value_diff_path(struct buf *to, const struct value *before, const struct value *after);
 
 #endif

@@ -14,6 +14,7 @@ struct diff {
 	struct buf *to;
 	struct buf path;
 	unsigned lines, max;
+	bool paths; /* only the path of the first */
 };
 
 static void diff_value(struct diff *d, const struct value *before, const struct value *after);
@@ -22,6 +23,11 @@ static void diff_value(struct diff *d, const struct value *before, const struct 
 static bool
 line_begin(struct diff *d, char sign)
 {
+	if (d->paths) {
+		if (d->lines++ == 0)
+			buf_put(d->to, d->path.p, d->path.len);
+		return false;
+	}
 	if (d->lines++ >= d->max)
 		return false;
 	buf_putc(d->to, sign);
@@ -203,5 +209,14 @@ value_diff(struct buf *to, const struct value *before, const struct value *after
 	diff_value(&d, before, after);
 	if (d.lines > max)
 		buf_printf(to, "… %u more\n", d.lines - max);
+	buf_done(&d.path);
+}
+
+void
+value_diff_path(struct buf *to, const struct value *before, const struct value *after)
+{
+	struct diff d = { .to = to, .path = BUF_INIT(0), .paths = true };
+
+	diff_value(&d, before, after);
 	buf_done(&d.path);
 }

@@ -203,6 +203,15 @@ etcd_query_path(struct arena *a, const struct query *q)
 	return etcd_path_range(a, q->from, q->to);
 }
 
+/* The reply to a delete counts what is gone; all others are images. */
+static struct value
+etcd_after(struct arena *a, const struct effect *e, const struct value *reply)
+{
+	if (strcmp(e->verb, "delete") != 0)
+		return *reply;
+	return etcd_path_plain(e->on.path) ? VALUE_NULL : ETCD_MAP(a, { "count", value_int(0) });
+}
+
 const struct target_type etcd_target = {
 	.kind = "etcd",
 	.sensitive = true,
@@ -222,6 +231,7 @@ const struct target_type etcd_target = {
 	.same = etcd_same,
 	.predict = etcd_predict,
 	.probe = etcd_probe,
+	.after = etcd_after,
 	.invert = etcd_invert,
 	.covers = etcd_path_covers,
 	.plain = etcd_path_plain,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Hands an effect to the family that its path belongs to: keys, users and roles, or files that hold a snapshot. */
+/* Hands an effect to the family that it belongs to: bulk writes by their verbs; keys, users and roles, or files that hold a
+ * snapshot by their paths. */
 #include "steps/target/etcd_effect.h"
 
 #include <string.h>
@@ -7,12 +8,16 @@
 static const struct etcd_effects *
 family(const struct effect *e)
 {
+	static const char *const bulks[] = { "copy", "sync", "remove-bulk" };
 	static const struct {
 		const char *word;
 		const struct etcd_effects *effects;
 	} families[] = { { "role/", &etcd_rights_effects }, { "user/", &etcd_rights_effects },
 			 { "snapshot/", &etcd_snapshot_effects } };
 
+	for (size_t i = 0; i < countof(bulks); i++)
+		if (strcmp(e->verb, bulks[i]) == 0)
+			return &etcd_bulk_effects;
 	for (size_t i = 0; i < countof(families); i++)
 		if (strncmp(e->on.path, families[i].word, strlen(families[i].word)) == 0)
 			return families[i].effects;

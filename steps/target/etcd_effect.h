@@ -19,6 +19,7 @@ struct etcd_effects {
 };
 extern const struct etcd_effects etcd_key_effects; /* etcd_write.c */
 extern const struct etcd_effects etcd_rights_effects; /* etcd_rights.c */
+extern const struct etcd_effects etcd_bulk_effects; /* etcd_undo.c */
 extern const struct etcd_effects etcd_snapshot_effects; /* etcd_snapshot.c */
 
 /* As in struct target_type, for effects on any path. */

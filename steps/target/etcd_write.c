@@ -347,11 +347,11 @@ key_invert(struct arena *a, const struct effect *e, const struct value *before, 
 	if (parse_effect(a, e, &s, err) < 0)
 		return -1;
 	if (s.path.kind != ETCD_PATH_KEY || (s.what == DO_DELETE && before->kind != V_MAP) ||
-	    (s.what == DO_PUT && value_get_int(after, "mod_revision", 0) == 0))
+	    (s.what == DO_PUT && value_get(after, "mod_revision") == NULL))
 		return err_set(err, ERR_FAILED, "etcd: '%s' of '%s' cannot be taken back", e->verb, e->on.path);
 	*ret = (struct effect){ .on = e->on, .verb = before->kind == V_NULL ? "delete" : "put", .class = EFFECT_PROBE };
 	guard = s.what == DO_DELETE ? value_str("absent") :
-		ETCD_MAP(a, { "mod_revision", value_int(value_get_int(after, "mod_revision", 0)) });
+		ETCD_MAP(a, { "mod_revision", *value_get(after, "mod_revision") });
 	if (before->kind == V_NULL) {
 		ret->body = ETCD_MAP(a, { "guard", guard });
 		ret->says = arena_printf(a, "delete key '%s' again", shown(a, s.path.key));

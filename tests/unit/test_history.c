@@ -16,12 +16,13 @@
 #define UNKNOWN "{\"eff\":1,\"msg\":\"lost\",\"step\":\"a\",\"t\":\"unknown\"}\n"
 #define END(st) "{\"st\":\"" st "\",\"step\":\"a\",\"t\":\"end\",\"val\":{\"k\":2}}\n"
 #define RESOLVE(st) "{\"st\":\"" st "\",\"step\":\"a\",\"t\":\"resolve\"}\n"
+#define TAKEN_BACK "{\"kind\":\"taken-back\",\"step\":\"a\",\"t\":\"reopen\"}\n"
 #define STEP(t) "{\"step\":\"a\",\"t\":\"" t "\"}\n"
 
 #define CHANGED "{\"eff\":1,\"msg\":\"gone\",\"next\":\"resolve\",\"step\":\"a\",\"t\":\"doubt\"}\n"
 #define LEFT INTENT SETTLED("ok") END("done") CHANGED
 
-/* want: "run status|step status|effect states|in doubt|outputs" of step a. */
+/* want: "run status|step status|effect state|in doubt|outputs" of step a. */
 static const struct row {
 	const char *name, *lines, *want;
 } rows[] = {
@@ -53,7 +54,20 @@ static const struct row {
 	{ "what it left is to be done again", LEFT RESOLVE("not-done"), "running|pending|resolved-not-done|no|{\"k\":2}" },
 	{ "what never began left nothing", CHANGED, NULL },
 	{ "reopened after failure keeps effects", INTENT SETTLED("ok") END("failed") STEP("reopen"), "running|pending|ok|no|-" },
-	{ "reopened after success forgets them", INTENT SETTLED("ok") END("done") STEP("reopen"), "running|pending||no|-" },
+	{ "reopened after success has them happen again", INTENT SETTLED("ok") END("done") STEP("reopen"), "running|pending|ok past|no|-" },
+	{ "done again after that", INTENT SETTLED("ok") END("done") STEP("reopen") INTENT, "running|running|begun|yes|-" },
+	{ "taken back", INTENT SETTLED("ok") END("done") TAKEN_BACK, "running|undone|ok undone|no|-" },
+	{ "taken back while in doubt", INTENT TAKEN_BACK, "running|undone|begun undone|no|-" },
+	{ "taken back after a failure", INTENT SETTLED("ok") END("failed") TAKEN_BACK, "running|failed|ok undone|no|{\"k\":2}" },
+	{ "taken back and done again", INTENT SETTLED("ok") END("done") TAKEN_BACK INTENT SETTLED("ok"), "running|undone|ok|no|-" },
+	{ "resolve leaves what was taken back", INTENT TAKEN_BACK RESOLVE("done"), "running|undone|begun undone|no|-" },
+	{ "rollback begins", END("done") "{\"t\":\"rollback\"}\n", "running rolling|done||no|{\"k\":2}" },
+	{ "rollback to a step", END("done") "{\"done\":7,\"step\":\"a\",\"t\":\"rollback\"}\n", "running rolling a 7|done||no|{\"k\":2}" },
+	{ "it is there", END("done") "{\"step\":\"a\",\"t\":\"rollback\"}\n{\"st\":\"done\",\"step\":\"a\",\"t\":\"rollback\"}\n",
+	  "running|done||no|{\"k\":2}" },
+	{ "a pause does not end it", END("done") "{\"t\":\"rollback\"}\n{\"t\":\"pause\"}\n", "paused rolling|done||no|{\"k\":2}" },
+	{ "a close does", END("done") "{\"t\":\"rollback\"}\n{\"st\":\"rolled-back\",\"t\":\"close\"}\n",
+	  "rolled-back|done||no|{\"k\":2}" },
 	{ "paused", STEP("start") "{\"code\":3,\"kind\":\"gate\",\"msg\":\"m\",\"t\":\"pause\"}\n", "paused|running||no|-" },
 	{ "resumed", STEP("start") "{\"t\":\"pause\"}\n{\"ep\":2,\"t\":\"resume\"}\n", "running|running||no|-" },
 	{ "closed", END("done") "{\"st\":\"done\",\"t\":\"close\"}\n", "done|done||no|{\"k\":2}" },
@@ -102,7 +116,7 @@ check_row(void **state)
 	struct err err = ERR_INIT;
 	struct hist_step *s;
 	struct history h;
-	char got[256];
+	char got[256], rolling[64] = "";
 
 	if (fold(&h, row->lines, &err) < 0) {
 		assert_null(row->want);
@@ -110,8 +124,12 @@ check_row(void **state)
 	} else {
 		s = history_step(&h, "a");
 		assert_non_null(s);
-		(void)snprintf(got, sizeof(got), "%s|%s|%s|%s|%s", run_status_name(h.status), step_status_name(s->status),
-			       s->effects != NULL ? effects[s->effects->state] : "", s->changed ? "changed" : history_in_doubt(s) ? "yes" : "no",
+		if (h.rolling)
+			(void)snprintf(rolling, sizeof(rolling), h.roll_to != NULL ? " rolling %s %d" : " rolling", h.roll_to,
+				       (int)h.roll_since);
+		(void)snprintf(got, sizeof(got), "%s%s|%s|%s%s|%s|%s", run_status_name(h.status), rolling,
+			       step_status_name(s->status), s->effects != NULL ? effects[s->effects->state] : "",
+			       s->effects == NULL ? "" : s->effects->undone ? " undone" : s->effects->past ? " past" : "", s->changed ? "changed" : history_in_doubt(s) ? "yes" : "no",
 			       s->outputs != NULL ? s->outputs : "-");
 		assert_string_equal(got, row->want);
 	}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The step type that takes another step's effects back. Not for plans: the coordinator hands it what the journal says. */
+#ifndef WHERRY_UNDO_H
+#define WHERRY_UNDO_H
+
+#include "ctx.h"
+
+/* What the undo of a later effect has made of an object, and what it went back to. */
+struct undo_left {
+	struct value now, meant;
+};
+
+struct undo_effect {
+	uint32_t number;
+	struct effect effect;         /* as it was asked for; its target is NULL where the plan has none of that name */
+	const char *ref, *nonce;
+	enum effect_state state;
+	bool stream, blind;           /* blind: its pre-image is not on record */
+	struct value before, after;   /* after: what its reply said; VALUE_NULL without */
+	const char *with;             /* a stream that another step began: it is taken back with the first one; or NULL */
+	const struct undo_left *left; /* by the undo of a later step, or NULL */
+};
+
+struct undo_args {
+	const struct undo_effect *list; /* last begun first */
+	size_t n;
+	const struct call *call;       /* the plan's own `undo`, or NULL: by itself */
+};
+
+extern const struct step_type undo_step;
+
+/* What an undo of x that settled so left on the object; false: nothing is known. Values are borrowed. */
+bool undo_left(struct arena *, const struct undo_effect *x, const struct memo *, struct undo_left *ret);
+
+#endif

@@ -13,6 +13,7 @@ import threading
 import time
 
 import journalfile
+from scripted import Scripted, reply
 from wtest import SOURCE, Etcd, Violation, Wherry, Writer, equal, expect
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -101,6 +102,61 @@ class Steps(Commands):
     def __init__(self, folder):
         super().__init__("steps", folder, {"flaky", "once", "twice", "tidy"}, {"once", "twice"},
                          {"write": ("file", "one line\n"), "rewrite": ("file", "another one line\n")})
+
+
+class Web(Commands):
+    """Requests, counted by their server, and an archive. Armed, the server answers 503 and does nothing (kill-before),
+    or does it and closes the connection (kill-after); slow: it takes its time."""
+
+    def __init__(self, folder):
+        super().__init__("web", folder, {"again", "once", "put", "asked", "twice"}, {"once", "asked", "twice"}, {})
+        self.server, self.done, self.armed = None, collections.Counter(), set()
+
+    def reset(self, rng):
+        super().reset(rng)
+        self.server = self.server or Scripted(self.answer)
+        self.done.clear()
+        self.armed.clear()
+        os.makedirs(os.path.join(self.dir, "in", "below"))
+        for name in ("a", "below/b"):
+            with open(os.path.join(self.dir, "in", name), "wb") as f:
+                f.write(rng.randbytes(100000))
+
+    def params(self):
+        return ["-p", "url=" + self.server.url, "-p", "dir=" + self.dir]
+
+    def arm(self, kind, step):
+        self.armed.add((kind, step))
+
+    def disarm(self, kind, step):
+        armed = (kind, step) in self.armed
+        self.armed.discard((kind, step))
+        return armed
+
+    def answer(self, request):
+        step = request.path[1:]
+        if request.method == "GET":
+            return reply(200 if step == "look" or self.done[step] else 404)
+        if self.disarm("kill-before", step):
+            return reply(503)
+        self.done[step] += 1
+        if self.disarm("kill-after", step):
+            return [None]
+        return [0.1, reply(200)] if self.disarm("slow", step) else reply(200)
+
+    def counts(self):
+        return collections.Counter(self.done)
+
+    def check(self):
+        super().check()
+        for name in ("a", "below/b"):
+            with open(os.path.join(self.dir, "in", name), "rb") as one, open(os.path.join(self.dir, "out", name), "rb") as other:
+                expect(one.read() == other.read(), "'%s' is another one after pack and unpack" % name)
+        equal(sorted(os.listdir(self.dir)), ["in", "out", "x.tgz"], "what is in the folder")
+
+    def close(self):
+        if self.server:
+            self.server.stop()
 
 
 class EtcdCopy:
@@ -203,7 +259,7 @@ class EtcdCopy:
               "keys on the source beside the prefix")
 
 
-SCENARIOS = {"dag": Dag, "steps": Steps, "etcd": EtcdCopy}
+SCENARIOS = {"dag": Dag, "steps": Steps, "web": Web, "etcd": EtcdCopy}
 
 
 class Story:

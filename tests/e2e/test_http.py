@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import threading
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from scripted import Scripted, reply, tls_server
@@ -278,6 +279,39 @@ def away(world):
         later[0].stop()
 
 
+def wait_for(condition):
+    end = time.monotonic() + 20
+    while not condition():
+        expect(time.monotonic() < end, "waited in vain")
+        time.sleep(0.01)
+
+
+@with_world
+def stops(world):
+    """A first signal leaves a sent POST its answer, a second one leaves it in doubt; a read just ends; a kill is in doubt."""
+    for method, signals, code, left in (("GET", [2, 2], 130, "resume"), ("POST", [2], 130, "resume"), ("POST", [15, 15], 143, "resolve"),
+                                        ("POST", [9], -9, "resolve")):
+        answered = threading.Event()
+        with Scripted(lambda r: [reply(200), None] if answered.wait(20) else [None]) as s:
+            world.n += 1
+            run = "run%d" % world.n
+            p = world.w.start("run", world.plan({"a": {"method": method, "url": s.url}, "b": {"url": s.url}}), "--yes", "--run-id", run,
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            wait_for(lambda: s.seen)
+            for number in signals:
+                p.send_signal(number)
+                time.sleep(0.3)
+            if method == "POST" and signals == [2]:
+                expect(p.poll() is None, "it did not wait for the answer")
+                answered.set()
+            equal((p.wait(20), len(s.seen)), (code, 1), "%s, signals %s" % (method, signals))
+            answered.set()
+            done = world.w("resume", run, "--yes")
+            equal((done.code, len(s.asked("POST"))), (3 if left == "resolve" else 0, method == "POST"), "%s, signals %s: %s" % (method, signals, done))
+            if left == "resolve":
+                equal(done.next()[0], "resolve", "the next command")
+
+
 @with_world
 def tls(world):
     """A server's certificate is believed only when it is signed, ours and of its name; a client's is shown."""
@@ -325,4 +359,4 @@ def waits(world):
         equal("exec-not-safe" in done.out + done.err, found, "the lint of %s: %s" % (inputs, done))
 
 
-main(exchange, statuses, once, lost, probes, bounds, injection, secrets, refusals, away, tls, dry_run, waits)
+main(exchange, statuses, once, lost, probes, bounds, injection, secrets, refusals, away, stops, tls, dry_run, waits)

@@ -63,6 +63,24 @@ history_step(const struct history *h, const char *path)
 	return i != MAP_NONE ? &h->steps[i] : NULL;
 }
 
+struct hist_step *
+history_walk(const struct history *h, struct hist_walk *w, const char *path)
+{
+	struct hist_step *s = NULL;
+
+	if (w->found == h->nsteps)
+		return NULL;
+	if (w->next < h->nsteps && strcmp(h->steps[w->next].path, path) == 0)
+		s = &h->steps[w->next];
+	else
+		s = history_step(h, path);
+	if (s != NULL) {
+		w->next = (uint32_t)(s - h->steps) + 1;
+		w->found++;
+	}
+	return s;
+}
+
 bool
 history_in_doubt(const struct hist_step *s)
 {

@@ -84,6 +84,12 @@ void history_done(struct history *);
 /* Apply one record: fits journal_record_fn with data = struct history *. */
 int history_apply(void *data, uint64_t seq, const struct record *r, struct err *err);
 struct hist_step *history_step(const struct history *, const char *path); /* or NULL */
+/* As history_step, for all steps of a plan in its order, each once: mostly they also began in that order, so that the next
+ * is the one after the last, and once all have been found there are no more. Begins with zeroes. */
+struct hist_walk {
+	uint32_t next, found;
+};
+struct hist_step *history_walk(const struct history *, struct hist_walk *, const char *path);
 /* Has it begun something of which nobody knows whether it happened? */
 bool history_in_doubt(const struct hist_step *);
 /* Has it happened, or may it have, and was not taken back since? */

@@ -102,9 +102,10 @@ void
 coord_recheck(struct coord *c)
 {
 	struct traces t = { .index = MAP_INIT };
+	struct hist_walk walk = { 0 };
 
 	for (uint32_t i = 0; i < c->plan->nsteps; i++) {
-		const struct hist_step *hs = history_step(c->o->history, c->plan->steps[i].id);
+		const struct hist_step *hs = history_walk(c->o->history, &walk, c->plan->steps[i].id);
 
 		for (const struct hist_effect *e = hs != NULL ? hs->effects : NULL; e != NULL; e = e->next)
 			collect(c, &t, i, e);

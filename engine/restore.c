@@ -2,7 +2,6 @@
 /* Where a resumed run stands, from its journal: finished steps stay finished. A run that had closed as failed opens again:
  * what failed is pending, `finally` is (it runs at every close), and so is what `finally` had taken back. */
 #include <stdlib.h>
-#include <string.h>
 
 #include "coord.h"
 
@@ -82,42 +81,18 @@ coord_record_reopen(struct coord *c)
 	coord_record(c, &(struct record){ .type = REC_REOPEN }, true);
 }
 
-/* What the history has of each step, asked for in plan order: mostly they also began in that order, so that the next is
- * the one after the last; and once all have been found there are no more. */
-struct walk {
-	uint32_t next, found;
-};
-
-static const struct hist_step *
-walk_to(const struct history *h, struct walk *w, const char *id)
-{
-	const struct hist_step *hs = NULL;
-
-	if (w->found == h->nsteps)
-		return NULL;
-	if (w->next < h->nsteps && strcmp(h->steps[w->next].path, id) == 0)
-		hs = &h->steps[w->next];
-	else
-		hs = history_step(h, id);
-	if (hs != NULL) {
-		w->next = (uint32_t)(hs - h->steps) + 1;
-		w->found++;
-	}
-	return hs;
-}
-
 void
 coord_restore(struct coord *c)
 {
 	const struct history *h = c->o->history;
-	struct walk walk = { 0 };
+	struct hist_walk walk = { 0 };
 	const bool reopened = h->status == RUN_FAILED && !c->o->abort;
 
 	if (reopened)
 		reopen(c);
 	for (uint32_t i = 0; i < c->plan->nsteps; i++) {
 		const struct step *s = &c->plan->steps[i];
-		const struct hist_step *hs = walk_to(h, &walk, s->id);
+		const struct hist_step *hs = history_walk(h, &walk, s->id);
 		struct live *l = &c->live[i];
 
 		if (hs == NULL || l->anew)

@@ -83,7 +83,7 @@ pack_check(const void *args, struct err *err)
 static int
 pack_run(struct step_ctx *cx, const void *args, struct err *err)
 {
-	static const char *const names[] = { "path", "size", "sha256", NULL };
+	static const char *const names[] = { "path", "entries", "size", "sha256", NULL };
 	const struct pack_args *a = args;
 	const char *from = trimmed(cx, a->from);
 	struct pair *body = arena_array(step_arena(cx), 2, sizeof(*body));
@@ -117,6 +117,7 @@ static const struct field pack_inputs[] = {
 
 static const struct field pack_outputs[] = {
 	{ "path", F_STRING, .help = "the archive" },
+	{ "entries", F_INT, .help = "how many files, folders and links it holds" },
 	{ "size", F_INT, .help = "its size in bytes" },
 	{ "sha256", F_STRING, .help = "its SHA-256, in hex: the same for the same content, names and modes" },
 	{ 0 },

@@ -123,7 +123,26 @@ words_leave(struct words *w)
 	freelocale(w->utf8);
 }
 
-/* Make what the effect makes: into out (-1: only find out what it would be); the object is that at the effect's path. */
+/* The reply to pack: the file, and how many entries went into it. */
+static struct value
+packed(struct arena *a, struct value file, uint64_t entries)
+{
+	struct pair *pairs = arena_array(a, file.len + 1, sizeof(*pairs));
+
+	memcpy(pairs, file.pairs, file.len * sizeof(*pairs));
+	pairs[file.len] = (struct pair){ "entries", value_int((int64_t)entries) };
+	return value_map(pairs, file.len + 1);
+}
+
+static struct value
+archive_after(struct arena *a, const struct effect *e, const struct value *reply)
+{
+	if (!is_verb(e, "pack") || reply->kind != V_MAP)
+		return *reply;
+	return file_object(a, e->on.path, (uint64_t)value_get_int(reply, "size", 0), value_get_str(reply, "sha256", ""));
+}
+
+/* Make what the effect makes: into out (-1: only find out what it would be); ret is the reply. */
 static int
 make(struct opctx *op, const struct effect *e, int out, struct value *ret, struct err *err)
 {
@@ -136,7 +155,7 @@ make(struct opctx *op, const struct effect *e, int out, struct value *ret, struc
 	if (is_verb(e, "pack")) {
 		rc = archive_pack(op, from, value_get_str(&e->body, "compression", "none"), out, &made, err);
 		if (rc == 0)
-			*ret = file_object(op->arena, e->on.path, made.size, made.sha256);
+			*ret = packed(op->arena, file_object(op->arena, e->on.path, made.size, made.sha256), made.entries);
 	} else {
 		tree_init(&t, &e->body);
 		rc = archive_unpack(op, from, out, &t, err);
@@ -169,9 +188,12 @@ check_source(struct opctx *op, const struct effect *e, struct err *err)
 static int
 compare(struct opctx *op, const struct effect *e, const struct value *now, struct value *ret, struct err *err)
 {
+	struct value after;
+
 	if (make(op, e, -1, ret, err) < 0)
 		return -1;
-	if (value_eq(ret, now))
+	after = archive_after(op->arena, e, ret);
+	if (value_eq(&after, now))
 		return 0;
 	return err_set(err, ERR_FAILED, "'%s' is there already and is something else; nothing was changed", e->on.path);
 }
@@ -310,7 +332,7 @@ archive_recheck(struct opctx *op, const char *path, const struct value *after, s
 		return 0;
 	if (look(op, path, &VALUE_NULL, &now, err) < 0)
 		return -1;
-	if (value_eq(after, &now))
+	if (strcmp(value_get_str(after, "sha256", ""), value_get_str(&now, "sha256", "")) == 0)
 		return 0;
 	return err_set(err, ERR_IN_DOUBT, "the archive '%s' %s", path, now.kind == V_NULL ? "that this step left is gone" :
 		       "is not as this step left it");
@@ -330,6 +352,7 @@ const struct target_type archive_target = {
 	.same = archive_same,
 	.write = archive_write_effect,
 	.predict = archive_predict,
+	.after = archive_after,
 	.invert = archive_invert,
 	.recheck = archive_recheck,
 };

@@ -89,7 +89,7 @@ def there_and_back(world):
         packed = open(world.path("1." + kind), "rb").read()
         equal(packed, open(world.path("2." + kind), "rb").read(), "two packings as " + kind)
         out = world.outputs("s0")
-        equal((out["size"], out["sha256"]), (len(packed), hashlib.sha256(packed).hexdigest()), kind)
+        equal((out["size"], out["sha256"], out["entries"]), (len(packed), hashlib.sha256(packed).hexdigest(), len(world.tree("in"))), kind)
         done = world.run(("archive.unpack", {"from": world.path("1." + kind), "to": world.path("out-" + kind), "sha256": out["sha256"]}))
         equal(done.code, 0, str(done))
         equal(world.tree("out-" + kind), world.tree("in"), kind)

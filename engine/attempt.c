@@ -409,7 +409,8 @@ retry_later(struct coord *c, struct attempt *at)
 	return true;
 }
 
-/* A step that could not be called in the dry-run may have done anything to the targets it names. */
+/* A step that could not be called in the dry-run may have done anything to the targets it names, but for those that it
+ * only reads. */
 static void
 predicted(struct coord *c, struct attempt *at)
 {
@@ -421,7 +422,8 @@ predicted(struct coord *c, struct attempt *at)
 		return;
 	c->changes++;
 	for (const struct field *f = s->type->inputs; f->name != NULL; f++) {
-		const struct node *n = f->type == F_TARGET && s->with.kind == NODE_MAP ? node_get(&s->with, f->name) : NULL;
+		const struct node *n = f->type == F_TARGET && !f->reads && s->with.kind == NODE_MAP ?
+			node_get(&s->with, f->name) : NULL;
 
 		for (size_t i = 0; n != NULL && n->kind == NODE_SCALAR && i < c->ntargets; i++)
 			if (strcmp(c->targets[i].name, n->s) == 0)

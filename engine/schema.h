@@ -33,6 +33,7 @@ struct field {
 	enum field_type item;       /* F_LIST: type of the items (F_ANY by default is F_STRING = 0; set it) */
 	uint16_t offset;            /* offsetof in the args struct; for outputs unused */
 	bool required, secret;      /* secret: the value may hold secrets (else one is refused) */
+	bool reads;                 /* F_TARGET: the step changes nothing there, whatever its inputs are */
 	const char *dflt;           /* default as YAML scalar text, or NULL: absent (NULL, 0, false) */
 	const char *const *choices; /* NULL-ended allowed strings, or NULL */
 	const char *pattern;        /* POSIX extended regular expression, or NULL */

@@ -21,7 +21,7 @@ struct etcd_move_args {
 extern const char *const etcd_existing_words[], *const etcd_leases_words[];
 
 #define ETCD_MOVE_INPUTS(args) \
-	{ "from", F_TARGET, .offset = offsetof(args, move.from), .required = true, .kind = "etcd", \
+	{ "from", F_TARGET, .offset = offsetof(args, move.from), .required = true, .reads = true, .kind = "etcd", \
 	  .help = "the source" }, \
 	{ "to", F_TARGET, .offset = offsetof(args, move.to), .required = true, .kind = "etcd", .object = true, \
 	  .help = "the destination" }, \

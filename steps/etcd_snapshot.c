@@ -44,7 +44,8 @@ snapshot_run(struct step_ctx *cx, const void *args, struct err *err)
 }
 
 static const struct field snapshot_inputs[] = {
-	{ "from", F_TARGET, .offset = offsetof(struct snapshot_args, from), .required = true, .kind = "etcd",
+	{ "from", F_TARGET, .offset = offsetof(struct snapshot_args, from), .required = true, .reads = true,
+	  .kind = "etcd",
 	  .help = "the cluster; where authentication is on, its user needs the role root" },
 	{ "path", F_PATH, .offset = offsetof(struct snapshot_args, path), .required = true,
 	  .help = "the file to make; its folder must exist, and a file that is there is not replaced" },

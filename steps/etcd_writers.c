@@ -30,6 +30,8 @@ check_auth(struct step_ctx *cx, const struct etcd_fence_args *a, struct err *err
 
 	if (step_read(cx, &(struct ref){ a->on, "auth" }, &auth, err) < 0)
 		return -1;
+	if (auth->kind == V_UNKNOWN)
+		return err_set(err, ERR_PREDICTED, "whether authentication is on then is not known");
 	enabled = value_get(auth, "enabled");
 	if (enabled != NULL && value_true(enabled))
 		return 0;

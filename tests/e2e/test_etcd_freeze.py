@@ -1,0 +1,170 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""etcd-to-etcd with the source frozen by its role, a snapshot and a raised revision: on every version, killed, and taken back."""
+import hashlib
+import os
+import random
+import signal
+import sys
+import threading
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+from test_etcd_rights import Guarded, may_write
+from wtest import Etcd, Wherry, Writer, equal, expect, find_etcd, main, scratch
+
+KEYS = 1500
+
+
+class Freeze:
+    """A source with users, a destination, and the words of a run."""
+
+    def __init__(self, folder, version="3.4"):
+        self.folder = folder
+        self.guarded = Guarded(folder, version)
+        self.source, self.kube = self.guarded.root, self.guarded.kube
+        self.destination = Etcd(folder, "b", binary=find_etcd(version))
+        self.w = Wherry(os.path.join(folder, "moves"), env={"WHERRY_PARAM_SOURCE_PASSWORD": "rootpw"})
+        self.snapshot, self.handed = os.path.join(folder, "source.db"), os.path.join(folder, "handed-over")
+        rng = random.Random(1)
+        self.kube.put_many((("/registry/%05d" % i, rng.randbytes(100)) for i in range(KEYS)), size=10)
+        self.rights = self.guarded.rights()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.guarded.server.stop()
+        self.destination.stop()
+
+    def words(self, **more):
+        words = {"source": self.guarded.server.url, "destination": self.destination.url, "source_user": "root", "freeze": "role",
+                 "freeze_role": "kube", "raise_revision": "true", "raise_margin": 5000, "snapshot": self.snapshot,
+                 "handover_command": ": >" + self.handed, **more}
+        return [x for k, v in words.items() for x in ("-p", "%s=%s" % (k, v))]
+
+    def run(self, code=0, **more):
+        return self.w.ok("run", "etcd-to-etcd", "--run-id", "one", "--yes", "--format", "json", *self.words(**more), code=code)
+
+    def start(self, **more):
+        return self.w.start("run", "etcd-to-etcd", "--run-id", "one", "--yes", "-q", *self.words(**more))
+
+    def fenced(self):
+        return {p[0] for p in self.guarded.rights()} == {"READ"}
+
+    def moved(self):
+        """Everything is there, above the source's revision; the source takes no writes; nothing is left beside."""
+        equal(self.destination.values("/registry/"), self.source.values("/registry/"), "the copy")
+        expect(self.destination.revision() >= self.source.revision() + 5000, "revisions: %d, %d" % (
+            self.destination.revision(), self.source.revision()))
+        equal([k for k in self.destination.range() if not k.startswith(b"/registry/")], [], "keys beside the copy")
+        content = open(self.snapshot, "rb").read()
+        equal(content[-32:], hashlib.sha256(content[:-32]).digest(), "the snapshot's trailer")
+        expect(os.path.exists(self.handed) and self.fenced() and not may_write(self.kube), "the source is not frozen")
+
+
+def every_version(body):
+    def run():
+        for version in ("3.4", "3.5", "3.6"):
+            if find_etcd(version):
+                with scratch() as folder, Freeze(folder, version) as f:
+                    body(f)
+    run.__name__, run.__doc__ = body.__name__, body.__doc__
+    return run
+
+
+@every_version
+def truth(f):
+    """The dry-run changes nothing, and announces the effects that the run has."""
+    before = f.source.revision(), f.destination.revision(), f.guarded.rights()
+    events = f.w.ok("plan", "etcd-to-etcd", "--format", "json", *f.words()).json()
+    equal((f.source.revision(), f.destination.revision(), f.guarded.rights()), before, "the servers after the dry-run")
+    expect(not os.path.exists(f.snapshot), "the dry-run made the snapshot")
+    announced = {e["step"] for e in events if e["event"] == "action" and not e.get("unchanged")}
+    says = " ".join(e["says"] for e in events if e["event"] == "action")
+    for words in ("make '/registry/*' read-only for role 'kube' (1 users)", "raise the store's revision", "save a snapshot"):
+        expect(words in says, "the dry-run does not say: %s: %s" % (words, says))
+    out = f.run()
+    happened = {e["step"] for e in out.json() if e["event"] == "effect"}
+    equal(happened - {"raise-rest"}, announced, "steps with effects (run, dry-run)")  # the rest depends on what comes
+    f.moved()
+    expect("still read-only for role 'kube'" in out.out + out.err, "the fence that stays is not named: %s" % out)
+
+
+@every_version
+def live_writer(f):
+    """A client that writes all the time is stopped by the fence, and nothing of it is lost."""
+    writer = Writer(f.kube, "/registry/", random.Random(2))
+    f.run()
+    try:
+        writer.stop()
+        raise AssertionError("the writer was not stopped")
+    except RuntimeError as e:
+        expect("permission denied" in str(e), "the writer's end: %s" % e)
+    expect(writer.writes > 10, "it wrote %d keys" % writer.writes)
+    f.moved()
+
+
+def taken_back():
+    """verify fails: nothing is handed over and the role has its permissions back, in order; the resume fences again."""
+    with scratch() as folder, Freeze(folder) as f:
+        f.guarded.role("kube", ("readwrite", "/registry/m", "/registry/n"), ("read", "/elsewhere/", True))
+        f.rights = f.guarded.rights()
+        p = f.start(rate_keys=2000)
+        while not f.destination.range("/registry/"):
+            time.sleep(0.005)
+        f.destination.put("/registry/zz-intruder", "x")
+        equal(p.wait(timeout=60), 1, "exit code")
+        expect(not os.path.exists(f.handed), "it was handed over")
+        equal(f.guarded.rights(), f.rights, "permissions after the failure")
+        expect(may_write(f.kube, "/registry/between"), "kube cannot write after the failure")
+        f.destination.delete("/registry/zz-intruder")
+        f.w.ok("resume", "one", "--yes")
+        f.guarded.role("kube", ("read", "/elsewhere/", True))
+        f.moved()
+
+
+def aborted():
+    """Aborted in the middle: the role is as it was, and nothing of the run is left on the destination but what it copied."""
+    with scratch() as folder, Freeze(folder) as f:
+        p = f.start(raise_margin=100000)
+        while p.poll() is None and not f.destination.range("/wherry/raise/"):
+            time.sleep(0.005)
+        p.kill()
+        equal(p.wait(), -signal.SIGKILL, "the killed run's end")
+        expect(f.destination.range("/wherry/raise/"), "it was not killed while it raised")
+        f.w.ok("abort", "one", "--yes")
+        equal(f.destination.range("/wherry/"), {}, "markers")
+        equal(f.guarded.rights(), f.rights, "permissions")
+
+
+def killed():
+    """Killed wherever the role says it is fenced, and resumed: as if it had not been."""
+    for delay in (0, 0.003, 0.01, 0.03):
+        with scratch() as folder, Freeze(folder) as f:
+            p = f.start(raise_margin=5000)
+            while p.poll() is None and not f.fenced():
+                time.sleep(0.001)
+            time.sleep(delay)
+            p.kill()
+            if p.wait() != 0 and f.w("resume", "one", "--yes").code == 3:  # the hand-over was under way: only a person can tell
+                expect(os.path.exists(f.handed), "in doubt before the hand-over: %s" % f.w("status", "one"))
+                f.w.ok("resolve", "one", "handover", "--done", "--reason", "seen")
+                f.w.ok("resume", "one", "--yes")
+            f.moved()
+
+
+def refused():
+    """What would make the fence useless is found before the copy."""
+    with scratch() as folder, Freeze(folder) as f:
+        f.guarded.role("backup", ("readwrite", "/", True))
+        f.guarded.user("bob", "bobpw", "backup")
+        out = f.run(code=1)
+        expect("user 'bob' by role 'backup'" in out.err + out.out, "bob is not named: %s" % out)
+        equal(f.destination.range(), {}, "keys on the destination")
+        out = f.w.ok("run", "etcd-to-etcd", "--run-id", "two", "--yes", "-p", "source=x", "-p", "destination=y", "-p", "freeze=role", code=1)
+        expect("there is no freeze_role" in out.err, "no role: %s" % out)
+
+
+if __name__ == "__main__":
+    main(truth, live_writer, taken_back, aborted, killed, refused)

@@ -338,7 +338,7 @@ release_run(struct step_ctx *cx, const void *args, struct err *err)
 		&(struct effect){
 			.on = { a->in, etcd_path_markers(step_arena(cx), a->markers) },
 			.verb = "release-bulk",
-			.body = etcd_release_body(step_arena(cx), a->markers, a->scope),
+			.body = etcd_release_body(step_arena(cx), a->markers, a->scope, false),
 			.class = EFFECT_IDEMPOTENT,
 			.says = step_text(cx, "remove this run's claim and cursors under '%s'", shown(cx, a->markers)),
 		},

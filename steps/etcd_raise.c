@@ -151,7 +151,7 @@ raise_run(struct step_ctx *cx, const void *args, struct err *err)
 	const struct effect e = {
 		.on = { r->args->on, etcd_path_markers(step_arena(cx), markers) },
 		.verb = "release-bulk",
-		.body = etcd_release_body(step_arena(cx), markers, SCOPE),
+		.body = etcd_release_body(step_arena(cx), markers, SCOPE, true),
 		.class = EFFECT_IDEMPOTENT,
 		.says = step_text(cx, "remove the keys that counted the revision up, under '%s'", etcd_shown(cx, etcd_text(markers))),
 	};

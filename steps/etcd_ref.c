@@ -59,11 +59,12 @@ etcd_delete_body(struct arena *a, const struct etcd_guard *g)
 }
 
 struct value
-etcd_release_body(struct arena *a, const char *marker_prefix, const char *scope)
+etcd_release_body(struct arena *a, const char *marker_prefix, const char *scope, bool scratch)
 {
-	const struct pair pairs[] = { { "marker_prefix", value_str(marker_prefix) }, { "name", value_str(scope) } };
+	const struct pair pairs[] = { { "marker_prefix", value_str(marker_prefix) }, { "name", value_str(scope) },
+				      { "scratch", value_bool(true) } };
 
-	return map_of(a, pairs, 2);
+	return map_of(a, pairs, scratch ? 3 : 2);
 }
 
 struct bytes

@@ -18,7 +18,8 @@ struct etcd_guard {
 };
 struct value etcd_put_body(struct arena *a, struct bytes value, const struct etcd_guard *g);
 struct value etcd_delete_body(struct arena *a, const struct etcd_guard *g);
-struct value etcd_release_body(struct arena *a, const char *marker_prefix, const char *scope);
+/* scratch: a way back need not bring these keys again. */
+struct value etcd_release_body(struct arena *a, const char *marker_prefix, const char *scope, bool scratch);
 
 struct bytes etcd_text(const char *s);
 /* The first key after `key`: key and a NUL. */

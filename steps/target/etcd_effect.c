@@ -8,7 +8,7 @@
 static const struct etcd_effects *
 family(const struct effect *e)
 {
-	static const char *const bulks[] = { "copy", "sync", "remove-bulk" };
+	static const char *const bulks[] = { "copy", "sync", "raise", "remove-bulk" };
 	static const struct {
 		const char *word;
 		const struct etcd_effects *effects;

@@ -24,8 +24,8 @@
  *   delete        key/KEY           {guard?} -> {deleted, revision}; image null
  *   delete        range/FROM..TO    {} -> {deleted, revision}; image {count}
  *   compact       history           {revision} -> {revision}
- *   release-bulk  markers/PREFIX    {marker_prefix, name} -> {deleted, revision}; image {keys}: this run's claims and
- *                 cursors of the bulks of that name, removed in one transaction
+ *   release-bulk  markers/PREFIX    {marker_prefix, name, scratch?} -> {deleted, revision}; image {keys}: this run's claims
+ *                 and cursors of the bulks of that name, removed in one transaction; scratch: nothing is lost with them
  *   set           role/NAME         {permissions, only?} -> the role's map; made where it is not there
  *   fence         role/NAME         {key, end} -> the role's map: nobody may write there by this role
  *   set           user/NAME         {roles, only?, password?} -> the user's map; made where it is not there, with the password

@@ -305,6 +305,12 @@ bulk_invert(struct arena *a, const struct effect *e, const struct value *before,
 	(void)before, (void)after;
 	if (keep == NULL)
 		return err_set(err, ERR_FAILED, "what it wrote is not on record");
+	if (strcmp(e->verb, "raise") == 0) { /* a revision never goes back, and need not */
+		*ret = (struct effect){ .on = e->on, .verb = "release-bulk", .class = EFFECT_IDEMPOTENT, .body = e->body,
+					.says = "remove the keys that counted the revision up" };
+		ret->on.path = etcd_path_markers(a, value_get_str(&e->body, "marker_prefix", ""));
+		return 0;
+	}
 	if (strcmp(e->verb, "copy") != 0)
 		return err_set(err, ERR_FAILED, "no pre-image is kept of the keys that it changed");
 	if (!value_true(keep))

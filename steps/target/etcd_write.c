@@ -346,6 +346,10 @@ key_invert(struct arena *a, const struct effect *e, const struct value *before, 
 
 	if (parse_effect(a, e, &s, err) < 0)
 		return -1;
+	if (s.what == DO_RELEASE && value_get(&e->body, "scratch") != NULL) { /* nobody wants them back */
+		*ret = *e;
+		return 0;
+	}
 	if (s.path.kind != ETCD_PATH_KEY || (s.what == DO_DELETE && before->kind != V_MAP) ||
 	    (s.what == DO_PUT && value_get(after, "mod_revision") == NULL))
 		return err_set(err, ERR_FAILED, "etcd: '%s' of '%s' cannot be taken back", e->verb, e->on.path);

@@ -321,6 +321,28 @@ snapshots(void **state)
 	client_done(&c);
 }
 
+/* Keys that only counted a revision up: a way back is to see that they are gone. */
+static void
+scratch_markers(void **state)
+{
+	struct effect raise, release, back;
+	struct value none = VALUE_NULL, gone;
+	struct client c;
+
+	(void)state;
+	client_to(&c, &server);
+	raise = rights(&c, "raise", "range//w/raise/../w/raise0", "{\"keep_markers\":false,\"marker_prefix\":\"/w/raise/\",\"name\":\"revision\"}");
+	OK(&c, etcd_target.invert(&c.arena, &raise, &none, &none, &release, &c.err));
+	assert_string_equal(release.on.path, "markers//w/raise/");
+	OK(&c, etcd_target.image(&c.cx, c.conn, &release, &gone, &c.err));
+	assert_true(etcd_target.same(&release, &gone));
+	assert_int_equal(etcd_target.invert(&c.arena, &release, &none, &none, &back, &c.err), -1);
+	release.body = body(&c, "{\"marker_prefix\":\"/w/raise/\",\"name\":\"revision\",\"scratch\":true}");
+	OK(&c, etcd_target.invert(&c.arena, &release, &none, &none, &back, &c.err));
+	assert_true(etcd_target.same(&back, &gone));
+	client_done(&c);
+}
+
 static int
 start(void **state)
 {
@@ -348,6 +370,7 @@ main(void)
 		cmocka_unit_test(lists_of_permissions), cmocka_unit_test(malformed_messages),
 		cmocka_unit_test(roles_and_users),    cmocka_unit_test(refuses_bodies),
 		cmocka_unit_test(passwords),          cmocka_unit_test(snapshots),
+		cmocka_unit_test(scratch_markers),
 	};
 	struct CMUnitTest tests[countof(fixed) + countof(perm_rows)];
 

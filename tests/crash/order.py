@@ -181,7 +181,7 @@ def check_order(trace, needs):
             settle(path, more)
             names -= {n for n in names if os.path.dirname(n) == path}
         elif what in ("create", "mkdir"):
-            if "orphans" not in path and not path.endswith("lock"):
+            if "orphans" not in path and not path.endswith(("lock", ".image")): # the plan's image is a cache
                 names.add(path)
         elif what == "rename":
             names.discard(path)

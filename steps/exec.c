@@ -115,13 +115,14 @@ says(struct step_ctx *cx, const struct value *argv)
 }
 
 static const char *
-ref_path(struct step_ctx *cx, const struct value *argv)
+ref_path(struct step_ctx *cx, const struct value *argv, bool read_only)
 {
 	const struct value *name = argv->kind == V_LIST ? &argv->items[0] : argv;
+	const char *verb = read_only ? "look" : "exec"; /* a shell that acted says nothing of what a shell would see */
 
 	if (name->kind != V_STRING)
-		return "exec (unknown)";
-	return step_text(cx, "exec %s", text_safe(step_arena(cx), name->s, name->len, 100));
+		return step_text(cx, "%s (unknown)", verb);
+	return step_text(cx, "%s %s", verb, text_safe(step_arena(cx), name->s, name->len, 100));
 }
 
 /* Environment values as text; secrets and unknowns stay what they are. */
@@ -247,7 +248,7 @@ exec_run(struct step_ctx *cx, const void *args, struct err *err)
 	const struct exec_args *a = args;
 	const struct value *reply;
 	const struct effect e = {
-		.on = { step_local(cx, "process"), ref_path(cx, a->argv) },
+		.on = { step_local(cx, "process"), ref_path(cx, a->argv, a->read_only) },
 		.verb = "run",
 		.body = body(cx, a),
 		.class = a->idempotent ? EFFECT_IDEMPOTENT : a->probe != NULL ? EFFECT_PROBE : EFFECT_OPAQUE,

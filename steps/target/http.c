@@ -53,6 +53,9 @@ http_open(struct opctx *op, const void *args, void **ret_conn, struct err *err)
 			return err_set(err, ERR_PLAN, "http: user and password go together");
 		if ((a->user != NULL) + (a->token != NULL) + (a->token_file != NULL) > 1)
 			return err_set(err, ERR_PLAN, "http: only one of user, token and token_file can be given");
+		if (!peer_is_tls(&peer) && (a->user != NULL || a->token != NULL || a->token_file != NULL) && op->note != NULL)
+			op->note(op, arena_printf(op->arena, "credentials go to '%s' without TLS: whoever is between can read them",
+						  a->url));
 	}
 	c = xcalloc(1, sizeof(*c));
 	*c = (struct http_conn){ a, httpc_new() };

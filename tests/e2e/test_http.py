@@ -223,6 +223,7 @@ def secrets(world):
         equal(done.code, 0, str(done))
         equal(json.loads(s.seen[0].body), {"password": 'hunter2"é', "other": [1]}, "the body")
         equal(s.seen[0].headers["authorization"].encode("latin-1"), 'Bearer hunter2"é'.encode(), "the token")
+        expect("without TLS" in done.err, str(done))
         plan = world.run(step, head + target, verb="plan", env={"P": "hunter2"})
         expect("holds secrets" in plan.out + plan.err and "opaque" in plan.out + plan.err, str(plan))
         for root, _, files in os.walk(world.w.state):
@@ -346,6 +347,14 @@ def dry_run(world):
 
 
 @with_world
+def looks(world):
+    """A command that only looks is run in the dry-run, after a command that acts, too."""
+    done = world.run("  - {id: a, uses: exec, with: {argv: [sh, -c, ': >%s']}}\n" % world.path("acted") +
+                     "  - {id: b, uses: exec, needs: [a], with: {read_only: true, argv: [sh, -c, ': >%s']}}\n" % world.path("looked"), verb="plan")
+    equal((done.code, os.path.exists(world.path("acted")), os.path.exists(world.path("looked"))), (0, False, True), str(done))
+
+
+@with_world
 def waits(world):
     """A GET can be waited on and be a guard; a POST cannot."""
     with Scripted(lambda r: reply(200, '{"ready": %s}' % ("true" if len(s.seen) > 2 else "false"), JSON)) as s:
@@ -359,4 +368,4 @@ def waits(world):
         equal("exec-not-safe" in done.out + done.err, found, "the lint of %s: %s" % (inputs, done))
 
 
-main(exchange, statuses, once, lost, probes, bounds, injection, secrets, refusals, away, stops, tls, dry_run, waits)
+main(exchange, statuses, once, lost, probes, bounds, injection, secrets, refusals, away, stops, tls, dry_run, looks, waits)

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
+
 static const char *const step_names[STEP_STATUSES] = {
 	[STEP_PENDING] = "pending",     [STEP_RUNNING] = "running", [STEP_DONE] = "done",
 	[STEP_UNCHANGED] = "unchanged", [STEP_SKIPPED] = "skipped", [STEP_FAILED] = "failed",
@@ -112,6 +114,26 @@ is_undo_path(const char *path)
 	const size_t len = strlen(path), suffix = strlen(UNDO_SUFFIX);
 
 	return len > suffix && strcmp(path + len - suffix, UNDO_SUFFIX) == 0;
+}
+
+bool
+history_waits(const struct hist_step *s)
+{
+	return s->gate != NULL && s->gate->question != NULL && s->gate->word == NULL &&
+	       (s->status == STEP_PENDING || s->status == STEP_RUNNING);
+}
+
+void
+history_word(struct buf *to, const struct hist_gate *g)
+{
+	char when[32];
+
+	buf_printf(to, "%s", g->word);
+	if (g->choice != NULL)
+		buf_printf(to, " (%s)", g->choice);
+	buf_printf(to, " by %s@%s at %s", g->user, g->host, clock_text(g->answered, when));
+	if (g->reason != NULL)
+		buf_printf(to, ": %s", g->reason);
 }
 
 static const char *
@@ -414,6 +436,42 @@ apply_resolve(struct hist_step *s, const struct record *r)
 		forget_changed(s);
 }
 
+static struct hist_gate *
+gate_of(struct history *h, struct hist_step *s)
+{
+	if (s->gate == NULL)
+		s->gate = arena_alloc(&h->arena, sizeof(*s->gate));
+	return s->gate;
+}
+
+static void
+apply_gate(struct history *h, struct hist_step *s, const struct record *r)
+{
+	struct hist_gate *g = gate_of(h, s);
+
+	g->question = keep(h, r->msg != NULL ? r->msg : "");
+	g->answers = keep(h, r->says);
+	if (s->started == 0)
+		s->started = r->wall;
+}
+
+static int
+apply_approve(struct history *h, struct hist_step *s, const struct record *r, struct err *err)
+{
+	struct hist_gate *g = gate_of(h, s);
+
+	if (r->status == NULL || r->user == NULL || r->host == NULL)
+		return err_set(err, ERR_REFUSED, "a word on step '%s' without its person", s->path);
+	g->word = strcmp(r->status, "approved") == 0 ? "approved" : "rejected";
+	g->choice = keep(h, r->says);
+	g->user = keep(h, r->user);
+	g->host = keep(h, r->host);
+	g->reason = keep(h, r->msg);
+	s->word_message = keep(h, r->nonce);
+	g->answered = r->wall;
+	return 0;
+}
+
 /* What has been taken back is over: it, and how it was. */
 static void
 apply_taken_back(struct history *h, struct hist_step *s)
@@ -445,6 +503,7 @@ apply_reopen(struct history *h, struct hist_step *s, const struct record *r)
 		for (struct hist_effect *e = s->effects; e != NULL; e = e->next)
 			e->past = true;
 	s->status = taken_back ? STEP_UNDONE : STEP_PENDING;
+	s->gate = NULL; /* the world has moved on since the word was given */
 	s->outputs = s->digest = s->kind = s->msg = s->next = NULL;
 	s->attempts = 0;
 	s->started = s->ended = 0;
@@ -527,12 +586,18 @@ apply_to_step(struct history *h, const struct record *r, struct err *err)
 		break;
 	case REC_RESOLVE:
 		apply_resolve(s, r);
+		s->word_message = keep(h, r->nonce);
 		break;
 	case REC_REOPEN:
 		apply_reopen(h, s, r);
 		break;
 	case REC_DOUBT:
 		return apply_doubt(h, s, r, err);
+	case REC_GATE:
+		apply_gate(h, s, r);
+		break;
+	case REC_APPROVE:
+		return apply_approve(h, s, r, err);
 	default:
 		break;
 	}

@@ -33,6 +33,15 @@ struct hist_effect {
 	const char *unit;
 };
 
+/* A gate and a person's word on it. */
+struct hist_gate {
+	const char *question;          /* NULL: the word came before it was asked */
+	const char *answers;           /* the words to choose from, with '/' between */
+	const char *word;              /* "approved" or "rejected"; NULL: it waits */
+	const char *choice, *user, *host, *reason;
+	int64_t answered;              /* wall ms */
+};
+
 struct hist_step {
 	const char *path;
 	bool undo;                      /* not a step, but the undo of one ("STEP~undo") */
@@ -48,6 +57,8 @@ struct hist_step {
 	uint64_t ns;
 	const char *resolved;           /* the operator's word on what is in doubt ("done", "not-done"), until the step ends */
 	struct hist_effect *effects, *last;
+	struct hist_gate *gate;         /* NULL: nothing was asked */
+	const char *word_message;       /* the message of the inbox that brought the last word on it */
 };
 
 struct hist_target {
@@ -97,5 +108,9 @@ bool history_stands(const struct hist_effect *);
 /* The path under which the undo of a step is on record: "STEP~undo". */
 const char *undo_path(struct arena *, const char *step);
 bool is_undo_path(const char *path);
+/* Does it wait for a person's word? */
+bool history_waits(const struct hist_step *);
+/* Append "approved by user@host at TIME: reason", when there is a word. */
+void history_word(struct buf *to, const struct hist_gate *);
 
 #endif

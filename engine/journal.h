@@ -69,6 +69,22 @@ void journal_counts(const struct journal *, uint64_t *ret_batches, uint64_t *ret
 /* A stored closure file's bytes, hash-checked against the opening record. */
 int journal_load_file(const char *dir, const char *run, const char *name, const char *sha256, struct buf *to,
 		      struct err *err);
+/* The inbox: a record (REC_APPROVE or REC_RESOLVE) that another process leaves, durable, for the one that holds the run.
+ * ret_name: how the message is called, in the arena. */
+int journal_leave(const char *dir, const char *run, const struct record *, struct arena *, const char **ret_name,
+		  struct err *err);
+/* What has become of it. */
+enum left { LEFT_THERE, LEFT_TAKEN, LEFT_REFUSED };
+enum left journal_left(const char *dir, const char *run, const char *name);
+/* Take it back; false when somebody was faster. */
+bool journal_take_back(const char *dir, const char *run, const char *name);
+/* For the holder: each message in the order they were left. r is NULL for one that cannot be read, and why says so; r dies
+ * with the call. */
+typedef void journal_message_fn(void *data, const char *name, const struct record *r, const struct err *why);
+void journal_inbox(struct journal *, journal_message_fn *fn, void *data);
+/* The message is on record now, or (refused) it is put aside; -1: it cannot be moved, and would come again. */
+int journal_taken(struct journal *, const char *name);
+int journal_refused(struct journal *, const char *name);
 /* Runs in the state folder, newest first; each a run id. */
 int journal_list(const char *dir, struct arena *a, const char ***ret, size_t *ret_n, struct err *err);
 /* Is a live process writing to it? 1 with its holder line, 0 no. */

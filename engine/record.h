@@ -20,7 +20,8 @@ enum record_type {
 	REC_NOTE,     /* step, msg */
 	REC_RETRY,    /* step, attempt (that failed), kind, msg */
 	REC_END,      /* step, status (enum step_status), outputs (value), digest, attempt, kind, msg, next, ns (duration) */
-	REC_RESOLVE,  /* step, status done|not-done, user, host, msg (reason): settles what is in doubt */
+	REC_RESOLVE,  /* step, status done|not-done, user, host, msg (reason), nonce (as of REC_APPROVE): settles what is in
+		       * doubt */
 	REC_PAUSE,    /* kind, msg, next, code: resumable stop */
 	REC_CLOSE,    /* status done|failed|aborted|rolled-back, msg, outputs */
 	REC_REOPEN,   /* a failed run goes on: failed and blocked steps are pending again. With a step, so is this one: kind
@@ -32,6 +33,10 @@ enum record_type {
 		       * other, found when the run was taken up; true until the next REC_RESUME */
 	REC_ROLLBACK, /* an operator's rollback begins, to before `step` (none: of the whole run), which had begun with
 		       * record `done`; status done: it is there */
+	REC_GATE,     /* step, msg (the question), says (the answers, with '/' between), kind "irreversible" where the step itself
+		       * asks, next: it waits for a person */
+	REC_APPROVE,  /* step, status approved|rejected, user, host, says (the answer chosen), msg (reason), nonce (of the
+		       * inbox, the message that brought it): a person's word on a gate */
 	REC_TYPES
 };
 

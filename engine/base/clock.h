@@ -15,5 +15,8 @@ int64_t clock_now(void);
 int64_t clock_wall_ms(void);
 /* "2026-11-21T00:31:02.123Z"; ret holds 32. */
 const char *clock_text(int64_t wall_ms, char ret[32]);
+/* "05:30" (local time, the next one after now) or an RFC 3339 time with its zone, to milliseconds since 1970; -1 when it
+ * is neither. */
+int clock_parse(const char *s, int64_t now_ms, int64_t *ret_wall_ms);
 
 #endif

@@ -26,6 +26,7 @@ static const struct {
 	[ERR_LOCAL] = { "local", 6 },
 	[ERR_UNREACHABLE] = { "unreachable", 7 },
 	[ERR_CANCELLED] = { "cancelled", 130 },
+	[ERR_HELD] = { "held", 3 },
 	[ERR_PREDICTED] = { "predicted", 1 },
 };
 

@@ -22,6 +22,7 @@ enum err_kind {
 	ERR_LOCAL,       /* disk, permission, limits of this machine: exit 6 */
 	ERR_UNREACHABLE, /* a target is away or refuses the credentials: exit 7 */
 	ERR_CANCELLED,   /* asked to stop (signal) */
+	ERR_HELD,        /* a gate, a guard or --not-after: goes on when a person says so: exit 3 */
 	ERR_PREDICTED,   /* dry-run only: the content of an UNKNOWN was needed */
 };
 

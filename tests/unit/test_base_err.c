@@ -97,7 +97,7 @@ kinds_have_names_and_exit_codes(void **state)
 	} rows[] = {
 		{ ERR_NONE, 0 },     { ERR_USAGE, 2 },  { ERR_PLAN, 2 },    { ERR_FAILED, 1 }, { ERR_TIMEOUT, 1 },
 		{ ERR_UNKNOWN, 1 },  { ERR_IN_DOUBT, 3 }, { ERR_LOCKED, 4 }, { ERR_REFUSED, 5 }, { ERR_LOCAL, 6 },
-		{ ERR_UNREACHABLE, 7 }, { ERR_CANCELLED, 130 }, { ERR_PREDICTED, 1 },
+		{ ERR_UNREACHABLE, 7 }, { ERR_CANCELLED, 130 }, { ERR_HELD, 3 }, { ERR_PREDICTED, 1 },
 	};
 
 	(void)state;

@@ -199,7 +199,8 @@ bind_attempt(struct coord *c, struct attempt *at, const struct step *s, struct e
 
 	arena_reset(&c->eval);
 	at->args = args;
-	if (schema_bind(s->type->inputs, &s->with, &c->bind, &at->arena, args, &at->inputs, err) < 0)
+	if (schema_bind(s->type->inputs, &s->with, &c->bind, &at->arena, args, &at->inputs, err) < 0 ||
+	    coord_bind_guards(c, at, err) < 0)
 		return -1;
 	if (s->type->check != NULL && s->type->check(args, err) < 0)
 		return -1;
@@ -246,7 +247,7 @@ work_and_post(void *item)
 static void
 leave(struct coord *c, struct attempt *at)
 {
-	if (at->prev != NULL) {
+	if (at->prev != NULL) { /* it was handed to a worker */
 		*at->prev = at->next;
 		if (at->next != NULL)
 			at->next->prev = at->prev;
@@ -254,6 +255,15 @@ leave(struct coord *c, struct attempt *at)
 	}
 	if (c->live[at->step].task != NULL)
 		c->live[at->step].task->attempt = NULL;
+}
+
+/* A person may take as long as it takes, where the plan does not say otherwise. */
+static int64_t
+deadline_of(const struct step *s, int64_t from)
+{
+	if (s->policy->timeout > 0)
+		return from + s->policy->timeout;
+	return s->type->flags & STEP_GATE ? NEVER : from + PLAN_TIMEOUT;
 }
 
 static struct attempt *
@@ -269,7 +279,7 @@ new_attempt(struct coord *c, uint32_t i)
 		if (l->torn)
 			l->task->memory.unseen = EFFECT_UNKNOWN;
 		l->task->started = clock_now();
-		l->task->deadline = l->task->started + (s->policy->timeout > 0 ? s->policy->timeout : PLAN_TIMEOUT);
+		l->task->deadline = deadline_of(s, l->task->started);
 	}
 	memory_walk(&l->task->memory);
 	l->task->attempt = at;
@@ -281,8 +291,8 @@ new_attempt(struct coord *c, uint32_t i)
 	return at;
 }
 
-static void
-free_attempt(struct attempt *at)
+void
+coord_attempt_free(struct attempt *at)
 {
 	arena_done(&at->cx.page);
 	arena_done(&at->arena);
@@ -290,38 +300,40 @@ free_attempt(struct attempt *at)
 	free(at);
 }
 
-/* Start step i: it may end at once (skipped, wrong inputs, pure). 1: it holds a worker now. */
+/* Without a worker: the handler runs at once, and ends or parks. */
 static int
-start(struct coord *c, uint32_t i)
+work_here(struct coord *c, struct attempt *at)
 {
-	const struct step *s = &c->plan->steps[i];
-	struct live *l = &c->live[i];
-	struct event e = coord_event(c, EVENT_START, i);
-	struct attempt *at;
-	int go;
+	if ((at->type->flags & STEP_GATE) && c->o->mode == MODE_RUN && !at->park.over) {
+		const int word = coord_word(c, at, &at->park.answer, &at->err);
 
-	at = new_attempt(c, i);
-	go = at->number == 1 && !memory_in_doubt(at->memory) ? condition(c, s, &at->err) : 1;
-	if (go == 0) {
-		if (at->memory->first == NULL)
-			l->maybe = 0; /* not even a lost batch can have held an effect of it */
-		finish(c, i, STEP_SKIPPED, NULL, NULL);
-		free_attempt(at);
-		return 0;
+		at->park.over = word > 0;
+		if (word < 0) {
+			at->rc = -1;
+			coord_attempt_end(c, at);
+			return 0;
+		}
 	}
-	if (go < 0 || bind_attempt(c, at, s, &at->err) < 0) {
-		at->rc = -1;
+	work(at);
+	if (at->rc == 0 && at->park.wanted && !at->park.over)
+		coord_park(c, at);
+	else
 		coord_attempt_end(c, at);
-		return 0;
-	}
+	return 0;
+}
+
+int
+coord_work(struct coord *c, struct attempt *at)
+{
+	struct live *l = &c->live[at->step];
+	struct event e = coord_event(c, EVENT_START, at->step);
+
 	l->status = STEP_RUNNING;
 	e.attempt = at->number;
-	if (s->type->flags & STEP_PURE) {
-		work(at);
-		coord_attempt_end(c, at);
-		return 0;
-	}
-	coord_record(c, &(struct record){ .type = REC_START, .step = s->id, .attempt = at->number }, false);
+	if (at->type->flags & STEP_PURE)
+		return work_here(c, at);
+	at->deadline = at->cx.op.deadline = l->task->deadline;
+	coord_record(c, &(struct record){ .type = REC_START, .step = at->path, .attempt = at->number }, false);
 	if (c->o->mode == MODE_RUN)
 		report_event(c->o->report, &e);
 	at->next = c->attempts;
@@ -333,11 +345,49 @@ start(struct coord *c, uint32_t i)
 	if (pool_submit(c->pool, at, &at->err) < 0) { /* no fault of the step's: it has not begun */
 		leave(c, at);
 		l->status = STEP_PENDING;
-		coord_pause(c, s->id, &at->err);
-		free_attempt(at);
+		coord_pause(c, at->path, &at->err);
+		coord_attempt_free(at);
 		return 0;
 	}
 	return 1;
+}
+
+/* Start step i: it may end at once (skipped, wrong inputs, pure), or be parked. 1: it holds a worker now. */
+static int
+start(struct coord *c, uint32_t i)
+{
+	const struct step *s = &c->plan->steps[i];
+	struct live *l = &c->live[i];
+	struct attempt *at;
+	int go;
+
+	if (l->task != NULL && l->task->attempt != NULL)
+		return coord_unpark(c, l->task->attempt);
+	at = new_attempt(c, i);
+	go = at->number == 1 && !memory_in_doubt(at->memory) ? condition(c, s, &at->err) : 1;
+	if (go == 0) {
+		if (at->memory->first == NULL)
+			l->maybe = 0; /* not even a lost batch can have held an effect of it */
+		finish(c, i, STEP_SKIPPED, NULL, NULL);
+		coord_attempt_free(at);
+		return 0;
+	}
+	if (go < 0 || bind_attempt(c, at, s, &at->err) < 0) {
+		at->rc = -1;
+		coord_attempt_end(c, at);
+		return 0;
+	}
+	if (s->irreversible != NULL)
+		go = coord_may_cross(c, at);
+	if (go < 0) {
+		coord_attempt_end(c, at);
+		return 0;
+	}
+	if (go > 0)
+		return coord_work(c, at);
+	at->before = true;
+	coord_park(c, at);
+	return 0;
 }
 
 void
@@ -348,6 +398,8 @@ coord_start_ready(struct coord *c)
 	if (c->pool == NULL)
 		c->pool = pool_new(c->o->jobs, work_and_post);
 	while (c->ready.n > 0 && c->running < c->o->jobs && pure < c->o->jobs && coord_may_start(c)) {
+		if (!step_of(c, c->ready.list[0].step)->finally && coord_is_late(c))
+			return;
 		const uint32_t i = heap_pop(&c->ready).step;
 		struct err err = ERR_INIT;
 
@@ -393,7 +445,7 @@ retry_later(struct coord *c, struct attempt *at)
 	struct event e = coord_event(c, EVENT_RETRY, at->step);
 	int64_t ns;
 
-	if (c->o->mode != MODE_RUN || at->spent || at->number >= r->attempts || at->err.kind == ERR_PLAN || at->err.kind == ERR_TIMEOUT)
+	if (c->o->mode != MODE_RUN || at->spent || at->rejected || at->number >= r->attempts || at->err.kind == ERR_PLAN || at->err.kind == ERR_TIMEOUT)
 		return false;
 	ns = back_off(r, at);
 	if (clock_now() + ns >= at->deadline)
@@ -467,6 +519,7 @@ attempt_failed(struct coord *c, struct attempt *at)
 		coord_pause(c, at->path, err);
 		return;
 	case ERR_CANCELLED:
+	case ERR_HELD:
 	case ERR_LOCKED:
 	case ERR_REFUSED:
 	case ERR_UNREACHABLE:
@@ -503,5 +556,5 @@ coord_attempt_end(struct coord *c, struct attempt *at)
 	else
 		attempt_failed(c, at);
 	FAULT("step.ended");
-	free_attempt(at);
+	coord_attempt_free(at);
 }

@@ -33,6 +33,7 @@ struct front {
 };
 
 int cmd_abort(struct front *, struct err *);
+int cmd_approve(struct front *, struct err *);
 int cmd_graph(struct front *, struct err *);
 int cmd_help(struct front *, struct err *);
 int cmd_journal(struct front *, struct err *);
@@ -141,6 +142,17 @@ enum step_status step_shown_status(const struct hist_step *, bool live);
 const char *run_shown_status(const struct history *, bool live);
 /* The last effect of a step, or NULL. */
 const struct hist_effect *step_last_effect(const struct hist_step *);
+
+/* cmd_word.c: a person's word on a step of a run, kept in its journal. */
+
+/* Does the step wait for this word? -1 with err says why not. */
+typedef int word_check_fn(struct front *, const struct opened *, const struct record *, struct err *);
+/* Journal the word (who says it is filled in) when nobody holds the run, else leave it for the one who does and wait for
+ * it to be taken. ret_live: somebody holds the run. */
+int front_give_word(struct front *, const char *run, struct record *, word_check_fn *, bool *ret_live, struct err *err);
+/* ": a, b" of the steps that match, or "; no step of it is"; `none` in full. */
+const char *front_steps_that(struct front *, const struct opened *, bool (*match)(const struct hist_step *), const char *some,
+			     const char *none);
 
 /* cmd_execute.c: the coordinator from a command. */
 

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "steps/registry.h"
 
 #define DEFAULT_JOBS 8
@@ -44,6 +45,41 @@ check_selection(const struct plan *plan, const struct selection *selection, bool
 	return ret;
 }
 
+/* Each step that --approve names has something to be approved; a step of a sub-plan shows only when the run gets there. */
+static int
+check_approved(const struct plan *plan, const char *const *words, struct err *err)
+{
+	for (; words != NULL && *words != NULL; words++) {
+		const uint32_t i = plan_find(plan, *words, strlen(*words));
+
+		if (strchr(*words, '/') != NULL)
+			continue;
+		if (i == MAP_NONE)
+			return err_set(err, ERR_USAGE, "--approve '%s': plan '%s' has no such step", *words, plan->name);
+		if (plan->steps[i].irreversible == NULL && (plan->steps[i].type->flags & STEP_GATE) == 0)
+			return err_set(err, ERR_USAGE, "--approve '%s': that step is neither a gate nor irreversible", *words);
+	}
+	return 0;
+}
+
+/* Who may let gates pass, and until when steps are started. */
+static int
+choose_gates(struct front *f, struct run_options *ret, struct err *err)
+{
+	const struct options *o = &f->opt;
+	const int64_t now = clock_wall_ms();
+
+	ret->user = front_user(f);
+	ret->host = front_host(f);
+	ret->terminal = front_can_ask() && !front_json(f);
+	ret->approve = o->approve.v;
+	if (o->not_after != NULL && clock_parse(o->not_after, now, &ret->not_after) < 0)
+		return err_set(err, ERR_USAGE, "--not-after '%s': a time such as 05:30 or 2026-11-21T05:30:00Z", o->not_after);
+	if (o->not_after != NULL && ret->not_after <= now)
+		return err_set(err, ERR_USAGE, "--not-after %s is past already", o->not_after);
+	return check_approved(ret->plan, o->approve.v, err);
+}
+
 int
 front_choose(struct front *f, const struct opened *had, struct run_options *ret, struct err *err)
 {
@@ -64,6 +100,8 @@ front_choose(struct front *f, const struct opened *had, struct run_options *ret,
 		ret->selection = (struct selection){ recorded_words(f, selection, "only"),
 						     recorded_words(f, selection, "from"),
 						     recorded_words(f, selection, "until") };
+	if (choose_gates(f, ret, err) < 0)
+		return -1;
 	return check_selection(ret->plan, &ret->selection, had == NULL, err);
 }
 

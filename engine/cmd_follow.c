@@ -15,12 +15,13 @@ struct follow {
 	uint64_t seen; /* records that were shown */
 	const char *run;
 	const struct history *history;
+	struct buf word; /* of an event */
 	bool ended; /* the last record was a pause or a close */
 };
 
 /* The event that a record stands for; false when it is none. */
 static bool
-event_of(const struct follow *w, const struct record *r, struct event *ret)
+event_of(struct follow *w, const struct record *r, struct event *ret)
 {
 	static const struct {
 		enum record_type record;
@@ -29,7 +30,7 @@ event_of(const struct follow *w, const struct record *r, struct event *ret)
 		{ REC_OPEN, EVENT_OPEN },     { REC_RESUME, EVENT_OPEN },     { REC_START, EVENT_START },
 		{ REC_INTENT, EVENT_EFFECT }, { REC_CURSOR, EVENT_PROGRESS }, { REC_NOTE, EVENT_NOTE },
 		{ REC_RETRY, EVENT_RETRY },   { REC_END, EVENT_END },         { REC_PAUSE, EVENT_PAUSE },
-		{ REC_CLOSE, EVENT_CLOSE },
+		{ REC_CLOSE, EVENT_CLOSE },   { REC_GATE, EVENT_GATE },       { REC_APPROVE, EVENT_WORD },
 	};
 	const char *msg = r->msg;
 	size_t k = 0;
@@ -42,12 +43,18 @@ event_of(const struct follow *w, const struct record *r, struct event *ret)
 		msg = r->type == REC_OPEN ? "run" : "resume";
 	else if (r->type == REC_CLOSE)
 		msg = r->status;
+	else if (r->type == REC_APPROVE) {
+		buf_clear(&w->word);
+		history_word(&w->word, history_step(w->history, r->step)->gate);
+		msg = w->word.p;
+	}
 	*ret = (struct event){ .kind = kinds[k].event, .run = w->run, .plan = w->history->plan, .step = r->step,
 			       .ref = r->ref, .verb = r->verb, .says = r->says, .msg = msg, .next = r->next,
 			       .unit = r->unit, .err_kind = r->kind, .attempt = r->attempt, .done = r->done,
 			       .total = r->total, .ns = (int64_t)r->ns, .code = (int)r->code, .wall = r->wall };
 	if (r->type == REC_END)
 		ret->status = step_status_parse(r->status);
+	ret->irreversible = r->type == REC_GATE && r->kind != NULL;
 	if (r->type == REC_PAUSE)
 		ret->step = NULL;
 	if (r->type == REC_CLOSE)
@@ -109,5 +116,6 @@ front_follow(struct front *f, const char *run, struct err *err)
 		nanosleep(&(struct timespec){ pause / NS_PER_S, pause % NS_PER_S }, NULL);
 	}
 	report_free(w.report);
+	buf_done(&w.word);
 	return more;
 }

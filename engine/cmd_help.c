@@ -81,7 +81,7 @@ help_json(struct buf *b)
 		  "one object: {run, plan, user, host, build, opened, last, state, message, processes, params, outputs,\n  "
 		  "targets: [{name, identity}], steps: [{step, status, message, attempts, started, ended, ns, outputs,\n  "
 		  "effects: [{state, taken_back, verb, ref, says, message, done, total, unit, before, after}]}],\n  "
-		  "log: [{time, record, step, status, user, host, build, message, code}], totals: {steps, effects, records}};\n  "
+		  "log: [{time, record, step, status, answer, user, host, build, message, code}], totals: {steps, effects, records}};\n  "
 		  "before and after are null (not read) or {absent, bytes, kind, sha256}: what was there is never shown" },
 	};
 

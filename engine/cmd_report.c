@@ -42,6 +42,8 @@ on_record(void *data, uint64_t seq, const struct record *r, struct err *err)
 	case REC_TAIL:
 	case REC_DOUBT:
 	case REC_ROLLBACK:
+	case REC_GATE:
+	case REC_APPROVE:
 		break;
 	default:
 		return 0;
@@ -53,7 +55,7 @@ on_record(void *data, uint64_t seq, const struct record *r, struct err *err)
 	t->log[t->nlog++] = (struct logged){
 		.wall = r->wall, .type = r->type, .code = r->code,
 		.step = keep(t, r->step), .status = keep(t, r->type == REC_REOPEN ? r->kind : r->status), .user = keep(t, r->user), .host = keep(t, r->host),
-		.build = keep(t, r->build), .msg = keep(t, r->msg),
+		.build = keep(t, r->build), .msg = keep(t, r->msg), .answer = keep(t, r->says),
 	};
 	return 0;
 }
@@ -241,6 +243,7 @@ put_log(const struct telling *t, struct buf *b)
 		buf_printf(b, "  %s  %s", clock_text(l->wall, when), record_type_name(l->type));
 		put_text(b, " ", l->step);
 		put_text(b, " ", l->status);
+		put_text(b, " ", l->answer);
 		put_text(b, " by ", l->user);
 		put_text(b, "@", l->host);
 		put_text(b, ", wherry ", l->build);

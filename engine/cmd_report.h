@@ -10,7 +10,7 @@
 struct logged {
 	int64_t wall; /* ms */
 	enum record_type type;
-	const char *step, *status, *user, *host, *build, *msg;
+	const char *step, *status, *answer, *user, *host, *build, *msg;
 	uint32_t code;
 };
 

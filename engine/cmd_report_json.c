@@ -120,6 +120,7 @@ log_value(const struct telling *t)
 			{ "time", time_value(t, l->wall) },
 			{ "record", value_str(record_type_name(l->type)) },
 			{ "step", text_value(l->step) },
+			{ "answer", text_value(l->answer) },
 			{ "status", text_value(l->status) },
 			{ "user", text_value(l->user) },
 			{ "host", text_value(l->host) },

@@ -64,11 +64,14 @@ next_command(struct front *f, const struct standing *st)
 {
 	const struct history *h = &st->o->history;
 
+	for (uint32_t i = 0; i < h->nsteps; i++)
+		if (!st->live && (h->steps[i].status == STEP_IN_DOUBT || h->steps[i].changed) && h->steps[i].next != NULL)
+			return h->steps[i].next;
+	for (uint32_t i = 0; i < h->nsteps; i++)
+		if (history_waits(&h->steps[i]) && !run_is_closed(h))
+			return arena_printf(&f->arena, "wherry approve %s %s", st->o->run, h->steps[i].path);
 	if (st->live)
 		return arena_printf(&f->arena, "wherry status %s --follow", st->o->run);
-	for (uint32_t i = 0; i < h->nsteps; i++)
-		if ((h->steps[i].status == STEP_IN_DOUBT || h->steps[i].changed) && h->steps[i].next != NULL)
-			return h->steps[i].next;
 	if (h->rolling)
 		return arena_printf(&f->arena, "wherry rollback %s", st->o->run);
 	if (run_is_closed(h) && h->status != RUN_FAILED)
@@ -118,6 +121,25 @@ put_counts(const struct standing *st, struct buf *b)
 	buf_putc(b, '\n');
 }
 
+/* What is asked, or who has answered what. */
+static void
+put_gate(const struct hist_step *s, struct buf *b)
+{
+	struct buf word = BUF_INIT(0);
+
+	if (s == NULL || s->gate == NULL)
+		return;
+	if (s->gate->word != NULL) {
+		history_word(&word, s->gate);
+		put_text(b, "; ", word.p);
+	} else if (history_waits(s)) {
+		put_text(b, ", waits for an answer: ", s->gate->question);
+		put_text(b, " [", s->gate->answers);
+		buf_puts(b, "]");
+	}
+	buf_done(&word);
+}
+
 /* What is known about a step that began; s is NULL for one that did not. */
 static void
 put_step(const struct standing *st, const char *id, const struct hist_step *s, struct buf *b)
@@ -137,6 +159,7 @@ put_step(const struct standing *st, const char *id, const struct hist_step *s, s
 		return;
 	}
 	put_text(b, ": ", s != NULL ? s->msg : NULL);
+	put_gate(s, b);
 	if (e != NULL && (status == STEP_RUNNING || status == STEP_IN_DOUBT)) {
 		put_text(b, s->msg != NULL ? "; " : ": ", e->says);
 		if (e->done > 0)
@@ -161,7 +184,7 @@ put_steps(const struct standing *st, struct buf *b)
 
 		if (st->plan != NULL && st->plan->nsteps <= ALL_STEPS_MAX && !h->steps[i].undo)
 			continue;
-		if (s == STEP_RUNNING || s == STEP_IN_DOUBT || s == STEP_FAILED)
+		if (s == STEP_RUNNING || s == STEP_IN_DOUBT || s == STEP_FAILED || history_waits(&h->steps[i]))
 			put_step(st, h->steps[i].path, &h->steps[i], b);
 	}
 }
@@ -235,7 +258,7 @@ steps_json(struct front *f, const struct standing *st)
 	for (uint32_t i = 0; i < h->nsteps; i++) {
 		const struct hist_step *s = &h->steps[i];
 		const struct hist_effect *e = step_last_effect(s);
-		struct pair *p = arena_array(&f->arena, 8, sizeof(*p));
+		struct pair *p = arena_array(&f->arena, 9, sizeof(*p));
 
 		p[0] = (struct pair){ "step", value_str(s->path) };
 		p[1] = (struct pair){ "status", value_str(step_status_name(shown_status(st, s))) };
@@ -245,7 +268,8 @@ steps_json(struct front *f, const struct standing *st)
 		p[5] = (struct pair){ "next", text_value(typed(f, s->next)) };
 		p[6] = (struct pair){ "done", value_int(e != NULL ? (int64_t)e->done : 0) };
 		p[7] = (struct pair){ "total", value_int(e != NULL ? (int64_t)e->total : 0) };
-		list[i] = value_map(p, 8);
+		p[8] = (struct pair){ "question", text_value(history_waits(s) ? s->gate->question : NULL) };
+		list[i] = value_map(p, 9);
 	}
 	return value_list(list, h->nsteps);
 }

@@ -25,6 +25,7 @@ struct live {
 
 /* A step under way, over all of its attempts. */
 struct task {
+	bool approved;         /* irreversible, and a person lets it pass */
 	struct memory memory;
 	struct attempt *attempt;
 	int64_t started, deadline;
@@ -74,6 +75,14 @@ struct coord {
 	bool commit;                /* something waits for the sync */
 	int64_t progress_recorded;
 	int64_t flush_at;           /* staged records must not wait longer */
+	/* steps without a worker, and people */
+	struct attempt *parked;
+	unsigned waiting;           /* those of them that wait for a person */
+	const struct attempt *asked; /* the one whose question stands at the terminal */
+	bool deaf;                  /* the terminal has ended */
+	int64_t inbox_at;           /* when to look into the inbox; NEVER: not at all */
+	char **taken;               /* messages that are staged: removed once they are durable */
+	size_t ntaken, taken_cap;
 	/* the end */
 	bool reopened;              /* a closed, failed run goes on */
 	bool failed, stopping, pausing, broken; /* stopping: a failure with on_error stop; broken: the journal cannot be written any more */
@@ -86,6 +95,17 @@ struct coord {
 	struct held_event **events, ***events_last; /* dry-run, by step */
 	uint32_t printed;           /* dry-run: steps printed so far */
 };
+
+static inline const struct step *
+step_of(const struct coord *c, uint32_t live)
+{
+	return &c->plan->steps[live];
+}
+static inline const char *
+path_of(const struct coord *c, uint32_t live)
+{
+	return c->plan->steps[live].id;
+}
 
 /* restore.c: take over what the journal of a resumed run says. */
 void coord_restore(struct coord *);
@@ -120,6 +140,41 @@ void coord_letters(struct coord *);
 int coord_record(struct coord *, const struct record *, bool wait_for_sync);
 /* Sync what is staged, then let through and tell. */
 void coord_commit(struct coord *);
+/* attempt.c, for park.c: run what needs no worker, or hand over to one. 1: it holds a worker now. */
+int coord_work(struct coord *, struct attempt *);
+void coord_attempt_free(struct attempt *);
+/* park.c: steps under way without a worker. */
+void coord_park(struct coord *, struct attempt *);
+/* Queue it. */
+void coord_wake(struct coord *, struct attempt *);
+/* Its time or its word has come, or its time-out: go on with it. 1: it holds a worker now. */
+int coord_unpark(struct coord *, struct attempt *);
+/* Those that will not go on: they stay pending. */
+void coord_drop_parked(struct coord *);
+/* Those that wait for people and have run out of time go on. */
+void coord_park_timers(struct coord *, int64_t now);
+/* people.c: gates, and the inbox. 1: a person lets the attempt pass (`answer`), 0: nobody has said anything, -1: rejected, err
+ * says by whom. */
+int coord_word(struct coord *, struct attempt *, struct answer *ret, struct err *err);
+/* An irreversible step: as coord_word; 1 also when a gate that it needs was passed. */
+int coord_may_cross(struct coord *, struct attempt *);
+/* Tell people what a parked step waits for. */
+void coord_ask(struct coord *, struct attempt *);
+/* Show the next question at the terminal, if there is one and nobody is asked. */
+void coord_prompt(struct coord *);
+/* Somebody sits there and can be asked. */
+bool coord_can_ask(const struct coord *);
+/* A line was typed. */
+void coord_hear(struct coord *);
+/* Nothing else can run, and nobody can be asked: pause, and name the command. */
+void coord_hold(struct coord *);
+/* Is it past --not-after? Then the run pauses. */
+bool coord_is_late(struct coord *);
+/* Look into the inbox when it is time; and, once all of it is durable, remove what was taken. */
+void coord_look_inbox(struct coord *, int64_t now);
+void coord_clear_inbox(struct coord *);
+/* roots.c: the guards of a step, bound as calls. */
+int coord_bind_guards(struct coord *, struct attempt *, struct err *err);
 /* dryrun.c */
 void coord_hold_event(struct coord *, uint32_t step, const struct event *);
 void coord_print_ready(struct coord *, bool all);

@@ -116,8 +116,23 @@ struct door_letter {
 	const char *unit;
 };
 
+/* What a step waits for without a worker: a time, or (until NEVER) a person's word. */
+struct park {
+	bool wanted, over;             /* asked for by the handler; has come */
+	int64_t until;
+	const char *question, *answers; /* answers: with '/' between, the last is "no" */
+	struct answer answer;
+};
+
+/* A step that is to run again before the first effect of another. */
+struct guard {
+	const char *path;
+	struct call call;
+	int64_t limit;                 /* its time-out */
+};
+
 struct attempt {
-	struct attempt *next, **prev;  /* of those under way */
+	struct attempt *next, **prev;  /* of those under way, or of the parked ones */
 	struct shared *shared;
 	uint32_t step, number;         /* index in the plan; which attempt, from 1 */
 	const char *path;
@@ -137,6 +152,13 @@ struct attempt {
 	uint64_t rng;
 	bool any_effect, all_unchanged, predicted;
 	bool spent; /* an opaque effect of it failed: it is not done again unasked */
+	bool rejected;                 /* by a person */
+	struct park park;
+	bool parked, woken;            /* woken: queued to go on */
+	bool before;                   /* its handler has not run: the step waits for its approval */
+	const struct guard *guards;
+	uint32_t nguards;
+	bool guarded;                  /* they have run, and hold */
 	const char *assumed;
 	int rc;
 	struct err err;

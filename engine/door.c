@@ -4,7 +4,7 @@
  *   1. settled before: the recorded reply answers, nothing is done.
  *   2. in doubt: what outlived its wherry is waited for, then the class decides.
  *   3. pre-image; already so: unchanged, nothing is done.
- *   4. the intent is durable (the coordinator answers only after the sync), and only then the write.
+ *   4. the step's guards hold, the intent is durable (the coordinator answers only after the sync), and only then the write.
  *   5. the reply is judged, recorded, and rides to disk with the step's completion.
  * In a dry-run 4 and 5 are a prediction and an entry in the overlay; all else is the same code. */
 #include "door.h"
@@ -66,6 +66,8 @@ door_intent(struct step_ctx *cx, struct memo *e, const struct effect *f, const c
 	const size_t room = e->room > 0 ? 0 : room_for_end(f, before); /* of one whose end is not known yet, it is still there */
 	char digest[65];
 
+	if (door_guards(cx, err) < 0)
+		return -1;
 	value_digest(&f->body, cx->at->shared->key, digest);
 	l->rec = (struct record){ .type = REC_INTENT, .step = cx->at->path, .attempt = cx->at->number, .effect = e->number,
 		.occ = e->occ, .verb = e->verb, .ref = e->ref, .class = class, .says = f->says,
@@ -239,6 +241,7 @@ door_perform(struct step_ctx *cx, struct memo *e, const struct effect *f, const 
 	     struct err *err)
 {
 	const struct target_type *type = f->on.target->type;
+	struct value later;
 
 	if (type->same != NULL && type->same(f, before)) {
 		cx->at->any_effect = true;
@@ -247,6 +250,11 @@ door_perform(struct step_ctx *cx, struct memo *e, const struct effect *f, const 
 		door_settled(cx, f->on.target, e, e->begun ? EFFECT_OK : EFFECT_UNCHANGED, before, NULL);
 		*ret = *before;
 		return 0;
+	}
+	if (cx->at->nguards > 0 && !cx->at->guarded) { /* they take their time: only an image from after them is what we replace */
+		if (door_guards(cx, err) < 0 || door_see(cx, f, &later, err) < 0)
+			return -1;
+		before = &later;
 	}
 	/* begun before: the first pre-image is the one to go back to, this one may show our own doing */
 	if (!e->begun)
@@ -295,6 +303,8 @@ door_predict(struct step_ctx *cx, const struct effect *f, struct value *ret, str
 	if (!seen && door_see(cx, f, &before, err) < 0)
 		return -1;
 	same = type->same != NULL && !((before.flags | f->body.flags) & VF_UNKNOWN) && type->same(f, &before);
+	if (!same && door_guards(cx, err) < 0)
+		return -1;
 	if (same)
 		p = (struct prediction){ .confidence = seen ? CONF_SIMULATED : CONF_EXACT, .after = before };
 	else if (type->predict != NULL && type->predict(&cx->op, f->on.target->conn, f, &before, &p, err) < 0)

@@ -5,6 +5,8 @@
 
 #include "ctx.h"
 
+/* Before the first effect of an attempt: what guards it is looked at once more. ERR_HELD names the one that fails. */
+int door_guards(struct step_ctx *, struct err *);
 /* Have the intent made durable; only after 0 may the world be touched. */
 int door_intent(struct step_ctx *, struct memo *, const struct effect *, const char *class, const struct value *before,
 		struct err *);

@@ -18,6 +18,9 @@ enum event_kind {
 	EVENT_ACTION,    /* dry-run, in plan order: step, ref, verb, says, confidence, diff; unchanged true: already so */
 	EVENT_ASSUME,    /* dry-run: step, msg */
 	EVENT_PREDICTED, /* dry-run: step was not called, msg says what is missing */
+	EVENT_GATE,      /* step, msg (what is asked), says (the answers), next; irreversible: the step's own. In a dry-run only
+			  * of irreversible steps */
+	EVENT_WORD,      /* step, msg: a person's word on it */
 	EVENT_PAUSE,     /* code, kind, msg, next */
 	EVENT_CLOSE,     /* code, status text in msg, next, outputs of the plan */
 };
@@ -48,6 +51,8 @@ struct report_options {
 struct report;
 struct report *report_new(const struct report_options *);
 void report_event(struct report *, const struct event *);
+/* A question to whoever sits at the terminal, shown last until it is NULL again: answered or withdrawn. */
+void report_prompt(struct report *, const char *question);
 /* Redraw what moves (bars, rates); returns ns until the next tick is wanted, NEVER when none. */
 int64_t report_tick(struct report *, int64_t now);
 /* SIGUSR1: print one status line now. SIGWINCH: look at the size again. */

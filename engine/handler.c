@@ -243,6 +243,45 @@ step_sleep(struct step_ctx *cx, int64_t ns, struct err *err)
 	return pause_for(cx, ns, err);
 }
 
+bool
+step_until(struct step_ctx *cx, int64_t ns)
+{
+	struct park *park = &cx->at->park;
+	char text[32];
+
+	if (cx->at->shared->mode == MODE_PLAN) {
+		step_assume(cx, "waits %s", duration_text(ns, text));
+		return true;
+	}
+	if (!park->over)
+		*park = (struct park){ .wanted = true, .until = clock_now() + ns };
+	return park->over;
+}
+
+bool
+step_ask(struct step_ctx *cx, const char *question, const struct value *answers, struct answer *ret)
+{
+	struct park *park = &cx->at->park;
+	struct buf words = BUF_INIT(0);
+
+	for (uint32_t i = 0; i < answers->len; i++) {
+		buf_puts(&words, i > 0 ? "/" : "");
+		buf_puts(&words, answers->items[i].kind == V_STRING ? answers->items[i].s : "?");
+	}
+	if (cx->at->shared->mode == MODE_PLAN) {
+		step_assume(cx, "somebody lets it pass: %s [%s]", question, words.p);
+		ret->choice = answers->len == 2 ? answers->items[0] : value_unknown("the answer of a person");
+		ret->by = value_unknown("who answers");
+	} else if (park->over) {
+		*ret = park->answer;
+	} else {
+		*park = (struct park){ .wanted = true, .until = NEVER, .question = text_safe(&cx->at->arena, question, strlen(question), 0),
+			.answers = arena_strdup(&cx->at->arena, words.p) };
+	}
+	buf_done(&words);
+	return cx->at->shared->mode == MODE_PLAN || park->over;
+}
+
 /* The effect that progress belongs to; 0 when none is under way. */
 static uint32_t
 now_begun(const struct memory *m)
@@ -322,6 +361,7 @@ step_call(struct step_ctx *cx, const struct call *call, const struct value **ret
 	int rc;
 
 	ctx_init(&sub, cx->at, cx->op.arena, cx->op.cancel);
+	sub.op.deadline = cx->op.deadline;
 	sub.outputs = &outputs;
 	sub.nested = true;
 	rc = call->type->run(&sub, call->args, err);

@@ -24,6 +24,7 @@ enum word_shape {
 	WORD_USES,      /* a step type */
 	WORD_WITH,      /* the inputs of that type */
 	WORD_NEEDS,     /* list of ID or ID? */
+	WORD_IDS,       /* list of ID */
 	WORD_CONDITION, /* true, false, or one whole expression */
 	WORD_CALL,      /* {uses, with} */
 	WORD_ALLOW,     /* map of lints to reasons */

@@ -403,6 +403,10 @@ word_schema(struct json *j, const struct registry *r, const struct word *w)
 		text(j, "pattern", "^[A-Za-z][A-Za-z0-9_-]{0,62}[?]?$");
 		end(j, '}');
 		break;
+	case WORD_IDS:
+		raw(j, "type", "\"array\"");
+		raw(j, "items", "{\"type\": \"string\", \"pattern\": \"^[A-Za-z][A-Za-z0-9_-]{0,62}$\"}");
+		break;
 	case WORD_CONDITION:
 		raw(j, "anyOf", "[{\"type\": \"boolean\"}, {\"$ref\": \"#/$defs/expression\"}]");
 		break;

@@ -13,7 +13,8 @@ static const struct subcommand {
 	bool state, file, params; /* what it takes */
 } subcommands[] = {
 	{ "run ", true, true, true },	    { "plan ", false, true, true },   { "resume ", true, true, false },
-	{ "abort ", true, true, false },    { "status ", true, false, false }, { "resolve ", true, false, false },
+	{ "abort ", true, true, false },    { "status ", true, false, false }, { "approve ", true, false, false },
+	{ "resolve ", true, false, false },
 	{ "report ", true, false, false },  { "journal ", true, false, false },
 	{ "runs", true, false, false },
 };

@@ -18,6 +18,9 @@
 	{ "from", 0, OPTION_WORDS, "STEP", AT(from), "run this step and all that follow from it" },         \
 	{ "until", 0, OPTION_WORDS, "STEP", AT(until), "run this step and all that it needs" }
 #define JOBS { "jobs", 'j', OPTION_COUNT, "N", AT(jobs), "run up to N steps at a time" }
+#define GATES                                                                                               \
+	{ "approve", 0, OPTION_WORDS, "STEP", AT(approve), "let this gate or irreversible step pass (repeatable)" }, \
+	{ "not-after", 0, OPTION_TEXT, "TIME", AT(not_after), "start no step after 05:30 or 2026-11-21T05:30:00Z" }
 #define YES { "yes", 'y', OPTION_FLAG, NULL, AT(yes), "answer the go-on question; approves nothing else" }
 #define LATER(name, letter, arg) { name, letter, OPTION_LATER, arg, 0, NULL }
 #define END { 0 }
@@ -35,23 +38,28 @@ const struct option options_common[] = {
 const struct option options_plan[] = {
 	PARAMS, JOBS,
 	{ "detailed-exitcode", 0, OPTION_FLAG, NULL, AT(detailed_exitcode), "exit with 8 when there are changes" },
-	LATER("output", 'o', "FILE"), LATER("approve", 0, "STEP"), LATER("not-after", 0, "TIME"),
+	LATER("output", 'o', "FILE"),
 	END,
 };
 const struct option options_run[] = {
-	PARAMS, SELECTION, JOBS, YES,
+	PARAMS, SELECTION, JOBS, YES, GATES,
 	{ "run-id", 0, OPTION_TEXT, "ID", AT(run_id), "name the run (a used name is refused)" },
-	LATER("approve", 0, "STEP"), LATER("not-after", 0, "TIME"),
 	END,
 };
 const struct option options_resume[] = {
-	PARAMS, SELECTION, JOBS, YES,
-	LATER("approve", 0, "STEP"), LATER("not-after", 0, "TIME"), LATER("plan", 0, "FILE"),
+	PARAMS, SELECTION, JOBS, YES, GATES,
+	LATER("plan", 0, "FILE"),
 	LATER("accept-plan-change", 0, NULL),
 	END,
 };
 const struct option options_status[] = {
 	{ "follow", 'f', OPTION_FLAG, NULL, AT(follow), "print what happens until the run is paused or closed" },
+	END,
+};
+const struct option options_approve[] = {
+	{ "choice", 0, OPTION_TEXT, "WORD", AT(choice), "the answer, where the gate has more than one (default: its first)" },
+	{ "reject", 0, OPTION_FLAG, NULL, AT(reject), "answer no: the step fails" },
+	{ "reason", 0, OPTION_TEXT, "TEXT", AT(reason), "why; kept in the journal" },
 	END,
 };
 const struct option options_resolve[] = {

@@ -20,7 +20,7 @@ struct policy {                      /* shared between steps that say the same *
 	enum on_error on_error;
 };
 
-/* The time-out of a step that says nothing. */
+/* The time-out of a step that says nothing; a gate has none. */
 #define PLAN_TIMEOUT INT64_C(3600000000000)
 
 /* step[from] waits for step[to]. weak: only for its end, whatever it was (`x?`, .status, .ran, .items). */
@@ -41,6 +41,9 @@ struct step {
 	uint16_t col;
 	bool finally;                     /* one of `finally` */
 	uint32_t undoes;                  /* the step that this one takes back (`uses: undo`), or PLAN_NO_STEP */
+	uint32_t nguards;
+	const uint32_t *guards;           /* steps that run again before the first effect */
+	const char *irreversible;         /* why there is no way back from here, or NULL */
 };
 #define PLAN_NO_STEP UINT32_MAX
 

@@ -235,6 +235,20 @@ target_kind(void *data, const struct node *name)
 static void check_with(struct scope *c, const struct step_type *type, const struct node *with,
 		       struct pos at);
 
+/* May a step of this type and these inputs be called by another: has it no effects, and does it not wait for others? */
+static bool
+is_callable(const struct step_type *type, const struct node *with)
+{
+	struct arena a = ARENA_INIT;
+	void *args = arena_alloc(&a, type->args_size);
+	bool quiet;
+
+	(void)schema_bind_literals(type->inputs, with, &a, args);
+	quiet = (type->flags & STEP_READ_ONLY) != 0 || (type->is_read_only != NULL && type->is_read_only(args));
+	arena_done(&a);
+	return quiet && (type->flags & STEP_PARKS) == 0;
+}
+
 /* A nested step has no effects, whatever it is. */
 static void
 check_call(struct scope *c, const struct node *call)
@@ -242,9 +256,6 @@ check_call(struct scope *c, const struct node *call)
 	static const struct node none = { .kind = NODE_MAP };
 	const struct node *uses = node_get(call, "uses"), *with = node_get(call, "with");
 	const struct step_type *type;
-	struct arena a = ARENA_INIT;
-	bool quiet;
-	void *args;
 
 	if (uses == NULL || uses->kind != NODE_SCALAR || (with != NULL && with->kind != NODE_MAP))
 		return; /* schema_check has said so */
@@ -252,17 +263,11 @@ check_call(struct scope *c, const struct node *call)
 	if (with == NULL)
 		with = &none;
 	check_with(c, type, with, plan_pos(c->l, call));
-	if (type == NULL)
-		return;
-	args = arena_alloc(&a, type->args_size);
-	(void)schema_bind_literals(type->inputs, with, &a, args);
-	quiet = (type->flags & STEP_READ_ONLY) != 0 ||
-		(type->is_read_only != NULL && type->is_read_only(args));
-	if (!quiet)
+	if (type != NULL && !is_callable(type, with))
 		problems_add(c->l->problems, plan_pos(c->l, uses), NULL,
-			     "'%s' may change something: only a read-only step can stand here%s",
-			     type->name, type->is_read_only != NULL ? " (read_only: true)" : "");
-	arena_done(&a);
+			     "'%s' %s: only a read-only step can stand here%s", type->name,
+			     type->flags & STEP_PARKS ? "only waits" : "may change something",
+			     type->is_read_only != NULL ? " (read_only: true)" : "");
 }
 
 static void
@@ -304,28 +309,61 @@ check_with(struct scope *c, const struct step_type *type, const struct node *wit
 		check_args(c, type, with, at);
 }
 
+/* The step of this id, or MAP_NONE with a problem. weak: may it be written `id?`, and is it? */
+static uint32_t
+named_step(const struct scope *c, const char *word, const struct node *n, bool *weak)
+{
+	const bool marked = weak != NULL && n->kind == NODE_SCALAR && n->len > 0 && n->s[n->len - 1] == '?';
+	const uint32_t len = n->len - marked;
+	uint32_t to;
+	char id[64];
+
+	if (n->kind != NODE_SCALAR || !text_is_name(n->s, len)) {
+		problems_add(c->l->problems, plan_pos(c->l, n), NULL, "'%s': expected the id of a step%s", word,
+			     weak != NULL ? ", or 'id?'" : "");
+		return MAP_NONE;
+	}
+	memcpy(id, n->s, len);
+	id[len] = '\0';
+	to = plan_find(c->l->plan, id, len);
+	if (to == MAP_NONE)
+		unknown_step(c->l, id, plan_pos(c->l, n));
+	if (weak != NULL)
+		*weak = marked;
+	return to;
+}
+
+/* A guard looks at the world again, so it has to be a step that looks, and that can be called. */
+static void
+check_guards(const struct scope *c, struct step *s, const struct node *guard)
+{
+	uint32_t *list = arena_array(&c->l->plan->arena, guard->len, sizeof(*list));
+
+	for (uint32_t i = 0; i < guard->len; i++) {
+		const uint32_t to = named_step(c, "guard", &guard->items[i], NULL);
+		const struct step *other = to != MAP_NONE ? &c->l->plan->steps[to] : NULL;
+
+		if (other == NULL)
+			continue;
+		add_need(c, to, false, true, plan_pos(c->l, &guard->items[i]));
+		list[s->nguards++] = to;
+		if (other->type != NULL && ((other->type->flags & STEP_PURE) || !is_callable(other->type, &other->with)))
+			problems_add(c->l->problems, plan_pos(c->l, &guard->items[i]), NULL,
+				     "guard '%s' (%s): only a step that reads and changes nothing can be one%s", other->id,
+				     other->type->name, other->type->is_read_only != NULL ? " (read_only: true)" : "");
+	}
+	s->guards = list;
+}
+
 static void
 check_explicit(const struct scope *c, const struct node *needs)
 {
 	for (uint32_t i = 0; i < needs->len; i++) {
-		const struct node *n = &needs->items[i];
-		const bool weak = n->kind == NODE_SCALAR && n->len > 0 && n->s[n->len - 1] == '?';
-		const uint32_t len = n->len - weak;
-		uint32_t to;
-		char id[64];
+		bool weak;
+		const uint32_t to = named_step(c, "needs", &needs->items[i], &weak);
 
-		if (n->kind != NODE_SCALAR || !text_is_name(n->s, len)) {
-			problems_add(c->l->problems, plan_pos(c->l, n), NULL,
-				     "'needs': expected the id of a step, or 'id?'");
-			continue;
-		}
-		memcpy(id, n->s, len);
-		id[len] = '\0';
-		to = plan_find(c->l->plan, id, len);
-		if (to == MAP_NONE)
-			unknown_step(c->l, id, plan_pos(c->l, n));
-		else
-			add_need(c, to, weak, true, plan_pos(c->l, n));
+		if (to != MAP_NONE)
+			add_need(c, to, weak, true, plan_pos(c->l, &needs->items[i]));
 	}
 }
 
@@ -387,6 +425,8 @@ check_step(struct scope *c, uint32_t i)
 	c->step = i;
 	s->need_first = (uint32_t)c->l->needs.n;
 	check_explicit(c, &c->l->drafts[i].needs);
+	if (c->l->drafts[i].guard != NULL)
+		check_guards(c, s, c->l->drafts[i].guard);
 	check_with(c, s->type, &s->with, step_pos(c->l, s));
 	if (s->when != NULL) {
 		c->what = "when";

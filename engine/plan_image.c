@@ -20,7 +20,7 @@
 #define HEAD (2 * (SHA256_HEX - 1)) /* hex of the maker and of the text */
 
 /* A new member is a line in the function of its struct below, and its size here. */
-_Static_assert(sizeof(void *) != 8 || (sizeof(struct plan) == 216 && sizeof(struct step) == 88 &&
+_Static_assert(sizeof(void *) != 8 || (sizeof(struct plan) == 216 && sizeof(struct step) == 104 &&
 	       sizeof(struct node) == 24 && sizeof(struct policy) == 40 && sizeof(struct need) == 8 &&
 	       sizeof(struct param) == 128 && sizeof(struct plan_target) == 56 && sizeof(struct field) == 96 &&
 	       sizeof(struct pos) == 16),
@@ -262,6 +262,25 @@ shared_policy(struct coder *c, const struct policy **policy)
 	*policy = c->bad ? NULL : &c->plan->policies[at];
 }
 
+/* Steps by their place in the plan. */
+static void
+places(struct coder *c, const uint32_t **list, uint32_t *n)
+{
+	uint32_t *to, one;
+
+	*n = (uint32_t)count(c, *n);
+	to = c->packing ? NULL : arena_array(&c->plan->arena, *n, sizeof(*to));
+	for (uint32_t i = 0; i < *n; i++) {
+		one = c->packing ? (*list)[i] : 0;
+		NUMBER(c, one);
+		c->bad |= one >= c->plan->nsteps;
+		if (!c->packing)
+			to[i] = one;
+	}
+	if (!c->packing)
+		*list = to;
+}
+
 static void
 step(struct coder *c, void *at)
 {
@@ -282,6 +301,8 @@ step(struct coder *c, void *at)
 	s->undoes++; /* none, the usual, is 0 */
 	NUMBER(c, s->undoes);
 	s->undoes--;
+	text(c, &s->irreversible);
+	places(c, &s->guards, &s->nguards);
 	c->bad |= s->id == NULL || s->need_first > p->nneeds || s->need_count > p->nneeds - s->need_first ||
 		  (s->undoes >= p->nsteps && s->undoes != PLAN_NO_STEP);
 }

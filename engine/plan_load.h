@@ -23,6 +23,7 @@ struct said_policy {
 /* The part of a step that does not outlive the load. */
 struct draft {
 	struct node needs; /* list, or len 0 */
+	const struct node *guard; /* list, or NULL */
 	struct node undo;  /* map {uses, with}, or len 0 */
 	bool undoes;       /* `uses: undo`: what it does is another step's `undo` */
 	uint32_t policy;   /* into loader.said */

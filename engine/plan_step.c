@@ -150,7 +150,7 @@ is_later_type(const char *name)
 {
 	static const char *const families[] = { "kubernetes.", "helm.",    "linstor.",
 						"http.",       "archive.", "kamaji." };
-	static const char *const types[] = { "plan", "undo", "confirm" };
+	static const char *const types[] = { "plan", "undo" };
 
 	for (size_t i = 0; i < countof(families); i++)
 		if (strncmp(name, families[i], strlen(families[i])) == 0)
@@ -188,11 +188,19 @@ plan_step_type(struct loader *l, const struct node *name)
 	return NULL;
 }
 
+static const struct node *
+keep_node(struct arena *a, const struct node *n)
+{
+	struct node *kept = arena_alloc(a, sizeof(*kept));
+
+	*kept = node_copy(a, n);
+	return kept;
+}
+
 /* "true", "false", or one whole expression. */
 static const struct node *
 read_when(struct loader *l, const struct node *n)
 {
-	struct node *kept;
 	struct pos where;
 	const char *src;
 	size_t len;
@@ -203,9 +211,7 @@ read_when(struct loader *l, const struct node *n)
 			     "'when': expected one whole expression ${{ … }}, or true or false");
 		return NULL;
 	}
-	kept = arena_alloc(&l->plan->arena, sizeof(*kept));
-	*kept = node_copy(&l->plan->arena, n);
-	return kept;
+	return keep_node(&l->plan->arena, n);
 }
 
 static void
@@ -246,6 +252,20 @@ read_part(struct loader *l, enum word_id word, const struct node *n, struct step
 		else
 			problems_add(l->problems, plan_pos(l, n), NULL,
 				     "'needs': expected a list of step ids");
+		break;
+	case WORD_IS_GUARD:
+		if (n->kind == NODE_LIST)
+			d->guard = keep_node(&l->scratch, n);
+		else
+			problems_add(l->problems, plan_pos(l, n), NULL,
+				     "'guard': expected a list of step ids");
+		break;
+	case WORD_IS_IRREVERSIBLE:
+		if (n->kind == NODE_SCALAR && n->len > 0 && schema_is_literal(n))
+			s->irreversible = arena_strndup(&l->plan->arena, n->s, n->len);
+		else
+			problems_add(l->problems, plan_pos(l, n), NULL,
+				     "'irreversible': expected a text without expressions: why there is no way back");
 		break;
 	case WORD_IS_WHEN:
 		s->when = read_when(l, n);

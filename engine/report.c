@@ -208,6 +208,21 @@ report_event(struct report *r, const struct event *e)
 	buf_done(&room);
 }
 
+void
+report_prompt(struct report *r, const char *question)
+{
+	struct buf b = BUF_INIT(0);
+
+	free(r->prompt);
+	r->prompt = NULL;
+	if (question != NULL) {
+		put_safe(&b, question);
+		r->prompt = buf_take(&b);
+	}
+	if (r->view->prompt != NULL)
+		r->view->prompt(r);
+}
+
 int64_t
 report_tick(struct report *r, int64_t now)
 {
@@ -284,6 +299,7 @@ report_free(struct report *r)
 	free(r->plan);
 	free(r->next);
 	free(r->heading);
+	free(r->prompt);
 	buf_done(&r->results);
 	free(r);
 }

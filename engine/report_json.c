@@ -11,7 +11,7 @@ enum member_type { TEXT, NUMBER32, NUMBER64, SIGNED64, CODE, FLAG, STATUS, CONFI
 #define ALL 0xffffffffu
 #define STEPS                                                                                                        \
 	(BIT(EVENT_START) | BIT(EVENT_PROGRESS) | BIT(EVENT_NOTE) | BIT(EVENT_EFFECT) | BIT(EVENT_RETRY) |           \
-	 BIT(EVENT_END) | BIT(EVENT_ACTION) | BIT(EVENT_ASSUME) | BIT(EVENT_PREDICTED))
+	 BIT(EVENT_END) | BIT(EVENT_GATE) | BIT(EVENT_WORD) | BIT(EVENT_ACTION) | BIT(EVENT_ASSUME) | BIT(EVENT_PREDICTED))
 #define MEMBER(m) offsetof(struct event, m)
 
 static const struct member {
@@ -30,6 +30,8 @@ static const struct member {
 	{ "verb", BIT(EVENT_EFFECT) | BIT(EVENT_ACTION), TEXT, MEMBER(verb) },
 	{ "ref", BIT(EVENT_EFFECT) | BIT(EVENT_ACTION), TEXT, MEMBER(ref) },
 	{ "says", BIT(EVENT_EFFECT) | BIT(EVENT_ACTION), TEXT, MEMBER(says) },
+	{ "answers", BIT(EVENT_GATE), TEXT, MEMBER(says) },
+	{ "irreversible", BIT(EVENT_GATE), FLAG, MEMBER(irreversible) },
 	{ "confidence", BIT(EVENT_ACTION), CONFIDENCE, MEMBER(confidence) },
 	{ "unchanged", BIT(EVENT_ACTION), FLAG, MEMBER(unchanged) },
 	{ "diff", BIT(EVENT_ACTION), TEXT, MEMBER(diff) },
@@ -41,14 +43,15 @@ static const struct member {
 	{ "ns", BIT(EVENT_END) | BIT(EVENT_RETRY), SIGNED64, MEMBER(ns) },
 	{ "code", BIT(EVENT_PAUSE) | BIT(EVENT_CLOSE), CODE, MEMBER(code) },
 	{ "outputs", BIT(EVENT_CLOSE), VALUE, MEMBER(outputs) },
-	{ "next", BIT(EVENT_END) | BIT(EVENT_PAUSE) | BIT(EVENT_CLOSE), TEXT, MEMBER(next) },
+	{ "next", BIT(EVENT_END) | BIT(EVENT_GATE) | BIT(EVENT_PAUSE) | BIT(EVENT_CLOSE), TEXT, MEMBER(next) },
 };
 
 static const char *const kind_names[] = {
 	[EVENT_OPEN] = "open",	   [EVENT_START] = "start",   [EVENT_PROGRESS] = "progress",
 	[EVENT_NOTE] = "note",	   [EVENT_EFFECT] = "effect", [EVENT_RETRY] = "retry",
 	[EVENT_END] = "end",	   [EVENT_ACTION] = "action", [EVENT_ASSUME] = "assume",
-	[EVENT_PREDICTED] = "predicted", [EVENT_PAUSE] = "pause",   [EVENT_CLOSE] = "close",
+	[EVENT_PREDICTED] = "predicted", [EVENT_GATE] = "gate",    [EVENT_WORD] = "word",
+	[EVENT_PAUSE] = "pause",   [EVENT_CLOSE] = "close",
 };
 
 /* The member's value; false when it is left out. */

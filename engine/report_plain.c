@@ -40,4 +40,16 @@ plain_event(struct report *r, const struct event *e)
 	plain_line(r, e);
 }
 
-const struct view view_plain = { .event = plain_event };
+static void
+plain_prompt(struct report *r)
+{
+	struct buf b = BUF_INIT(0);
+
+	if (r->prompt == NULL)
+		return;
+	buf_printf(&b, "%s\n", r->prompt);
+	report_write(r, r->opt.err, &b);
+	buf_done(&b);
+}
+
+const struct view view_plain = { .event = plain_event, .prompt = plain_prompt };

@@ -130,6 +130,12 @@ report_plan_text(struct report *r, const struct event *e, struct buf *b)
 		put_heading(r, e, b);
 		put_remark(b, "? ", e->msg);
 		return true;
+	case EVENT_GATE:
+		put_heading(r, e, b);
+		put_remark(b, "irreversible: ", e->msg);
+		if (e->next != NULL)
+			put_remark(b, "  waits for an approval: ", e->next);
+		return true;
 	case EVENT_NOTE:
 		if (e->step == NULL)
 			return false;

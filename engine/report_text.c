@@ -110,7 +110,7 @@ is_loud(const struct event *e)
 {
 	if (e->kind == EVENT_END)
 		return status_paint(e->status) == PAINT_BAD;
-	return e->kind == EVENT_PAUSE || e->kind == EVENT_CLOSE || (e->kind == EVENT_NOTE && e->step == NULL);
+	return e->kind == EVENT_PAUSE || e->kind == EVENT_CLOSE || e->kind == EVENT_GATE || (e->kind == EVENT_NOTE && e->step == NULL);
 }
 
 /* Of a dry-run only a stop is told this way; its text is a result. */
@@ -151,6 +151,16 @@ line_retry(const struct event *e, struct buf *b)
 	put_duration(b, "; again in ", e->ns);
 }
 
+static void
+line_gate(const struct event *e, struct buf *b)
+{
+	buf_puts(b, e->irreversible ? ": waits for an approval: irreversible" : ": waits for an answer");
+	put_after(b, ": ", e->msg);
+	put_after(b, " [", e->says);
+	buf_puts(b, "]");
+	put_after(b, "\n  from another terminal: ", e->next);
+}
+
 bool
 report_line(const struct report *r, const struct event *e, struct buf *b)
 {
@@ -188,6 +198,12 @@ report_line(const struct report *r, const struct event *e, struct buf *b)
 		return true;
 	case EVENT_END:
 		line_end(r, e, b);
+		return true;
+	case EVENT_GATE:
+		line_gate(e, b);
+		return true;
+	case EVENT_WORD:
+		put_after(b, ": ", e->msg);
 		return true;
 	case EVENT_PAUSE:
 		buf_printf(b, "%spaused%s (exit %d)", paint(r, PAINT_WARN), paint(r, PAINT_OFF), e->code);

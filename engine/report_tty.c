@@ -21,6 +21,7 @@ struct tty {
 	int width, height;
 	size_t lengths[MAX_LINES + 2]; /* of the lines on the screen */
 	size_t drawn;                  /* how many there are */
+	size_t asked;                  /* rows of the prompt that stands last on the screen, its cursor behind it */
 	int64_t drawn_at;
 	bool dirty;
 	struct buf above;              /* lines that wait to scroll up, to stderr */
@@ -205,11 +206,26 @@ put_erase(struct tty *t, struct buf *to)
 {
 	size_t rows = 0;
 
+	if (t->asked > 0) {
+		if (t->asked > 1)
+			buf_printf(to, "\033[%zuA", t->asked - 1);
+		buf_puts(to, "\r\033[J");
+	}
 	for (size_t i = 0; i < t->drawn; i++)
 		rows += t->lengths[i] == 0 ? 1 : (t->lengths[i] + (size_t)t->width - 1) / (size_t)t->width;
 	if (rows > 0)
 		buf_printf(to, "\033[%zuA\r\033[J", rows);
-	t->drawn = 0;
+	t->drawn = t->asked = 0;
+}
+
+/* The question is the last thing on the screen, and what is typed stands behind it. */
+static void
+put_prompt(const struct report *r, struct buf *to)
+{
+	struct tty *t = r->state;
+
+	buf_printf(to, "%s%s%s ", paint(r, PAINT_BOLD), r->prompt, paint(r, PAINT_OFF));
+	t->asked = columns_of(r->prompt, strlen(r->prompt)) / (size_t)t->width + 1;
 }
 
 static void
@@ -225,7 +241,9 @@ draw(struct report *r, int64_t now, bool block)
 		report_write(r, r->opt.err, &out);
 		report_write(r, r->opt.out, &t->results);
 	}
-	if (block)
+	if (block && r->prompt != NULL)
+		put_prompt(r, &out);
+	else if (block)
 		put_block(r, now, &out);
 	report_write(r, r->opt.err, &out);
 	buf_done(&out);
@@ -239,12 +257,31 @@ tty_tick(struct report *r, int64_t now)
 	struct tty *t = r->state;
 	int64_t due = t->drawn_at + (t->dirty ? FRAME : NS_PER_S);
 
+	if (r->prompt != NULL && t->asked > 0 && t->above.len == 0) /* nothing moves under what is being typed */
+		return NEVER;
 	if (!t->dirty && r->nrunning == 0)
 		return NEVER;
 	if (now < due)
 		return due - now;
 	draw(r, now, true);
 	return r->nrunning > 0 ? NS_PER_S : NEVER;
+}
+
+/* An answer that was typed has moved the cursor to a new line; a question that was withdrawn is cleared away. */
+static void
+tty_prompt(struct report *r)
+{
+	struct tty *t = r->state;
+	struct buf clear = BUF_INIT(0);
+
+	if (r->prompt != NULL) {
+		draw(r, clock_now(), true);
+		return;
+	}
+	t->asked = 0;
+	buf_puts(&clear, "\r\033[J");
+	report_write(r, r->opt.err, &clear);
+	buf_done(&clear);
 }
 
 static void
@@ -281,5 +318,6 @@ const struct view view_tty = {
 	.event = tty_event,
 	.tick = tty_tick,
 	.resized = tty_resized,
+	.prompt = tty_prompt,
 	.close = tty_close,
 };

@@ -13,6 +13,7 @@ struct view {
 	void (*event)(struct report *, const struct event *);
 	int64_t (*tick)(struct report *, int64_t now); /* NULL: nothing moves */
 	void (*resized)(struct report *);              /* NULL: size does not matter */
+	void (*prompt)(struct report *);               /* report.prompt is another now; NULL: nobody is asked */
 	void (*close)(struct report *);                /* end the live view and free the state */
 };
 extern const struct view view_tty, view_plain, view_json;
@@ -42,6 +43,7 @@ struct report {
 	bool dry_run;
 	int lost;                 /* errno of the first result that could not be written to out, or 0 */
 	char *run, *plan, *next;
+	char *prompt;             /* the question at the terminal, escaped, or NULL */
 	struct buf results;       /* lines for stdout in the end: the plan's outputs */
 	struct running *running;
 	size_t nrunning, cap;

@@ -112,6 +112,37 @@ find_target(void *data, const char *name, struct err *err)
 	return NULL;
 }
 
+static int
+bind_guard(struct coord *c, const struct step *s, struct arena *a, struct guard *ret, struct err *err)
+{
+	void *args = arena_alloc(a, s->type->args_size > 0 ? s->type->args_size : 1);
+
+	if (schema_bind(s->type->inputs, &s->with, &c->bind, a, args, NULL, err) < 0)
+		return -1;
+	if (!(s->type->flags & STEP_READ_ONLY) && !s->type->is_read_only(args))
+		return err_set(err, ERR_PLAN, "a guard must be read-only, and this '%s' is not", s->type->name);
+	*ret = (struct guard){ .path = s->id, .call = { s->type, args }, .limit = s->policy->timeout > 0 ? s->policy->timeout : PLAN_TIMEOUT };
+	return 0;
+}
+
+/* A guard that its own `when` skipped has nothing to look at. */
+int
+coord_bind_guards(struct coord *c, struct attempt *at, struct err *err)
+{
+	const struct step *s = step_of(c, at->step);
+	struct guard *list = s->nguards > 0 ? arena_array(&at->arena, s->nguards, sizeof(*list)) : NULL;
+
+	at->guards = list;
+	for (uint32_t i = 0; i < s->nguards; i++) {
+		if (c->live[s->guards[i]].status == STEP_SKIPPED)
+			continue;
+		if (bind_guard(c, step_of(c, s->guards[i]), &at->arena, &list[at->nguards], err) < 0)
+			return err_wrap(err, "guard '%s'", step_of(c, s->guards[i])->id);
+		at->nguards++;
+	}
+	return 0;
+}
+
 static const struct call *
 bind_call(void *data, struct arena *a, const struct node *n, struct err *err)
 {

@@ -162,6 +162,13 @@ next_phase(struct coord *c)
 		return true;
 	if (coord_may_start(c) && c->ready.n + c->timers.n > 0)
 		return false;
+	if (coord_may_start(c) && c->waiting > 0) { /* people are all that is left to wait for */
+		if (!coord_is_late(c) && coord_can_ask(c))
+			return false;
+		if (!c->pausing)
+			coord_hold(c);
+		return true;
+	}
 	switch (c->phase) {
 	case PHASE_SETTLE:
 		c->phase = PHASE_MAIN;
@@ -177,6 +184,7 @@ next_phase(struct coord *c)
 				return true; /* steps were left out: nothing closes */
 		c->phase = PHASE_FINALLY;
 		c->stopping = false;
+		coord_drop_parked(c);
 		c->ready.n = c->timers.n = 0; /* what a failure kept from starting stays pending */
 		for (uint32_t i = c->plan->nmain; i < c->plan->nsteps; i++)
 			if (c->live[i].blocked == 0)
@@ -233,6 +241,8 @@ next_wake(const struct coord *c, int64_t now)
 		at = c->timers.list[0].key;
 	if (c->drain_until < at)
 		at = c->drain_until;
+	if (c->inbox_at < at)
+		at = c->inbox_at;
 	if (c->running > 0 && now + LOOK < at) /* letters that need no answer do not wake */
 		at = now + LOOK;
 	return at;
@@ -241,12 +251,17 @@ next_wake(const struct coord *c, int64_t now)
 static void
 wait_for_something(struct coord *c)
 {
-	struct pollfd fds[] = { { .fd = c->shared.mailbox.fd, .events = POLLIN }, { .fd = c->sigfd, .events = POLLIN } };
+	struct pollfd fds[] = { { .fd = c->shared.mailbox.fd, .events = POLLIN }, { .fd = c->sigfd, .events = POLLIN },
+				{ .fd = c->asked != NULL ? STDIN_FILENO : -1, .events = POLLIN } };
 	const int64_t now = clock_now(), at = next_wake(c, now);
 	const int64_t left = at == NEVER ? -1 : at <= now ? 0 : (at - now + NS_PER_MS - 1) / NS_PER_MS;
 
-	if (poll(fds, countof(fds), left > 60000 ? 60000 : (int)left) > 0 && (fds[1].revents & POLLIN))
+	if (poll(fds, countof(fds), left > 60000 ? 60000 : (int)left) <= 0)
+		return;
+	if (fds[1].revents & POLLIN)
 		coord_signals(c);
+	if (fds[2].revents != 0)
+		coord_hear(c);
 }
 
 static void
@@ -259,6 +274,8 @@ run_timers(struct coord *c)
 
 		heap_push(&c->ready, i, i);
 	}
+	coord_park_timers(c, now);
+	coord_look_inbox(c, now);
 	if (c->drain_until <= now) {
 		cancel_all(c, 1);
 		c->drain_until = NEVER;
@@ -280,10 +297,12 @@ loop(struct coord *c)
 		coord_letters(c);
 		if (c->commit || c->ngates > 0 || c->nended > 0)
 			coord_commit(c);
+		coord_clear_inbox(c);
+		coord_prompt(c);
 		coord_print_ready(c, false);
 		run_timers(c);
 		if (!c->commit && c->nended == 0 && (c->ready.n == 0 || c->running >= c->o->jobs || !coord_may_start(c)) &&
-		    (c->running > 0 || (c->timers.n > 0 && coord_may_start(c))))
+		    (c->running > 0 || (coord_may_start(c) && (c->timers.n > 0 || (c->waiting > 0 && coord_can_ask(c))))))
 			wait_for_something(c);
 		else if (c->signo == 0)
 			coord_signals(c); /* a long chain of pure steps never waits */
@@ -416,6 +435,7 @@ coord_done(struct coord *c)
 	free(c->live);
 	free(c->gates);
 	free(c->ended);
+	free(c->taken);
 	free(c->events);
 	free(c->events_last);
 }
@@ -423,7 +443,8 @@ coord_done(struct coord *c)
 static void
 coord_init(struct coord *c, const struct run_options *o)
 {
-	*c = (struct coord){ .o = o, .plan = o->plan, .flush_at = NEVER, .drain_until = NEVER, .sigfd = -1 };
+	*c = (struct coord){ .o = o, .plan = o->plan, .flush_at = NEVER, .drain_until = NEVER, .sigfd = -1,
+		.inbox_at = o->journal != NULL ? 0 : NEVER };
 	c->shared = (struct shared){ .mode = o->mode, .registry = o->registry, .run = o->run, .epoch = 1, .cancel_fd = -1 };
 	mailbox_init(&c->shared.mailbox);
 	if (o->journal != NULL) {
@@ -469,6 +490,7 @@ run_execute(const struct run_options *o, struct run_result *ret, struct err *err
 	else if (o->history != NULL)
 		coord_recheck(&c);
 	loop(&c);
+	coord_drop_parked(&c);
 	coord_print_ready(&c, true);
 	ret->code = finish_run(&c, err);
 	report_finish(o->report);

@@ -24,6 +24,10 @@ struct run_options {
 	unsigned jobs;                   /* worker threads, at least 1 */
 	uint64_t seed;                   /* jitter; 0: random */
 	const char *run;                 /* id */
+	const char *const *approve;      /* steps that --approve names, NULL-ended, or NULL */
+	const char *user, *host;         /* who says so, and who sits at the terminal */
+	bool terminal;                   /* somebody sits there and can be asked: answers are lines of stdin */
+	int64_t not_after;               /* wall ms; no step of the main phase starts after it; 0: no limit */
 	bool abort;                      /* `wherry abort`: start nothing but finally, close as aborted */
 };
 

@@ -26,6 +26,8 @@ enum step_flags {
 	STEP_PURE = 1,      /* never blocks and has no effect: runs on the coordinator */
 	STEP_READ_ONLY = 2, /* no effects: may be a guard or be nested in wait */
 	STEP_LATER = 4,     /* known word of a later version: refused by validate */
+	STEP_PARKS = 8,     /* with STEP_PURE: waits for a time or a person without a worker; cannot be called by others */
+	STEP_GATE = 16,     /* a person's word lets it pass, and with it an irreversible step that needs it */
 	STEP_WAITS = 32,    /* waits for the world to become so: a plan should limit it */
 };
 
@@ -79,6 +81,14 @@ int step_stream_close(struct step_ctx *, struct stream *, bool ok, const struct 
 typedef int step_lane_fn(struct step_ctx *lane_cx, void *data, unsigned lane, struct err *err);
 int step_lanes(struct step_ctx *, unsigned n, step_lane_fn *fn, void *data, struct err *err);
 
+/* For steps that park. False: what it waits for has not come; return 0, and the handler runs again when it has. In a
+ * dry-run it has come, and counts as assumed. */
+bool step_until(struct step_ctx *, int64_t ns);
+/* Ask a person; answers: the words to choose from, of which "no" rejects (then the step fails and is not run again). */
+struct answer {
+	struct value choice, by; /* the word; "user@host" */
+};
+bool step_ask(struct step_ctx *, const char *question, const struct value *answers, struct answer *ret);
 /* Sleep; in a dry-run returns at once and counts as assumed. */
 int step_sleep(struct step_ctx *, int64_t ns, struct err *err);
 /* Progress so far of total (0: not known) in unit ("keys", "bytes"); cheap, coalesced. */

@@ -87,6 +87,8 @@ step_stream_open(struct step_ctx *cx, const struct bulk *b, struct stream **ret,
 		}
 		if ((!b->lazy || s->memo->state != EFFECT_FAILED) && begin(cx, s, err) < 0)
 			return -1;
+	} else if (door_guards(cx, err) < 0) {
+		return -1;
 	}
 	window_init(&s->window, b->window_max, b->rate_ops, b->rate_bytes);
 	pthread_mutex_init(&s->lock, NULL);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Steps that change nothing: set, assert, sleep, and wait, which polls a nested read-only step. */
+/* Steps that change nothing: set, assert, note; sleep and confirm, which hold no worker while they wait; and wait, which
+ * polls a nested read-only step. */
 #include "step.h"
 
 #include <inttypes.h>
@@ -106,7 +107,9 @@ sleep_run(struct step_ctx *cx, const void *args, struct err *err)
 {
 	const struct sleep_args *a = args;
 
-	return step_sleep(cx, a->duration, err);
+	(void)err;
+	(void)step_until(cx, a->duration);
+	return 0;
 }
 
 static const struct field sleep_inputs[] = {
@@ -121,9 +124,101 @@ const struct step_type sleep_step = {
 	.inputs = sleep_inputs,
 	.outputs = no_outputs,
 	.args_size = sizeof(struct sleep_args),
-	.flags = STEP_READ_ONLY,
+	.flags = STEP_PURE | STEP_READ_ONLY | STEP_PARKS,
 	.version = 1,
 	.run = sleep_run,
+};
+
+struct confirm_args {
+	const char *message;
+	const struct value *choices;
+};
+
+#define CHOICE_MAX 63
+
+/* A choice is typed as one word, at a prompt and behind --choice. */
+static bool
+is_choice(const struct value *v)
+{
+	const bool word = v->kind == V_UNKNOWN || (v->len > 0 && v->len <= CHOICE_MAX && v->s[0] != '-');
+
+	for (uint32_t i = 0; word && v->kind == V_STRING && i < v->len; i++)
+		if ((unsigned char)v->s[i] <= ' ' || v->s[i] == 0x7f || v->s[i] == '/')
+			return false;
+	return word;
+}
+
+/* The answers: those of the plan, or yes; and no, which rejects, wherever the plan names it. */
+static struct value
+answers_of(struct step_ctx *cx, const struct value *choices)
+{
+	static const struct value yes = { .kind = V_STRING, .s = "yes", .len = 3 };
+	const uint32_t len = choices != NULL && choices->kind == V_LIST ? choices->len : 0;
+	struct value *list = arena_array(step_arena(cx), len + 2, sizeof(*list));
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < len; i++)
+		if (strcmp(choices->items[i].s, "no") != 0)
+			list[n++] = choices->items[i];
+	if (n == 0)
+		list[n++] = yes;
+	list[n++] = value_str("no");
+	return value_list(list, n);
+}
+
+static int
+confirm_check(const void *args, struct err *err)
+{
+	const struct confirm_args *a = args;
+
+	for (uint32_t i = 0; a->choices != NULL && a->choices->kind == V_LIST && i < a->choices->len; i++) {
+		if (!is_choice(&a->choices->items[i]))
+			return err_set(err, ERR_PLAN, "'choices': each is one word of at most %d bytes, without '/'", CHOICE_MAX);
+		for (uint32_t k = 0; k < i; k++)
+			if (strcmp(a->choices->items[i].s, a->choices->items[k].s) == 0)
+				return err_set(err, ERR_PLAN, "'choices': '%s' stands twice", a->choices->items[i].s);
+	}
+	return 0;
+}
+
+static int
+confirm_run(struct step_ctx *cx, const void *args, struct err *err)
+{
+	const struct confirm_args *a = args;
+	const struct value answers = answers_of(cx, a->choices);
+	struct answer answer;
+
+	if (!step_ask(cx, a->message, &answers, &answer))
+		return 0;
+	if (step_output(cx, "choice", answer.choice, err) < 0)
+		return -1;
+	return step_output(cx, "by", answer.by, err);
+}
+
+static const struct field confirm_inputs[] = {
+	{ "message", F_STRING, .offset = offsetof(struct confirm_args, message), .required = true,
+	  .help = "what the person who answers has to know" },
+	{ "choices", F_LIST, .item = F_STRING, .offset = offsetof(struct confirm_args, choices),
+	  .help = "the answers, one word each (default yes and no); `no` always can be answered, and rejects: the step fails" },
+	{ 0 },
+};
+
+static const struct field confirm_outputs[] = {
+	{ "choice", F_STRING, .help = "the answer" },
+	{ "by", F_STRING, .help = "who gave it: user@host" },
+	{ 0 },
+};
+
+const struct step_type confirm_step = {
+	.name = "confirm",
+	.summary = "a gate: wait for a person's word, at the terminal or by `wherry approve`",
+	.inputs = confirm_inputs,
+	.outputs = confirm_outputs,
+	.args_size = sizeof(struct confirm_args),
+	.flags = STEP_PURE | STEP_READ_ONLY | STEP_PARKS | STEP_GATE,
+	.version = 1,
+	.run = confirm_run,
+	.check = confirm_check,
 };
 
 struct note_args {

@@ -16,6 +16,7 @@
 	X(wait_step)                \
 	X(assert_step)              \
 	X(sleep_step)               \
+	X(confirm_step)             \
 	X(note_step)                \
 	X(file_read_step)           \
 	X(file_write_step)          \

@@ -73,8 +73,8 @@ def follow():
 
 
 def two_people():
-    """Beside a live run everything that looks works and sees it under way; everything that would write is refused with 4 and
-    names who holds it, or 2 for a used id; and the run does not notice."""
+    """Beside a live run everything that looks works and sees it under way; everything that would take it over is refused
+    with 4 and names who holds it, a word on what is not asked or a used id with 2; and the run does not notice."""
     with scratch() as folder:
         w, p = started(folder)
         holder = "pid %d" % p.pid
@@ -83,12 +83,17 @@ def two_people():
             w.ok(*args)
         report = json.loads(w.ok("report", "one", "--format", "json").out)
         equal((report["state"], [s["status"] for s in report["steps"]]), ("running", ["done", "unchanged", "running"]), "the report")
-        for args in (["resume", "one"], ["abort", "one", "--yes"], ["resolve", "one", "hold", "--done", "--reason", "x"],
-                     ["resolve", "one", "first", "--not-done", "--reason", "x"]):
+        for args in (["resume", "one"], ["abort", "one", "--yes"]):
             refused = w(*args)
             equal(refused.code, 4, str(refused))
             expect(holder in refused.err, "the holder is not named: %s" % refused)
             equal(refused.next(), ["status", "one", "--follow"], "the next command")
+        for args, why in ((["resolve", "one", "hold", "--done", "--reason", "x"], "is not in doubt"),
+                          (["resolve", "one", "first", "--not-done", "--reason", "x"], "is not in doubt"),
+                          (["approve", "one", "hold"], "does not wait for an answer")):
+            refused = w(*args)
+            equal(refused.code, 2, str(refused))
+            expect(why in refused.err, str(refused))
         used = w("run", os.path.join(folder, "slow.yaml"), "--run-id", "one", "--yes", "-p", "dir=" + folder)
         equal(used.code, 2, str(used))
         equal(p.poll(), None, "the run's end while others came")

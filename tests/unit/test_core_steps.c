@@ -14,10 +14,10 @@
 #include "base/clock.h"
 #include "step.h"
 
-extern const struct step_type exec_step, set_step, wait_step, assert_step, sleep_step, file_read_step, file_write_step,
-	file_delete_step;
+extern const struct step_type exec_step, set_step, wait_step, assert_step, sleep_step, confirm_step, file_read_step,
+	file_write_step, file_delete_step;
 
-static const struct step_type *const core[] = { &exec_step, &set_step, &wait_step, &assert_step, &sleep_step,
+static const struct step_type *const core[] = { &exec_step, &set_step, &wait_step, &assert_step, &sleep_step, &confirm_step,
 	&file_read_step, &file_write_step, &file_delete_step };
 
 /* What the handlers see of the engine. */
@@ -26,6 +26,9 @@ struct step_ctx {
 	bool plan;
 	struct effect asked;          /* the last effect */
 	unsigned effects, calls, sleeps;
+	const char *question;
+	struct value answers;
+	struct answer word;
 	struct value answer;          /* of step_effect and step_read; refused by accept: -1 */
 	struct value looks[4];        /* answers of step_call, in turn; UNKNOWN: a retryable failure */
 	int64_t slept, deadline_after; /* sleeps until the time-out */
@@ -89,6 +92,22 @@ step_output(struct step_ctx *cx, const char *name, struct value v, struct err *e
 	(void)err;
 	cx->outputs[cx->noutputs++] = (struct pair){ name, v };
 	return 0;
+}
+
+bool
+step_until(struct step_ctx *cx, int64_t ns)
+{
+	cx->slept = ns;
+	return cx->plan;
+}
+
+bool
+step_ask(struct step_ctx *cx, const char *question, const struct value *answers, struct answer *ret)
+{
+	cx->question = question;
+	cx->answers = *answers;
+	*ret = cx->word;
+	return cx->word.by.kind != V_NULL;
 }
 
 int
@@ -527,6 +546,48 @@ test_sleep(void **state)
 	assert_int_equal(cx->slept, 5 * NS_PER_S);
 }
 
+/* --- confirm --- */
+
+static int
+run_confirm(struct step_ctx *cx, const struct value *choices, struct err *err)
+{
+	struct bound b = { 0 };
+
+	BIND(&b, &confirm_step, "message", const char *, "Go on?");
+	BIND(&b, &confirm_step, "choices", const struct value *, choices);
+	return confirm_step.check(b.args, err) < 0 ? -1 : confirm_step.run(cx, b.args, err);
+}
+
+static void
+test_confirm(void **state)
+{
+	struct value words[] = { value_str("no"), value_str("now"), value_str("later") };
+	const struct value list = value_list(words, 3);
+	struct step_ctx *cx = *state;
+	struct err err = ERR_INIT;
+
+	assert_int_equal(run_confirm(cx, NULL, &err), 0); /* it waits */
+	assert_string_equal(cx->question, "Go on?");
+	assert_int_equal(cx->answers.len, 2);
+	assert_string_equal(cx->answers.items[0].s, "yes");
+	assert_string_equal(cx->answers.items[1].s, "no");
+	assert_int_equal(cx->noutputs, 0);
+	cx->word = (struct answer){ value_str("later"), value_str("ann@here") };
+	assert_int_equal(run_confirm(cx, &list, &err), 0);
+	assert_int_equal(cx->answers.len, 3);
+	assert_string_equal(cx->answers.items[0].s, "now"); /* no is always the last, and there once */
+	assert_string_equal(cx->answers.items[2].s, "no");
+	assert_int_equal(cx->noutputs, 2);
+	assert_string_equal(cx->outputs[0].v.s, "later");
+	assert_string_equal(cx->outputs[1].v.s, "ann@here");
+	words[1] = value_str("right now");
+	assert_int_equal(run_confirm(cx, &list, &err), -1);
+	assert_string_equal(err.msg, "'choices': each is one word of at most 63 bytes, without '/'");
+	words[1] = words[2];
+	assert_int_equal(run_confirm(cx, &list, &err), -1);
+	assert_string_equal(err.msg, "'choices': 'later' stands twice");
+}
+
 /* --- wait --- */
 
 static int
@@ -718,6 +779,7 @@ main(void)
 		TEST(test_set),
 		TEST(test_assert),
 		TEST(test_sleep),
+		TEST(test_confirm),
 		TEST(test_wait_until_it_holds),
 		TEST(test_wait_ends_with_a_definite_failure),
 		TEST(test_wait_names_what_it_saw_last),

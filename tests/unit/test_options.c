@@ -79,7 +79,6 @@ static const struct row {
 	{ "too many", "-j", "99999999999999999999", "--jobs is a number from 1 to 1024, not '99999999999999999999'" },
 	{ "choice", "--format", "tt", "--format is one of tty|plain|json, not 'tt'" },
 	{ "part of a choice", "--format", "tty|plain", "--format is one of tty|plain|json, not 'tty|plain'" },
-	{ "later", "--approve", "x", "--approve comes in a later version" },
 };
 
 static void

@@ -69,19 +69,33 @@ static struct row {
 	{ "unknown key of a step", HEAD "steps: [{id: a, uses: set, with: {values: {}}, need: [b]}]",
 	  "3:48 unknown key 'need' (did you mean 'needs'?)" },
 	{ "later words of a step",
-	  HEAD "steps:\n- id: a\n  uses: set\n  with: {values: {}}\n  foreach: x\n  key: x\n  pool: x\n  guard: [x]\n"
-	  "  undo: {uses: x}\n  irreversible: x\n  on_error: rollback\n",
+	  HEAD "steps:\n- id: a\n  uses: set\n  with: {values: {}}\n  foreach: x\n  key: x\n  pool: x\n"
+	  "  undo: {uses: x}\n  on_error: rollback\n",
 	  "7:3 'foreach' comes in a later version\n8:3 'key' comes in a later version\n"
-	  "9:3 'pool' comes in a later version\n10:3 'guard' comes in a later version\n"
-	  "11:9 'undo' without a step of 'finally' that uses it comes in a later version\n"
-	  "12:3 'irreversible' comes in a later version\n"
-	  "13:13 'on_error: rollback' comes in a later version" },
+	  "9:3 'pool' comes in a later version\n"
+	  "10:9 'undo' without a step of 'finally' that uses it comes in a later version\n"
+	  "11:13 'on_error: rollback' comes in a later version" },
+	{ "guards", HEAD "steps:\n- {id: a, uses: exec, with: {argv: [x], read_only: true}}\n"
+	  "- {id: b, uses: exec, with: {argv: [x]}, irreversible: no way back, guard: [a]}\n", NULL },
+	{ "guards that do not look",
+	  HEAD "steps:\n- {id: a, uses: exec, with: {argv: [x]}}\n- {id: s, uses: set, with: {values: {}}}\n"
+	  "- {id: b, uses: exec, with: {argv: [x]}, guard: [a, s, none, b, 'a?']}\n- {id: c, uses: exec, with: {argv: [x]}, guard: a}\n",
+	  "6:50 guard 'a' (exec): only a step that reads and changes nothing can be one (read_only: true)\n"
+	  "6:53 guard 's' (set): only a step that reads and changes nothing can be one\n"
+	  "6:56 unknown step 'none'\n"
+	  "6:62 guard 'b' (exec): only a step that reads and changes nothing can be one (read_only: true)\n"
+	  "6:62 step 'b' refers to itself\n6:65 'guard': expected the id of a step\n7:49 'guard': expected a list of step ids" },
+	{ "irreversible for no reason",
+	  HEAD "steps:\n- {id: a, uses: exec, with: {argv: [x]}, irreversible: }\n"
+	  "- {id: b, uses: exec, with: {argv: [x]}, irreversible: '${{ 1 }}'}\n",
+	  "4:56 'irreversible': expected a text without expressions: why there is no way back\n"
+	  "5:56 'irreversible': expected a text without expressions: why there is no way back" },
 	{ "later types",
 	  HEAD "steps:\n- {id: a, uses: plan}\n- {id: b, uses: kubernetes.apply}\n- {id: c, uses: etcd.fence}\n"
-	  "- {id: d, uses: confirm}\n- {id: e, uses: undo}\n- {id: f, uses: http.get}\n",
+	  "- {id: e, uses: undo}\n- {id: f, uses: http.get}\n",
 	  "4:17 'plan' comes in a later version\n5:17 'kubernetes.apply' comes in a later version\n"
-	  "6:17 'etcd.fence' comes in a later version\n7:17 'confirm' comes in a later version\n"
-	  "8:17 'undo' comes in a later version\n9:17 'http.get' comes in a later version" },
+	  "6:17 'etcd.fence' comes in a later version\n7:17 'undo' comes in a later version\n"
+	  "8:17 'http.get' comes in a later version" },
 	{ "undo in finally",
 	  HEAD "steps: [{id: a, uses: exec, with: {argv: [x]}, undo: {uses: exec, with: {argv: [y]}}}]\n"
 	  "finally: [{id: b, uses: undo, with: {step: a}, when: '${{ steps.a.ran }}'}]\n", NULL },

@@ -173,6 +173,8 @@ static struct {
 	unsigned jobs;
 	bool torn, abort;
 	struct selection selection;
+	const char *const *approve;
+	int64_t not_after;
 } with = { .jobs = 4 };
 
 /* Run or resume the plan; returns the exit code. events: where JSON events go, or NULL. */
@@ -189,7 +191,8 @@ go(const char *yaml, enum run_mode mode, bool resume, const char *events)
 	struct run_result result = { 0 };
 	struct err err = ERR_INIT;
 	struct run_options o = { .mode = mode, .registry = &world_registry, .plan = plan, .params = &params, .jobs = with.jobs,
-		.seed = 1, .run = "r1", .torn = with.torn, .abort = with.abort, .selection = with.selection };
+		.seed = 1, .run = "r1", .torn = with.torn, .abort = with.abort, .selection = with.selection,
+		.approve = with.approve, .user = "me", .host = "here", .not_after = with.not_after };
 
 	assert_non_null(plan);
 	ro.out = ro.err = open(events != NULL ? events : "/dev/null", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
@@ -244,6 +247,8 @@ setup(void **state)
 	with.jobs = 4;
 	with.torn = with.abort = false;
 	with.selection = (struct selection){ 0 };
+	with.approve = NULL;
+	with.not_after = 0;
 	lose_reply = false;
 	return mkdtemp(dir) != NULL ? 0 : -1;
 }
@@ -259,7 +264,7 @@ teardown(void **state)
 }
 
 #define HEAD "wherry: v1\nname: t\nsteps:\n"
-static void
+static inline void
 resolve_step(const char *step, const char *status)
 {
 	struct journal *j;

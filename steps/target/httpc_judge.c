@@ -9,6 +9,7 @@
 #include "steps/target/httpc.h"
 
 #define EXCERPT_MAX 300
+#define URL_MAX 200
 #define HEADERS_MAX 200
 
 /* One line of a reply's head: a name and a value without the blanks around it. False for the status line and junk. */
@@ -20,7 +21,9 @@ take_header(struct bytes *rest, struct bytes *ret_name, struct bytes *ret_value)
 		const char *colon = memchr(p, ':', (size_t)(end - p)), *v;
 
 		*rest = (struct bytes){ eol != NULL ? eol + 1 : end, rest->len - (size_t)(end - p) - (eol != NULL) };
-		if (colon == NULL || colon == p || memchr(p, ' ', (size_t)(colon - p)) != NULL)
+		for (v = p; colon != NULL && v < colon && *v > ' ' && *v < 0x7f; v++)
+			;
+		if (colon == NULL || colon == p || v < colon)
 			continue;
 		for (v = colon + 1; v < end && isspace((unsigned char)*v); v++)
 			;
@@ -78,28 +81,15 @@ httpc_headers(struct arena *a, const struct httpc_reply *r)
 	return value_map(pairs, n);
 }
 
-/* The request and the server, for messages: the query may be long, and is not named. */
-static void
-name_request(struct buf *to, const struct httpc_request *rq)
-{
-	const char *url = rq->peer->url;
-
-	buf_printf(to, "%s ", rq->method);
-	text_escape(to, url, strcspn(url, "?"));
-}
-
 /* The beginning of what the server says, on one line. */
-static void
-excerpt(struct buf *to, const struct httpc_reply *r)
+static const char *
+excerpt(struct arena *a, const struct httpc_reply *r)
 {
 	size_t len = r->body.len;
 
 	while (len > 0 && isspace((unsigned char)r->body.p[len - 1]))
 		len--;
-	if (len == 0)
-		return;
-	buf_puts(to, ": ");
-	text_escape(to, r->body.p, len < EXCERPT_MAX ? len : EXCERPT_MAX);
+	return len > 0 ? arena_printf(a, ": %s", text_safe(a, r->body.p, len, EXCERPT_MAX)) : "";
 }
 
 /* Sent or not, and no whole reply. */
@@ -129,48 +119,43 @@ is_definite(int status)
 	       status == 307 || status == 308;
 }
 
+/* name: method and URL. */
 static int
-judge_status(const struct httpc_request *rq, const struct httpc_reply *r, const char *name, const char *said,
+judge_status(const struct httpc_request *rq, const struct httpc_reply *r, const char *name, struct arena *a,
 	     struct err *err)
 {
-	struct arena a = ARENA_INIT;
 	const int s = r->status;
 
 	if (s == 401) {
-		err_set(err, ERR_UNREACHABLE, "%s: the server refuses the credentials (401)%s", name, said);
+		err_set(err, ERR_UNREACHABLE, "%s: the server refuses the credentials (401)%s", name, excerpt(a, r));
 		err->retryable = false;
 		return -1;
 	}
 	if (s >= 300 && s < 400 && s != 304) {
-		const char *to = httpc_header(&a, r, "location");
+		const char *to = httpc_header(a, r, "location");
 
-		err_set(err, rq->changes && !is_definite(s) ? ERR_UNKNOWN : ERR_FAILED,
-			"%s: answered %d, a redirect to '%s', which is not followed", name, s,
-			to != NULL ? text_safe(&a, to, strlen(to), EXCERPT_MAX) : "");
-		arena_done(&a);
-		return -1;
+		return err_set(err, rq->changes && !is_definite(s) ? ERR_UNKNOWN : ERR_FAILED,
+			       "%s: answered %d, a redirect to '%s', which is not followed", name, s,
+			       to != NULL && to[0] != '\0' ? text_safe(a, to, strlen(to), EXCERPT_MAX) : "");
 	}
-	if (rq->changes && !is_definite(s))
-		return err_set(err, ERR_UNKNOWN, "%s: answered %d%s", name, s, said);
-	err_set(err, ERR_FAILED, "%s: answered %d%s", name, s, said);
-	err->retryable = s >= 500 || s == 408 || s == 425 || s == 429;
+	err_set(err, rq->changes && !is_definite(s) ? ERR_UNKNOWN : ERR_FAILED, "%s: answered %d%s", name, s, excerpt(a, r));
+	err->retryable = err->kind == ERR_FAILED && (s >= 500 || s == 408 || s == 425 || s == 429);
 	return -1;
 }
 
 int
 httpc_judge(const struct httpc_request *rq, const struct httpc_reply *r, bool expected, struct err *err)
 {
-	struct buf name = BUF_INIT(240), said = BUF_INIT(400);
+	const char *url = rq->peer->url, *name;
+	struct arena a = ARENA_INIT;
 	int rc = 0;
 
-	name_request(&name, rq);
-	if (r->fate != HTTPC_ANSWERED) {
-		rc = judge_silence(rq, r, name.p, err);
-	} else if (!expected) {
-		excerpt(&said, r);
-		rc = judge_status(rq, r, name.p, said.len > 0 ? said.p : "", err);
-	}
-	buf_done(&name);
-	buf_done(&said);
+	/* the query may be long, and is not named */
+	name = arena_printf(&a, "%s %s", rq->method, text_safe(&a, url, strcspn(url, "?"), URL_MAX));
+	if (r->fate != HTTPC_ANSWERED)
+		rc = judge_silence(rq, r, name, err);
+	else if (!expected)
+		rc = judge_status(rq, r, name, &a, err);
+	arena_done(&a);
 	return rc;
 }

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/text.h"
 
 #define CONNECT_MS 5000L
 #define ASK_LIMIT (2 * NS_PER_S)
@@ -111,8 +112,10 @@ or_empty(const char *s)
 void
 peer_explain(const struct peer *peer, CURLcode code, const char *error, long os_errno, char *ret, size_t size)
 {
+	struct arena a = ARENA_INIT;
 	const char *what = error[0] != '\0' ? error : curl_easy_strerror(code);
 
+	what = text_safe(&a, what, strlen(what), 0); /* it may hold names out of the server's certificate */
 	if (code == CURLE_PEER_FAILED_VERIFICATION)
 		(void)snprintf(ret, size, "the server's certificate is refused: %s (checked against %s)", what,
 			       peer->ca != NULL ? peer->ca : "the system's certificates");
@@ -131,6 +134,7 @@ peer_explain(const struct peer *peer, CURLcode code, const char *error, long os_
 		(void)snprintf(ret, size, "%s", what);
 	if (isupper((unsigned char)ret[0]) && islower((unsigned char)ret[1]))
 		ret[0] = (char)tolower((unsigned char)ret[0]);
+	arena_done(&a);
 }
 
 /* Drive the connect to its end; CURLE_AGAIN when the time is over. */

@@ -38,6 +38,9 @@ class Commands:
         self.dir = os.path.join(self.folder, "world")
         os.mkdir(self.dir)
 
+    def begin(self, program):
+        """A story with this program starts."""
+
     def params(self):
         return ["-p", "dir=" + self.dir, "-p", "act=" + os.path.join(HERE, "act")]
 
@@ -159,6 +162,56 @@ class Web(Commands):
             self.server.stop()
 
 
+class Gates(Commands):
+    """Gates and irreversible steps, with a person in another shell who answers as soon as anything is asked."""
+    ASKED = ("ok", "far")
+
+    def __init__(self, folder):
+        super().__init__("gates", folder, {"before", "cut", "far", "tidy"}, {"before", "cut", "far"}, {})
+        self.person = None
+
+    def reset(self, rng):
+        self.finish()
+        super().reset(rng)
+        self.gone = threading.Event()
+        self.person = threading.Thread(target=self.answer, args=(rng.random(),), daemon=True)
+
+    def begin(self, program):
+        self.w = Wherry(os.path.join(self.folder, "state"), program)
+        self.person.start()
+
+    def answer(self, how):
+        """Sometimes at once, sometimes too late for the process that asked."""
+        left = set(self.ASKED)
+        self.gone.wait(0.4 * how * how)
+        while left and not self.gone.wait(0.01):
+            for step in sorted(left):
+                done = self.w("approve", RUN, step, "--reason", "by the person")
+                if done.code == 0 or "it was approved" in done.err:
+                    left.discard(step)
+        if not left:
+            open(os.path.join(self.dir, "answered"), "w").close()
+
+    def finish(self):
+        if self.person:
+            self.gone.set()
+            if self.person.ident:
+                self.person.join()
+            self.person = None
+
+    def check(self):
+        super().check()
+        records = journalfile.records(os.path.join(self.folder, "state", RUN, "journal"))
+        for gate, step in (("ok", "cut"), ("far", "far")):
+            words = [i for i, r in enumerate(records) if r["t"] == "approve" and r["step"] == gate]
+            intents = [i for i, r in enumerate(records) if r["t"] == "intent" and r["step"] == step]
+            equal(len(words), 1, "words on the gate '%s'" % gate)
+            expect(words[0] < intents[0], "step '%s' began before it was let pass" % step)
+        inbox = os.path.join(self.folder, "state", RUN, "inbox")
+        left = [name for name in os.listdir(inbox) if name != "refused" and ".tmp." not in name] if os.path.isdir(inbox) else []
+        equal(left, [], "messages left in the inbox")
+
+
 class EtcdCopy:
     """The bundled plan between two real servers, with a writer that is alive until the freeze."""
     name = "etcd"
@@ -171,6 +224,9 @@ class EtcdCopy:
         self.steps = {"freeze", "handover"}
         self.once = {"handover"}
         self.writer = None
+
+    def begin(self, program):
+        """A story with this program starts."""
 
     def servers(self):
         if self.told % self.RENEW == 0:
@@ -259,7 +315,7 @@ class EtcdCopy:
               "keys on the source beside the prefix")
 
 
-SCENARIOS = {"dag": Dag, "steps": Steps, "web": Web, "etcd": EtcdCopy}
+SCENARIOS = {"dag": Dag, "steps": Steps, "web": Web, "gates": Gates, "etcd": EtcdCopy}
 
 
 class Story:
@@ -280,6 +336,7 @@ class Story:
 
     def tell(self):
         self.scenario.reset(self.rng)
+        self.scenario.begin(self.program)
         for arm, step in self.arms:
             self.scenario.arm(arm, step)
         try:
@@ -355,6 +412,8 @@ class Story:
         expect(args, "no next command was named: %s" % done)
         if args[0] == "resolve":
             return self.resolve(done)
+        if args[0] == "approve":
+            return self.approve(args)
         if args[0] in ("report", "status"):
             return ["resume", RUN, "--yes"]  # killed when all was done, but for its last words
         expect(args[0] == "resume", "the next command is not one that goes on: %s" % done)
@@ -376,6 +435,13 @@ class Story:
             done = self.say(["resolve", RUN, step, word, "--reason", "counted by the log"])
             equal(done.code, 0, "resolve: %s; exit code" % done)
             self.resolved += 1
+        return ["resume", RUN, "--yes", "--format", "plain"]
+
+    def approve(self, args):
+        """Paused at a gate: let it pass, as others may do at the same time; who says so may be killed, too."""
+        fault = self.later.pop(0) if self.later else None
+        done = self.say(args + ["--reason", "by the story"], fault)
+        expect(done.code in (0, 130, 143, -signal.SIGKILL) or (done.code == 2 and "does not wait" in done.err), "approve: %s" % done)
         return ["resume", RUN, "--yes", "--format", "plain"]
 
     def check_closed(self):

@@ -18,7 +18,8 @@ const struct lint_rule lint_rules[] = {
 	  lint_exec_not_safe },
 	{ "no-undo", "a command that cannot be taken back",
 	  "Most steps keep what was there before and can be undone; what a command did, wherry cannot know. Say how it is\n"
-	  "taken back (undo: {uses: …, with: …}), or allow it where there is nothing to take back.\n",
+	  "taken back (undo: {uses: …, with: …}) or why it cannot be (irreversible: …), or allow it where there is nothing to\n"
+	  "take back.\n",
 	  lint_no_undo },
 	{ "wait-without-timeout", "a wait for the world that nobody limits",
 	  "A condition that never holds keeps a run, and whatever it has frozen, for the hour that is the default. Say how\n"
@@ -134,7 +135,7 @@ lint_no_undo(struct lint *l)
 	for (uint32_t i = 0; i < p->nmain; i++) {
 		const struct step *s = &p->steps[i];
 
-		if (s->type->is_repeatable != NULL && !undone[i] && !is_read_only(s))
+		if (s->type->is_repeatable != NULL && !undone[i] && s->irreversible == NULL && !is_read_only(s))
 			lint_step_found(l, s, NULL, "step '%s' (%s) has no 'undo'", s->id, s->type->name);
 	}
 	free(undone);

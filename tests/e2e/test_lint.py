@@ -50,6 +50,7 @@ def allowed():
             validate(text_of(rule) + "allow: {%s: because}\n" % rule, 0)
         step = text_of("no-undo").replace("idempotent: true}}\n  - {id: looks", "idempotent: true}%s}\n  - {id: looks")
         validate(step % ", allow: {no-undo: nothing to take back}", 0)
+        validate(step % ", irreversible: the old side is gone", 0)
         validate(step % ", allow: {exec-not-safe: another rule}", 2)
         for wrong, wanted in (("{no-undo: ''}", "only with a reason"), ("{no-undo: }", "only with a reason"), ("{no-undoo: x}", "did you mean 'no-undo'"),
                               ("no-undo", "expected a map"), ('{no-undo: "${{ 1 }}"}', "only with a reason")):

@@ -54,6 +54,8 @@ static const char every_word[] =
 	"  timeout: 1s\n"
 	"  retry: {attempts: 9}\n"
 	"- {id: c, uses: set, when: false, with: {values: {}}}\n"
+	"- {id: look, uses: exec, with: {argv: [/bin/true], read_only: true}}\n"
+	"- {id: cut, uses: exec, with: {argv: [/bin/true]}, guard: [look], irreversible: no way back}\n"
 	"allow: {no-undo: nothing is done}\n"
 	"outputs: {n: '${{ steps.b.outputs.m }}'}\n";
 
@@ -113,6 +115,9 @@ dump_step(struct buf *to, const struct plan *p, const struct step *s)
 		   (long long)policy->retry.backoff, (long long)policy->retry.max_backoff, policy->on_error);
 	for (uint32_t k = 0; k < s->need_count; k++)
 		buf_printf(to, " needs %u%s", p->needs[s->need_first + k].to, p->needs[s->need_first + k].weak ? "?" : "");
+	for (uint32_t k = 0; k < s->nguards; k++)
+		buf_printf(to, " guard %u", s->guards[k]);
+	dump_text(to, "irreversible", s->irreversible);
 	dump_node(to, &s->with);
 	if (s->when != NULL)
 		dump_node(to, s->when);

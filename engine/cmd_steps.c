@@ -160,7 +160,7 @@ markdown_page(struct buf *b)
 	for (const struct target_type *const *t = registry.targets; *t != NULL; t++) {
 		sentence(b, "###", (*t)->kind, (*t)->summary);
 		buf_puts(b, !(*t)->local ? "\n" :
-			    (*t)->fields[0].name == NULL ? " Always there; needs no declaration.\n" :
+			    !registry_is_declarable(*t) ? " Always there; needs no declaration.\n" :
 							   " Always there; a declaration is for what its fields say.\n");
 		markdown_fields(b, "field", (*t)->fields, true);
 	}

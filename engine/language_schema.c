@@ -514,7 +514,7 @@ target_def(struct json *j, const struct registry *r)
 	begin(j, "kind", '{');
 	begin(j, "enum", '[');
 	for (const struct target_type *const *t = r->targets; *t != NULL; t++)
-		if (!(*t)->local)
+		if (registry_is_declarable(*t))
 			text(j, NULL, (*t)->kind);
 	end(j, ']');
 	end(j, '}');
@@ -522,7 +522,7 @@ target_def(struct json *j, const struct registry *r)
 	raw(j, "required", "[\"kind\"]");
 	begin(j, "allOf", '[');
 	for (const struct target_type *const *t = r->targets; *t != NULL; t++) {
-		if ((*t)->local)
+		if (!registry_is_declarable(*t))
 			continue;
 		begin_case(j, "kind", (*t)->kind);
 		members(j, (*t)->fields, true, "kind");

@@ -91,7 +91,7 @@ target_type(struct loader *l, const struct node *kind)
 	const char *names[32];
 	size_t n = 0;
 
-	if (type != NULL && (!type->local || type->fields[0].name != NULL))
+	if (type != NULL && registry_is_declarable(type))
 		return type;
 	if (type != NULL) {
 		problems_add(l->problems, plan_pos(l, kind), NULL,
@@ -107,7 +107,7 @@ target_type(struct loader *l, const struct node *kind)
 		}
 	for (const struct target_type *const *t = l->registry->targets;
 	     *t != NULL && n < countof(names); t++)
-		if (!(*t)->local || (*t)->fields[0].name != NULL)
+		if (registry_is_declarable(*t))
 			names[n++] = (*t)->kind;
 	problems_add_near(l->problems, plan_pos(l, kind), kind->s, names, n,
 			  "unknown target kind '%.60s'", kind->s);

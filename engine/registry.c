@@ -22,3 +22,9 @@ registry_target(const struct registry *r, const char *kind)
 			return *t;
 	return NULL;
 }
+
+bool
+registry_is_declarable(const struct target_type *t)
+{
+	return !t->local || t->fields[0].name != NULL;
+}

@@ -123,5 +123,7 @@ struct registry {
 };
 const struct step_type *registry_step(const struct registry *, const char *name);
 const struct target_type *registry_target(const struct registry *, const char *kind);
+/* May a plan declare targets of this kind? All but local ones that have no fields. */
+bool registry_is_declarable(const struct target_type *);
 
 #endif

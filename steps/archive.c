@@ -109,7 +109,7 @@ static const struct field pack_inputs[] = {
 	{ "from", F_PATH, .offset = offsetof(struct pack_args, from), .required = true,
 	  .help = "the folder to pack; files, folders, and symbolic links that stay inside" },
 	{ "to", F_PATH, .offset = offsetof(struct pack_args, to), .required = true, .object = true,
-	  .help = "the archive to make; one that is there already must be the same" },
+	  .help = "the archive to make, for its owner only; one that is there already must be the same" },
 	{ "compression", F_STRING, .offset = offsetof(struct pack_args, compression), .choices = compressions,
 	  .help = "what the name of the archive says, unless it is given" },
 	{ 0 },

@@ -251,8 +251,6 @@ make_there(struct opctx *op, const struct effect *e, const char *nonce, struct v
 	if (fd < 0)
 		return -1;
 	rc = make(op, e, fd, ret, err);
-	if (rc == 0 && is_verb(e, "pack") && fchmod(fd, 0644) < 0)
-		rc = err_errno(err, "set the mode of '%s'", tmp);
 	if (rc == 0)
 		rc = settle(fd, tmp, e->on.path, err);
 	close(fd);

@@ -34,7 +34,7 @@ http_check_url(const char *url, bool is_path, struct err *err)
 			return err_set(err, ERR_PLAN, "url: with a target (on) it is a path that begins with one '/'");
 		return 0;
 	}
-	if (host == NULL || host[strcspn(host, "/?:")] == host[0])
+	if (host == NULL || strcspn(host, "/?:") == 0)
 		return err_set(err, ERR_PLAN, "url: expected http://HOST… or https://HOST…");
 	if (memchr(host, '@', strcspn(host, "/?")) != NULL)
 		return err_set(err, ERR_PLAN, "url: a user or password does not stand in a URL; declare a target of kind http");

@@ -85,7 +85,7 @@ def there_and_back(world):
         for i in (1, 2):
             os.utime(world.path("in", "b"), (i * 1000, i * 1000))
             done = world.run(("archive.pack", {"from": world.path("in") + "/", "to": world.path("%d.%s" % (i, kind))}))
-            equal(done.code, 0, str(done))
+            equal((done.code, os.stat(world.path("%d.%s" % (i, kind))).st_mode & 0o777), (0, 0o600), str(done))
         packed = open(world.path("1." + kind), "rb").read()
         equal(packed, open(world.path("2." + kind), "rb").read(), "two packings as " + kind)
         out = world.outputs("s0")

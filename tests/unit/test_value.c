@@ -296,13 +296,39 @@ check_diff(void **state)
 	arena_done(&a);
 }
 
+/* Only a server is told, and only what JSON can say. */
+static void
+clear_for_a_server(void **state)
+{
+	char content[] = "pa\"ss", bytes[] = "\xff";
+	struct secret text = { "params.x", 5, content }, binary = { "params.y", 1, bytes };
+	const struct pair good[] = { { "$p", value_secret(&text) }, { "l", VALUE_NULL } }, bad[] = { { "p", value_secret(&binary) } };
+	const struct value v = value_map(good, 2), secret = value_map(bad, 1), raw = value_strn("\xff", 1), unknown = value_unknown("why");
+	struct buf b = BUF_INIT(0);
+	struct err err = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(value_json(&b, &v, &err), 0);
+	assert_string_equal(b.p, "{\"$p\":\"pa\\\"ss\",\"l\":null}");
+	buf_clear(&b);
+	assert_int_equal(value_json(&b, &secret, &err), -1);
+	assert_int_equal(err.kind, ERR_FAILED);
+	assert_int_equal(value_json(&b, &raw, &err), -1);
+	assert_int_equal(err.kind, ERR_FAILED);
+	assert_int_equal(value_json(&b, &unknown, &err), -1);
+	assert_int_equal(err.kind, ERR_PREDICTED);
+	assert_int_equal(b.len, 0);
+	buf_done(&b);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest others[] = {
 		cmocka_unit_test(depth_is_capped),     cmocka_unit_test(doubles_survive),
 		cmocka_unit_test(equality_ignores_order), cmocka_unit_test(flags_are_gathered),
-		cmocka_unit_test(secrets_stay_inside), cmocka_unit_test(shown_without_tags),
+		cmocka_unit_test(secrets_stay_inside), cmocka_unit_test(clear_for_a_server),
+		cmocka_unit_test(shown_without_tags),
 	};
 	struct CMUnitTest tests[countof(rows) + countof(diff_rows) + countof(others)] = { 0 };
 	size_t n = 0;

@@ -35,6 +35,18 @@ text_begin(const struct drawing *d, struct buf *b)
 	buf_printf(b, "plan %s: %u steps\n", d->plan->name, d->plan->nsteps);
 }
 
+/* What a reviewer must not miss: what is looked at again before it begins, and that there is no way back. */
+static void
+put_caution(const struct drawing *d, const struct step *s, const char *separator, struct buf *b)
+{
+	for (uint32_t i = 0; i < s->nguards; i++)
+		buf_printf(b, "%s%s%s", i == 0 ? separator : ", ", i == 0 ? "guarded by " : "", d->plan->steps[s->guards[i]].id);
+	if (s->irreversible == NULL)
+		return;
+	buf_printf(b, "%sirreversible: ", separator);
+	text_escape(b, s->irreversible, strlen(s->irreversible));
+}
+
 static void
 text_step(const struct drawing *d, uint32_t i, struct buf *b)
 {
@@ -51,6 +63,7 @@ text_step(const struct drawing *d, uint32_t i, struct buf *b)
 
 		buf_printf(b, "%s%s%s", n == 0 ? ", after " : ", ", d->plan->steps[need->to].id, need->weak ? "?" : "");
 	}
+	put_caution(d, s, "; ", b);
 	buf_putc(b, '\n');
 }
 
@@ -87,6 +100,7 @@ put_label(const struct drawing *d, uint32_t i, struct buf *b)
 	buf_printf(b, "%s\n%s", s->id, s->type->name);
 	if (s->undoes != PLAN_NO_STEP)
 		buf_printf(b, "\nundoes %s", d->plan->steps[s->undoes].id);
+	put_caution(d, s, "\n", b);
 	if (d->states != NULL)
 		buf_printf(b, "\n%s", state_name(d, i));
 }

@@ -67,14 +67,14 @@ help_json(struct buf *b)
 		const char *who, *what;
 	} rows[] = {
 		{ "plan, run, resume, abort, status --follow",
-		  "an event a line: {event, time, ...}; event is open, start, progress, note, effect, retry, end, action,\n  "
-		  "assume or predicted; the last one is pause or close: {code, kind, message, next, run}, close with outputs" },
+		  "an event a line: {event, time, ...}; event is open, start, progress, note, effect, retry, end, gate, word,\n  "
+		  "action, assume or predicted; the last one is pause or close: {code, kind, message, next, run}, close with outputs" },
 		{ "validate",
 		  "a line a plan: {plan, valid, steps, problems: [{file, line, col, message, hint}], dropped};\n  "
 		  "null where there is none; dropped: problems over those that are listed" },
 		{ "status",
 		  "one object: {run, plan, state, live, opened, last, code, message, counts, next,\n  "
-		  "steps: [{step, status, attempts, ns, message, next, done, total}]}; 'runs': a line a run, without steps" },
+		  "steps: [{step, status, attempts, ns, message, next, done, total, question}]}; 'runs': a line a run, without steps" },
 		{ "plans, steps",
 		  "a line each: {name, summary}, plans with file and steps" },
 		{ "report",

@@ -166,7 +166,7 @@ void coord_prompt(struct coord *);
 bool coord_can_ask(const struct coord *);
 /* A line was typed. */
 void coord_hear(struct coord *);
-/* Nothing else can run, and nobody can be asked: pause, and name the command. */
+/* Nothing else can run, and nobody can be asked: pause, and name the command; unless an answer has just come. */
 void coord_hold(struct coord *);
 /* Is it past --not-after? Then the run pauses. */
 bool coord_is_late(struct coord *);

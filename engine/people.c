@@ -234,6 +234,20 @@ take_word(struct coord *c, const struct record *r, struct err *err)
 	return 0;
 }
 
+/* Does the word answer what a process before has asked, and this one will ask again? It may wait in the inbox. */
+static bool
+comes_early(const struct coord *c, const struct record *r)
+{
+	const struct hist_step *hs = c->o->history != NULL ? history_step(c->o->history, r->step) : NULL;
+	bool pending = false;
+
+	if (r->type != REC_APPROVE || hs == NULL || !history_waits(hs))
+		return false;
+	for (uint32_t i = 0; i < c->plan->nsteps && !pending; i++)
+		pending = c->live[i].status == STEP_PENDING && strcmp(path_of(c, i), r->step) == 0;
+	return pending;
+}
+
 /* A word on a step that is in doubt: the run drains already, so it is for the resume. */
 static int
 take_resolve(struct coord *c, const struct record *r, struct err *err)
@@ -296,9 +310,14 @@ coord_hear(struct coord *c)
 void
 coord_hold(struct coord *c)
 {
-	const struct attempt *at = first_waiting(c);
+	const struct attempt *at;
 	struct err err = ERR_INIT;
 
+	c->inbox_at = c->inbox_at == NEVER ? NEVER : 0;
+	coord_look_inbox(c, clock_now()); /* somebody may have answered since the last look */
+	if (c->ready.n > 0)
+		return;
+	at = first_waiting(c);
 	err_set(&err, ERR_HELD, "%s: %s [%s]", at->before ? "irreversible, waits for an approval" : "waits for an answer",
 		at->park.question, at->park.answers);
 	if (c->waiting > 1)
@@ -368,6 +387,8 @@ on_message(void *data, const char *name, const struct record *r, const struct er
 	named.nonce = name;
 	if (hs != NULL && hs->word_message != NULL && strcmp(hs->word_message, name) == 0)
 		remember_taken(c, name); /* by a process that died before it could remove it */
+	else if (comes_early(c, r))
+		return;
 	else if ((r->type == REC_APPROVE ? take_word(c, &named, &err) : take_resolve(c, &named, &err)) == 0)
 		remember_taken(c, name);
 	else

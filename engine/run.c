@@ -167,7 +167,7 @@ next_phase(struct coord *c)
 			return false;
 		if (!c->pausing)
 			coord_hold(c);
-		return true;
+		return c->pausing;
 	}
 	switch (c->phase) {
 	case PHASE_SETTLE:

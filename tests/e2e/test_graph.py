@@ -60,6 +60,23 @@ def plan_and_run():
                             ("bad", "behind"), ("end", "back")])), "what graphviz reads")
 
 
+def cautious():
+    """What is guarded, and what cannot be taken back, stands in every form."""
+    with scratch() as folder:
+        plan = os.path.join(folder, "p.yaml")
+        with open(plan, "w") as f:
+            f.write("wherry: v1\nname: t\nsteps:\n  - {id: a, uses: exec, with: {argv: [x], read_only: true}}\n"
+                    "  - {id: b, uses: exec, with: {argv: [x]}, guard: [a], irreversible: \"gone, \\\"for good\\\"\"}\n")
+        w = Wherry(os.path.join(folder, "state"))
+        for form, wanted in (("text", 'after a; guarded by a; irreversible: gone, "for good"\n'),
+                             ("dot", 'guarded by a\\nirreversible: gone, \\"for good\\""'),
+                             ("mermaid", "guarded by a<br/>irreversible: gone, #34;for good#34;")):
+            text = w.ok("graph", plan, "--format", form).out
+            expect(wanted in text, "no %r in %s" % (wanted, text))
+            if form == "dot":
+                parsed_by_graphviz(text)
+
+
 def interrupted():
     """What a process left behind when it was killed shows as in doubt or pending, never as running."""
     with scratch() as folder:
@@ -75,4 +92,4 @@ def interrupted():
 
 
 if __name__ == "__main__":
-    main(plan_and_run, interrupted)
+    main(plan_and_run, cautious, interrupted)

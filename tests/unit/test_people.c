@@ -270,6 +270,26 @@ test_inbox_of_two_people(void **state)
 }
 
 static void
+test_word_that_waits_in_the_inbox(void **state)
+{
+	static const char yaml[] = HEAD "- {id: one, uses: confirm, with: {message: x}}\n- {id: two, uses: confirm, with: {message: x}}\n";
+	const struct record r = { .type = REC_APPROVE, .step = "two", .status = "approved", .user = "ann", .host = "there" };
+	struct arena a = ARENA_INIT;
+	struct err err = ERR_INIT;
+	const char *name;
+
+	(void)state;
+	with.jobs = 1; /* the first look is before the second gate is asked again */
+	assert_int_equal(run(yaml), 3);
+	assert_int_equal(journal_leave(dir, "r1", &r, &a, &name, &err), 0); /* and whoever left it died with the run */
+	assert_int_equal(resume(yaml), 3);
+	assert_int_equal(journal_left(dir, "r1", name), LEFT_TAKEN);
+	expect_step("one", "pending|-|-");
+	expect_step("two", "done|{\"by\":\"ann@there\",\"choice\":\"yes\"}|approved");
+	arena_done(&a);
+}
+
+static void
 test_resolved_beside_a_draining_run(void **state)
 {
 	static const char yaml[] = HEAD "- {id: d, uses: world.doubt}\n- {id: s, uses: world.say, with: {step: d, resolve: true}}\n";
@@ -408,7 +428,7 @@ main(void)
 #define T(name) cmocka_unit_test_setup_teardown(test_##name, setup_people, teardown)
 		T(sleep_holds_no_worker), T(sleep_ends_by_its_time_out), T(gate_pauses_when_nothing_else_can_run),
 		T(rejected_is_failed_and_asked_again_by_a_resume), T(choice), T(approved_on_the_command_line),
-		T(time_limit_of_a_gate), T(inbox_of_a_live_run), T(inbox_refuses_in_words), T(inbox_of_two_people),
+		T(time_limit_of_a_gate), T(inbox_of_a_live_run), T(inbox_refuses_in_words), T(inbox_of_two_people), T(word_that_waits_in_the_inbox),
 		T(resolved_beside_a_draining_run), T(irreversible_waits_for_its_approval), T(irreversible_rejected),
 		T(irreversible_behind_a_gate), T(irreversible_killed_in_mid_effect), T(guard_is_looked_at_again),
 		T(guard_that_holds), T(guard_once_an_attempt), T(not_after),

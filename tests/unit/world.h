@@ -42,10 +42,10 @@ world_lines(const char *key)
 	size_t n = 0;
 
 	(void)snprintf(path, sizeof(path), "%s/world", dir);
-	if (io_read_file(path, 1 << 20, &text, &err) < 0)
+	if (io_read_file(path, 1 << 20, &text, &err) < 0 || text.len == 0)
 		return 0;
 	for (const char *at = text.p, *end = text.p + text.len;
-	     text.len > 0 && (at = memmem(at, (size_t)(end - at), key, strlen(key))) != NULL; at++)
+	     (at = memmem(at, (size_t)(end - at), key, strlen(key))) != NULL; at++)
 		n++;
 	buf_done(&text);
 	return n;

@@ -18,6 +18,8 @@
 #define LANES_MAX 10000 /* four digits in their keys */
 #define RESEND_FIRST (50 * NS_PER_MS)
 #define RESEND_MAX (2 * NS_PER_S)
+#define TELL_AFTER (2 * NS_PER_S)
+#define TELL_EVERY (10 * NS_PER_S)
 
 struct bulk_lane {
 	bool known;              /* the cursor has been read */
@@ -36,9 +38,10 @@ struct etcd_bulk {
 	const char *folder;
 	bool keep_markers;
 	struct etcd_leases leases;
-	pthread_mutex_t lock;    /* of the array, not of the lanes */
+	pthread_mutex_t lock;    /* of the array, not of the lanes; and of told */
 	struct bulk_lane **lanes;
 	unsigned n_lanes;
+	int64_t told;            /* when it was last said that answers are waited for */
 };
 
 int
@@ -358,11 +361,28 @@ send_once(struct opctx *cx, struct etcd_bulk *k, struct bulk_lane *l, const stru
 	return SETTLED;
 }
 
+/* Without a quorum, say, every lane waits: one word for all of them. */
+static void
+tell(struct opctx *cx, struct etcd_bulk *k, const struct err *err)
+{
+	const int64_t now = clock_now();
+	bool mine;
+
+	pthread_mutex_lock(&k->lock);
+	mine = now - k->told >= TELL_EVERY;
+	if (mine)
+		k->told = now;
+	pthread_mutex_unlock(&k->lock);
+	if (mine && cx->note != NULL)
+		cx->note(cx, arena_printf(cx->arena, "waiting: %s", err->msg));
+}
+
 int
 etcd_bulk_put(struct opctx *cx, void *bulk, unsigned lane, const struct batch *b, enum put_result *ret,
 	      int64_t *ret_revision, struct err *err)
 {
 	struct etcd_bulk *k = bulk;
+	const int64_t since = clock_now();
 	int64_t wait = RESEND_FIRST;
 	struct bytes cursor;
 	struct bulk_lane *l;
@@ -392,6 +412,8 @@ etcd_bulk_put(struct opctx *cx, void *bulk, unsigned lane, const struct batch *b
 			one = false;
 			break;
 		case AGAIN:
+			if (clock_now() - since >= TELL_AFTER)
+				tell(cx, k, err);
 			etcd_sleep(cx, wait);
 			wait = wait * 2 < RESEND_MAX ? wait * 2 : RESEND_MAX;
 		}

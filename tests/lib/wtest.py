@@ -275,7 +275,7 @@ class Etcd(KV):
         self.binary, self.options, self.scheme = binary or find_etcd(), list(options), scheme
         if not sync:
             self.options.append("--unsafe-no-fsync")
-        self.process = None
+        self.process = self.cluster = None
         for _ in range(5):
             self.port = free_port()
             super().__init__("%s://127.0.0.1:%d" % (scheme, self.port))
@@ -284,14 +284,18 @@ class Etcd(KV):
             shutil.rmtree(self.folder, ignore_errors=True)
         raise RuntimeError("etcd does not start: " + open(self.folder + ".log").read()[-1000:])
 
-    def start(self):
+    def spawn(self):
         peer = "http://127.0.0.1:%d" % (self.port + 1)
         with open(self.folder + ".log", "ab") as log:
             self.process = subprocess.Popen(  # it ends with us, however we end
                 ["setpriv", "--pdeathsig", "KILL", self.binary, "--name", self.name, "--data-dir", self.folder, "--log-level", "error",
                  "--listen-client-urls", self.url, "--advertise-client-urls", self.url, "--listen-peer-urls", peer,
-                 "--initial-advertise-peer-urls", peer, "--initial-cluster", "%s=%s" % (self.name, peer)] + self.options,
+                 "--initial-advertise-peer-urls", peer, "--initial-cluster",
+                 self.cluster or "%s=%s" % (self.name, peer)] + self.options,
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    def start(self):
+        self.spawn()
         end = time.monotonic() + 15
         while time.monotonic() < end and self.process.poll() is None:
             try:
@@ -323,6 +327,63 @@ class Etcd(KV):
 
     def __exit__(self, *_):
         self.stop()
+
+
+class Member(Etcd):
+    """One of a cluster, not started yet."""
+
+    def __init__(self, folder, name, port):
+        KV.__init__(self, "http://127.0.0.1:%d" % port)
+        self.folder, self.name, self.port, self.scheme = os.path.join(folder, name), name, port, "http"
+        self.binary, self.process, self.cluster = find_etcd(), None, None
+        # short terms, so that a lost leader is noticed soon; without fsync, as what is killed here is one of three
+        self.options = ["--unsafe-no-fsync", "--heartbeat-interval", "50", "--election-timeout", "500"]
+
+
+class Cluster:
+    """Three members on loopback."""
+
+    def __init__(self, folder):
+        self.members = [Member(folder, "m%d" % i, free_port()) for i in range(3)]
+        cluster = ",".join("%s=http://127.0.0.1:%d" % (m.name, m.port + 1) for m in self.members)
+        for m in self.members:
+            m.cluster = cluster
+            m.spawn()
+        for m in self.members:
+            self.wait(m)
+
+    def wait(self, member):
+        end = time.monotonic() + 15
+        while True:
+            try:
+                return member.revision()
+            except (OSError, RuntimeError, http.client.HTTPException):
+                expect(time.monotonic() < end, "a member does not answer: " + open(member.folder + ".log").read()[-1000:])
+                time.sleep(0.05)
+
+    def urls(self):
+        return ",".join(m.url for m in self.members)
+
+    def leader(self):
+        """The member that leads, as the first one that answers says."""
+        end = time.monotonic() + 15
+        while time.monotonic() < end:
+            for m in self.members:
+                try:
+                    status = m.status()
+                    if int(status.get("leader", 0)) == int(status["header"]["member_id"]):
+                        return m
+                except (OSError, RuntimeError, http.client.HTTPException):
+                    continue
+            time.sleep(0.05)
+        raise Violation("the cluster has no leader")
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for m in self.members:
+            m.stop()
 
 
 class Writer:

@@ -347,6 +347,8 @@ remember_taken(struct coord *c, const char *name)
 		c->taken = xreallocarray(c->taken, c->taken_cap, sizeof(*c->taken));
 	}
 	c->taken[c->ntaken++] = xstrdup(name);
+	if (SABOTAGED(INBOX)) /* not durable yet */
+		(void)journal_taken(c->o->journal, name);
 }
 
 /* Put it aside, and say so to those who watch and in the journal. */

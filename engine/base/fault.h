@@ -53,6 +53,11 @@ void fault_point(const char *name);
 #else
 #define SABOTAGED_CURSOR 0
 #endif
+#ifdef SABOTAGE_INBOX
+#define SABOTAGED_INBOX 1
+#else
+#define SABOTAGED_INBOX 0
+#endif
 #ifdef SABOTAGE_FRESH
 #define SABOTAGED_FRESH 1
 #else

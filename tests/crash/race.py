@@ -190,7 +190,15 @@ def check_fresh(folder, program):
     return 1
 
 
-CHECKS = {"LOCK": check_lock, "CHAIN": check_chain, "CLAIM": check_claim, "CURSOR": check_cursor, "FRESH": check_fresh}
+def check_inbox(folder, program):
+    """A word that somebody was told is taken is on record, whatever kills the process that took it."""
+    scenario = SCENARIOS["gates"](os.path.join(folder, "inbox"))
+    for n in range(1, 17):
+        Story(scenario, program, n, first="journal.batch.before_write:%d" % n).tell()
+    return n
+
+
+CHECKS = {"LOCK": check_lock, "CHAIN": check_chain, "CLAIM": check_claim, "CURSOR": check_cursor, "INBOX": check_inbox, "FRESH": check_fresh}
 
 
 def run(options, folder):

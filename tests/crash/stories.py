@@ -182,11 +182,13 @@ class Gates(Commands):
 
     def answer(self, how):
         """Sometimes at once, sometimes too late for the process that asked."""
-        left = set(self.ASKED)
+        left, self.told = set(self.ASKED), set()
         self.gone.wait(0.4 * how * how)
         while left and not self.gone.wait(0.01):
             for step in sorted(left):
                 done = self.w("approve", RUN, step, "--reason", "by the person")
+                if done.code == 0:
+                    self.told.add(step)
                 if done.code == 0 or "it was approved" in done.err:
                     left.discard(step)
         if not left:
@@ -206,6 +208,8 @@ class Gates(Commands):
             words = [i for i, r in enumerate(records) if r["t"] == "approve" and r["step"] == gate]
             intents = [i for i, r in enumerate(records) if r["t"] == "intent" and r["step"] == step]
             equal(len(words), 1, "words on the gate '%s'" % gate)
+            expect(gate not in self.told or records[words[0]].get("msg") == "by the person",
+                   "somebody was told that the word on '%s' counts, and it does not" % gate)
             expect(words[0] < intents[0], "step '%s' began before it was let pass" % step)
         inbox = os.path.join(self.folder, "state", RUN, "inbox")
         left = [name for name in os.listdir(inbox) if name != "refused" and ".tmp." not in name] if os.path.isdir(inbox) else []

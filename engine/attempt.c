@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "coord.h"
+#include "undo.h"
 
 /* Its end is staged; coord_commit tells it after the sync. */
 static void
@@ -46,6 +47,26 @@ keep_outputs(struct coord *c, const struct outputs *o)
 	return ret;
 }
 
+/* The end of an undo is on record under its own path, in one batch with what it means for the step taken back. */
+static int
+record_undo(struct coord *c, const struct attempt *at, enum step_status status, const struct err *err)
+{
+	const bool done = status == STEP_DONE || status == STEP_UNCHANGED;
+	struct record r = { .type = REC_END, .step = at->path, .status = step_status_name(status), .attempt = at->number,
+		.ns = (uint64_t)(clock_now() - at->started) };
+
+	if (err != NULL) {
+		r.kind = err_kind_name(err->kind);
+		r.msg = err->msg;
+		r.next = err->next[0] != '\0' ? err->next : NULL;
+	}
+	if (coord_record(c, &r, true) < 0)
+		return -1;
+	if (done)
+		coord_undone(c, coord_undoes(c, at->step), at);
+	return done ? coord_record(c, &(struct record){ .type = REC_REOPEN, .step = at->undoes, .kind = "taken-back" }, true) : 0;
+}
+
 /* The one way a step gets its final status: recorded, and told to others only after the sync. */
 static void
 finish(struct coord *c, uint32_t i, enum step_status status, const struct attempt *at, const struct err *err)
@@ -71,7 +92,8 @@ finish(struct coord *c, uint32_t i, enum step_status status, const struct attemp
 		r.msg = err->msg;
 		r.next = err->next[0] != '\0' ? err->next : NULL;
 	}
-	if (coord_record(c, &r, true) < 0) { /* its end is not on record: it has not ended */
+	if ((at != NULL && at->undoes != NULL && record_undo(c, at, status, err) < 0) ||
+	    (c->phase != PHASE_ROLLBACK && coord_record(c, &r, true) < 0)) { /* its end is not on record: it has not ended */
 		l->status = STEP_PENDING;
 		return;
 	}
@@ -85,12 +107,18 @@ fail(struct coord *c, uint32_t i, const struct attempt *at, const struct err *er
 {
 	struct err told = *err;
 
+	if (c->phase == PHASE_ROLLBACK) {
+		coord_pause(c, at->path, err);
+		finish(c, i, STEP_FAILED, at, &told);
+		return;
+	}
 	if (!c->failed && !c->pausing) { /* why it pauses is what people must see to first */
 		c->reason = *err;
 		c->reason_step = c->plan->steps[i].id;
 	}
 	c->failed = true;
-	c->stopping = c->stopping || c->plan->steps[i].policy->on_error == ON_ERROR_STOP;
+	c->stopping = c->stopping || c->plan->steps[i].policy->on_error != ON_ERROR_CONTINUE;
+	c->roll_back = c->roll_back || c->plan->steps[i].policy->on_error == ON_ERROR_ROLLBACK;
 	finish(c, i, STEP_FAILED, at, &told);
 }
 
@@ -150,7 +178,7 @@ coord_tell(struct coord *c, const struct ended *end)
 		coord_hold_event(c, end->step, &e);
 	else
 		report_event(c->o->report, &e);
-	if (status == STEP_IN_DOUBT)
+	if (status == STEP_IN_DOUBT || c->phase == PHASE_ROLLBACK)
 		return;
 	c->live[end->step].over = true;
 	for (uint32_t k = c->graph.user_first[end->step]; k < c->graph.user_first[end->step + 1]; k++) {
@@ -271,11 +299,18 @@ new_attempt(struct coord *c, uint32_t i)
 {
 	struct live *l = &c->live[i];
 	const struct step *s = &c->plan->steps[i];
+	const uint32_t undoes = coord_undoes(c, i);
+	const char *of = undoes != PLAN_NO_STEP ? c->plan->steps[undoes].id : NULL;
+	const char *path = of != NULL ? undo_path(&c->keep, of) : s->id;
 	struct attempt *at = xcalloc(1, sizeof(*at));
+	struct err wrong = ERR_INIT;
 
 	if (l->task == NULL) {
 		l->task = xcalloc(1, sizeof(*l->task));
-		memory_init(&l->task->memory, c->o->history != NULL ? history_step(c->o->history, s->id) : NULL, l->anew);
+		if (undoes == PLAN_NO_STEP)
+			memory_init(&l->task->memory, c->o->history != NULL ? history_step(c->o->history, s->id) : NULL, l->anew);
+		else if (coord_undo_memory(c, path, &l->task->memory, &wrong) < 0)
+			coord_pause(c, s->id, &wrong);
 		if (l->torn)
 			l->task->memory.unseen = EFFECT_UNKNOWN;
 		l->task->started = clock_now();
@@ -283,7 +318,8 @@ new_attempt(struct coord *c, uint32_t i)
 	}
 	memory_walk(&l->task->memory);
 	l->task->attempt = at;
-	*at = (struct attempt){ .shared = &c->shared, .step = i, .number = ++l->attempts, .path = s->id, .type = s->type,
+	*at = (struct attempt){ .shared = &c->shared, .step = i, .number = ++l->attempts, .path = path, .undoes = of,
+		.type = of != NULL ? &undo_step : s->type,
 		.memory = &l->task->memory, .deadline = l->task->deadline, .started = clock_now(), .all_unchanged = true };
 	c->rng = c->rng * 6364136223846793005U + 1442695040888963407U; /* Knuth's LCG: a seed for each attempt */
 	at->rng = c->rng | 1;
@@ -364,7 +400,7 @@ start(struct coord *c, uint32_t i)
 	if (l->task != NULL && l->task->attempt != NULL)
 		return coord_unpark(c, l->task->attempt);
 	at = new_attempt(c, i);
-	go = at->number == 1 && !memory_in_doubt(at->memory) ? condition(c, s, &at->err) : 1;
+	go = at->number == 1 && c->phase != PHASE_ROLLBACK && !memory_in_doubt(at->memory) ? condition(c, s, &at->err) : 1;
 	if (go == 0) {
 		if (at->memory->first == NULL)
 			l->maybe = 0; /* not even a lost batch can have held an effect of it */
@@ -372,12 +408,13 @@ start(struct coord *c, uint32_t i)
 		coord_attempt_free(at);
 		return 0;
 	}
-	if (go < 0 || bind_attempt(c, at, s, &at->err) < 0) {
+	if (go < 0 || (at->undoes != NULL ? coord_undo_bind(c, at, coord_undoes(c, i), &at->err)
+					  : bind_attempt(c, at, s, &at->err)) < 0) {
 		at->rc = -1;
 		coord_attempt_end(c, at);
 		return 0;
 	}
-	if (s->irreversible != NULL)
+	if (s->irreversible != NULL && at->undoes == NULL)
 		go = coord_may_cross(c, at);
 	if (go < 0) {
 		coord_attempt_end(c, at);
@@ -398,7 +435,7 @@ coord_start_ready(struct coord *c)
 	if (c->pool == NULL)
 		c->pool = pool_new(c->o->jobs, work_and_post);
 	while (c->ready.n > 0 && c->running < c->o->jobs && pure < c->o->jobs && coord_may_start(c)) {
-		if (!step_of(c, c->ready.list[0].step)->finally && coord_is_late(c))
+		if (c->phase < PHASE_ROLLBACK && !step_of(c, c->ready.list[0].step)->finally && coord_is_late(c))
 			return;
 		const uint32_t i = heap_pop(&c->ready).step;
 		struct err err = ERR_INIT;
@@ -549,7 +586,7 @@ coord_attempt_end(struct coord *c, struct attempt *at)
 		e.msg = at->assumed;
 		coord_hold_event(c, at->step, &e);
 	}
-	if (c->o->mode == MODE_PLAN && at->any_effect)
+	if (c->o->mode == MODE_PLAN && at->any_effect && c->phase != PHASE_ROLLBACK)
 		l->maybe = 1;
 	if (at->rc == 0)
 		finish(c, at->step, at->any_effect && at->all_unchanged ? STEP_UNCHANGED : STEP_DONE, at, NULL);

@@ -42,6 +42,7 @@ int cmd_plans(struct front *, struct err *);
 int cmd_report(struct front *, struct err *);
 int cmd_resolve(struct front *, struct err *);
 int cmd_resume(struct front *, struct err *);
+int cmd_rollback(struct front *, struct err *);
 int cmd_run(struct front *, struct err *);
 int cmd_runs(struct front *, struct err *);
 int cmd_schema(struct front *, struct err *);
@@ -133,7 +134,7 @@ int opened_lock(struct front *, const char *run, struct opened *ret, struct err 
 void opened_done(struct opened *);
 /* The stored copy of the run's plan. NULL with err (problems shown). */
 struct plan *opened_plan(struct front *, struct opened *, struct err *err);
-/* Done, failed or aborted. */
+/* Done, failed, aborted or rolled back. */
 bool run_is_closed(const struct history *);
 /* Is something of this step begun and not settled? */
 bool step_is_in_doubt(const struct hist_step *);
@@ -162,6 +163,10 @@ struct value front_setup(struct front *, const struct run_options *, const struc
 int front_choose(struct front *, const struct opened *had, struct run_options *ret, struct err *err);
 /* Execute with a report; the exit code or -1. */
 int front_execute(struct front *, struct run_options *, struct run_result *ret, struct err *err);
+
+/* cmd_resume.c: go on with a run that is open for writing (or, in a dry-run, read): what is to be done stands in the
+ * options. Exit code or -1. */
+int front_go_on(struct front *, struct opened *, const struct plan *, struct run_options *, struct err *err);
 
 /* cmd_follow.c: show what happens in a run until it is paused, closed, or left by its process. */
 int front_follow(struct front *, const char *run, struct err *err);

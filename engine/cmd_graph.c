@@ -57,7 +57,7 @@ text_step(const struct drawing *d, uint32_t i, struct buf *b)
 		buf_printf(b, "%-9s  ", state_name(d, i));
 	buf_printf(b, "%-20s  %s", s->id, s->type->name);
 	if (s->undoes != PLAN_NO_STEP)
-		buf_printf(b, ", undoes %s", d->plan->steps[s->undoes].id);
+		buf_printf(b, " of %s", d->plan->steps[s->undoes].id);
 	for (uint32_t n = 0; n < s->need_count; n++) {
 		const struct need *need = &d->plan->needs[s->need_first + n];
 
@@ -99,7 +99,7 @@ put_label(const struct drawing *d, uint32_t i, struct buf *b)
 
 	buf_printf(b, "%s\n%s", s->id, s->type->name);
 	if (s->undoes != PLAN_NO_STEP)
-		buf_printf(b, "\nundoes %s", d->plan->steps[s->undoes].id);
+		buf_printf(b, " of %s", d->plan->steps[s->undoes].id);
 	put_caution(d, s, "\n", b);
 	if (d->states != NULL)
 		buf_printf(b, "\n%s", state_name(d, i));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* wherry resume and wherry abort: take a run over, say in its journal who goes on, execute from the stored plan. */
+/* wherry resume and wherry abort, and what rollback shares with them: take a run over, say in its journal who goes on, execute from the stored plan. */
 #include "cmd.h"
 
 #include <string.h>
@@ -38,32 +38,28 @@ go_back(const struct opened *o, struct err *err)
 	return err_next(err, "when it is there again: wherry resume %s", o->run);
 }
 
-static int
-go_on_with(struct front *f, struct opened *o, const struct plan *plan, bool abort_it, struct err *err)
+int
+front_go_on(struct front *f, struct opened *o, const struct plan *plan, struct run_options *options, struct err *err)
 {
-	struct run_options options = {
-		.mode = MODE_RUN,
-		.plan = plan,
-		.journal = o->journal,
-		.history = &o->history,
-		.seed = o->seed,
-		.run = o->run,
-		.torn = o->info.torn,
-		.abort = abort_it,
-	};
 	struct value stored = VALUE_NULL, params;
 	const char *text = o->history.params;
 	struct run_result result = { 0 };
 	int code = -1;
 
+	options->plan = plan;
+	options->journal = o->journal;
+	options->history = &o->history;
+	options->seed = o->seed;
+	options->run = o->run;
+	options->torn = o->info.torn;
 	if (text != NULL && value_parse(&f->arena, text, strlen(text), &stored, err) < 0)
 		return -1;
-	if (front_choose(f, o, &options, err) < 0 || front_params(f, plan, &stored, &params, err) < 0)
+	if (front_choose(f, o, options, err) < 0 || front_params(f, plan, &stored, &params, err) < 0)
 		return -1;
-	options.params = &params;
+	options->params = &params;
 	front_block_signals();
-	if (go_back(o, err) == 0 && record_resume(f, o, &options, err) == 0)
-		code = front_execute(f, &options, &result, err);
+	if (go_back(o, err) == 0 && (o->journal == NULL || record_resume(f, o, options, err) == 0))
+		code = front_execute(f, options, &result, err);
 	value_wipe(&params);
 	return code;
 }
@@ -79,8 +75,13 @@ check_closed(const struct opened *o, bool abort_it, struct err *err)
 			  abort_it ? "abort" : "do");
 		return 1;
 	}
-	if (h->status == RUN_ABORTED) {
-		err_set(err, ERR_USAGE, "run %s was aborted and cannot go on", o->run);
+	if (h->rolling && !abort_it) {
+		err_set(err, ERR_USAGE, "run %s is in the middle of a rollback", o->run);
+		return err_next(err, "wherry rollback %s", o->run);
+	}
+	if (h->status == RUN_ABORTED || h->status == RUN_ROLLED_BACK) {
+		err_set(err, ERR_USAGE, "run %s was %s and cannot go on", o->run,
+			h->status == RUN_ABORTED ? "aborted" : "rolled back");
 		return err_next(err, "wherry report %s", o->run);
 	}
 	return 0;
@@ -90,6 +91,7 @@ static int
 take_over(struct front *f, bool abort_it, struct err *err)
 {
 	const char *run = front_run(f, 0, err);
+	struct run_options options = { .mode = MODE_RUN, .abort = abort_it };
 	struct opened o = { 0 };
 	struct plan *plan = NULL;
 	int closed, code = -1;
@@ -108,7 +110,7 @@ take_over(struct front *f, bool abort_it, struct err *err)
 		front_say("the last batch of %s was torn; its bytes are kept in %s", run, o.info.quarantine);
 	plan = opened_plan(f, &o, err);
 	if (plan != NULL)
-		code = go_on_with(f, &o, plan, abort_it, err);
+		code = front_go_on(f, &o, plan, &options, err);
 	plan_free(plan);
 out:
 	opened_done(&o);

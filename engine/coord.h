@@ -39,7 +39,7 @@ struct ended {
 	char *msg, *next;
 };
 
-enum phase { PHASE_SETTLE, PHASE_MAIN, PHASE_FINALLY };
+enum phase { PHASE_SETTLE, PHASE_MAIN, PHASE_ROLLBACK, PHASE_FINALLY };
 
 /* Events of a dry-run wait here until all steps before theirs have been printed. */
 struct held_event {
@@ -92,6 +92,9 @@ struct coord {
 	int64_t drain_until, tick_at;
 	uint64_t rng;
 	uint32_t changes;
+	struct rollback *roll;      /* while steps are taken back, and after */
+	bool roll_back;             /* a step with on_error: rollback has failed */
+	struct foreseen *foreseen;  /* dry-run: effects of steps that a step of finally takes back, newest first */
 	struct held_event **events, ***events_last; /* dry-run, by step */
 	uint32_t printed;           /* dry-run: steps printed so far */
 };
@@ -109,7 +112,7 @@ path_of(const struct coord *c, uint32_t live)
 
 /* restore.c: take over what the journal of a resumed run says. */
 void coord_restore(struct coord *);
-/* Record that a closed run is open again. */
+/* Record what is to happen again, and that a closed run is open again. */
 void coord_record_reopen(struct coord *);
 /* recheck.c: pause where what settled effects left is gone or other. */
 void coord_recheck(struct coord *);
@@ -119,6 +122,8 @@ void coord_signals(struct coord *);
 /* roots.c: what expressions see, and targets. */
 void roots_init(struct coord *);
 void roots_done(struct coord *);
+/* How the run closes, as far as can be told now: done, failed, aborted or rolled-back. */
+const char *coord_closes_as(const struct coord *);
 /* The plan's outputs as a map in coord.eval, without those that cannot be had: lost then names each, with its place and
  * why. */
 void roots_outputs(struct coord *, struct value *ret, struct buf *lost);
@@ -175,7 +180,26 @@ void coord_look_inbox(struct coord *, int64_t now);
 void coord_clear_inbox(struct coord *);
 /* roots.c: the guards of a step, bound as calls. */
 int coord_bind_guards(struct coord *, struct attempt *, struct err *err);
+/* rollback.c: taking steps back. */
+
+/* Which step does an attempt of this one take back? PLAN_NO_STEP: none. */
+uint32_t coord_undoes(const struct coord *, uint32_t step);
+/* What is known of the undo under that path, and what it has to take back. */
+int coord_undo_memory(struct coord *, const char *path, struct memory *ret, struct err *err);
+int coord_undo_bind(struct coord *, struct attempt *, uint32_t undoes, struct err *err);
+/* A step was taken back. */
+void coord_undone(struct coord *, uint32_t step, const struct attempt *);
+/* Begin to take back all that stands, or what the options say. */
+int coord_roll_begin(struct coord *, struct err *err);
+/* Queue what may be taken back now; false: all is. */
+bool coord_roll_on(struct coord *);
+void coord_roll_done(struct coord *);
 /* dryrun.c */
+
+/* Keep what an effect would do, if its step is taken back in `finally`. */
+void coord_foresee(struct coord *, const struct door_letter *);
+/* The effects of a step that are to be taken back, last first. */
+const struct undo_effect *coord_foreseen(struct coord *, uint32_t step, struct arena *, size_t *ret_n);
 void coord_hold_event(struct coord *, uint32_t step, const struct event *);
 void coord_print_ready(struct coord *, bool all);
 /* An event with step, type, index and wall clock filled. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The dry-run's output in plan order, whatever ran first: events wait until all steps before theirs are printed. */
 #include "coord.h"
+#include "undo.h"
 
 static const char *
 keep_text(struct coord *c, const char *s)
@@ -15,6 +16,13 @@ coord_hold_event(struct coord *c, uint32_t step, const struct event *e)
 
 	if (c->o->mode != MODE_PLAN)
 		return;
+	if (c->phase == PHASE_ROLLBACK) { /* its order is not the plan's */
+		struct event now = *e;
+
+		now.step = c->plan->steps[step].id;
+		report_event(c->o->report, &now);
+		return;
+	}
 	h = arena_alloc(&c->keep, sizeof(*h));
 	h->event = *e;
 	h->event.step = c->plan->steps[step].id;
@@ -41,4 +49,47 @@ coord_print_ready(struct coord *c, bool all)
 	for (; c->printed < c->plan->nsteps && (c->live[c->printed].over || all); c->printed++)
 		for (const struct held_event *h = c->events[c->printed]; h != NULL; h = h->next)
 			report_event(c->o->report, &h->event);
+}
+
+struct foreseen {
+	struct foreseen *next;
+	uint32_t step, number;
+	struct undo_effect x;
+};
+
+void
+coord_foresee(struct coord *c, const struct door_letter *l)
+{
+	const uint32_t step = l->at->step;
+	struct foreseen *f;
+
+	if (l->effect == NULL || !c->plan->steps[step].undone || c->roll != NULL)
+		return;
+	f = arena_alloc(&c->keep, sizeof(*f));
+	*f = (struct foreseen){ .next = c->foreseen, .step = step };
+	f->x = (struct undo_effect){ .number = c->foreseen != NULL ? c->foreseen->x.number + 1 : 1, .state = EFFECT_OK,
+		.stream = l->before == NULL, .nonce = "", .ref = keep_text(c, l->event.ref) };
+	f->x.effect = (struct effect){ .on = { l->effect->on.target, keep_text(c, l->effect->on.path) },
+		.verb = keep_text(c, l->effect->verb), .says = keep_text(c, l->effect->says), .class = l->effect->class,
+		.body = value_copy(&c->keep, &l->effect->body) };
+	f->x.before = l->before != NULL ? value_copy(&c->keep, l->before) : VALUE_NULL;
+	f->x.after = l->after != NULL ? value_copy(&c->keep, l->after) : VALUE_NULL;
+	c->foreseen = f;
+}
+
+const struct undo_effect *
+coord_foreseen(struct coord *c, uint32_t step, struct arena *a, size_t *ret_n)
+{
+	struct undo_effect *list;
+	size_t n = 0;
+
+	for (const struct foreseen *f = c->foreseen; f != NULL; f = f->next)
+		n += f->step == step;
+	list = arena_array(a, n, sizeof(*list));
+	*ret_n = n;
+	n = 0;
+	for (const struct foreseen *f = c->foreseen; f != NULL; f = f->next)
+		if (f->step == step)
+			list[n++] = f->x;
+	return list;
 }

@@ -70,7 +70,7 @@ history_walk(const struct history *h, struct hist_walk *w, const char *path)
 {
 	struct hist_step *s = NULL;
 
-	if (w->found == h->nsteps)
+	if (w->found == h->nsteps - h->nundos)
 		return NULL;
 	if (w->next < h->nsteps && strcmp(h->steps[w->next].path, path) == 0)
 		s = &h->steps[w->next];

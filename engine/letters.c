@@ -186,6 +186,7 @@ handle(struct coord *c, struct door_letter *l)
 		note(c, l);
 		break;
 	case LETTER_ACTION:
+		coord_foresee(c, l);
 		c->changes += !l->event.unchanged;
 		coord_hold_event(c, l->at->step, &l->event);
 		break;

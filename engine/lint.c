@@ -127,18 +127,13 @@ void
 lint_no_undo(struct lint *l)
 {
 	const struct plan *p = l->plan;
-	bool *undone = xcalloc(p->nsteps + 1, sizeof(*undone));
 
-	for (uint32_t i = 0; i < p->nsteps; i++)
-		if (p->steps[i].undoes != PLAN_NO_STEP)
-			undone[p->steps[i].undoes] = true;
 	for (uint32_t i = 0; i < p->nmain; i++) {
 		const struct step *s = &p->steps[i];
 
-		if (s->type->is_repeatable != NULL && !undone[i] && s->irreversible == NULL && !is_read_only(s))
+		if (s->type->is_repeatable != NULL && plan_undo_of(p, i) == NULL && s->irreversible == NULL && !is_read_only(s))
 			lint_step_found(l, s, NULL, "step '%s' (%s) has no 'undo'", s->id, s->type->name);
 	}
-	free(undone);
 }
 
 void

@@ -52,6 +52,12 @@ const struct option options_resume[] = {
 	LATER("accept-plan-change", 0, NULL),
 	END,
 };
+const struct option options_rollback[] = {
+	PARAMS, JOBS, YES,
+	{ "to", 0, OPTION_TEXT, "STEP", AT(to), "go back to before this step; the run can be resumed from there" },
+	{ "dry-run", 0, OPTION_FLAG, NULL, AT(dry_run), "print what would be taken back, and change nothing" },
+	END,
+};
 const struct option options_status[] = {
 	{ "follow", 'f', OPTION_FLAG, NULL, AT(follow), "print what happens until the run is paused or closed" },
 	END,

@@ -358,6 +358,20 @@ plan_free(struct plan *p)
 	free(p);
 }
 
+static int
+by_step(const void *step, const void *undo)
+{
+	const uint32_t a = *(const uint32_t *)step, b = ((const struct plan_undo *)undo)->step;
+
+	return (a > b) - (a < b);
+}
+
+const struct plan_undo *
+plan_undo_of(const struct plan *p, uint32_t step)
+{
+	return p->nundos > 0 ? bsearch(&step, p->undos, p->nundos, sizeof(*p->undos), by_step) : NULL;
+}
+
 uint32_t
 plan_find(const struct plan *p, const char *id, size_t len)
 {

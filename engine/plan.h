@@ -29,6 +29,13 @@ struct need {
 	bool weak;
 };
 
+/* What `undo:` of a step says. */
+struct plan_undo {
+	uint32_t step;
+	const struct step_type *type;
+	struct node with;                 /* map, or len 0 */
+};
+
 struct step {
 	const char *id;
 	const struct step_type *type;
@@ -40,6 +47,7 @@ struct step {
 	uint32_t line;
 	uint16_t col;
 	bool finally;                     /* one of `finally` */
+	bool undone;                      /* one of those takes it back */
 	uint32_t undoes;                  /* the step that this one takes back (`uses: undo`), or PLAN_NO_STEP */
 	uint32_t nguards;
 	const uint32_t *guards;           /* steps that run again before the first effect */
@@ -75,7 +83,8 @@ struct plan {
 	struct step *steps;        /* plan order; `finally` last */
 	uint32_t nsteps, nmain;    /* nmain: those before `finally` */
 	struct need *needs;
-	uint32_t nneeds, npolicies;
+	struct plan_undo *undos;   /* in plan order: few steps have one */
+	uint32_t nneeds, npolicies, nundos;
 	struct policy *policies;   /* each that a step has, once */
 	struct node outputs;       /* map, or len 0 */
 	struct node allow;         /* map of lints to reasons, or len 0 */
@@ -89,6 +98,8 @@ struct plan *plan_load(const struct registry *, const char *file, const char *te
 void plan_free(struct plan *);
 /* The number of a step, or MAP_NONE. For one thread at a time. */
 uint32_t plan_find(const struct plan *, const char *id, size_t len);
+/* What `undo:` of the step says, or NULL: it is taken back by itself. */
+const struct plan_undo *plan_undo_of(const struct plan *, uint32_t step);
 
 /* Parameter values from -p, --params, environment and defaults, in this order of strength. given: pairs name, text
  * (from -p; a secret is refused), file: a parsed params file or NULL. use_env false on a resume: only secrets are read

@@ -7,6 +7,7 @@
 
 #include "base/text.h"
 #include "plan_load.h"
+#include "undo.h"
 
 #define OUTPUTS_MAX 32 /* of a step type */
 #define SEARCHES_MAX 8 /* unknown step names that get a suggestion */
@@ -367,54 +368,62 @@ check_explicit(const struct scope *c, const struct node *needs)
 	}
 }
 
-/* `uses: undo, with: {step: ID}` of `finally`: becomes what the step's `undo` says. */
+/* `uses: undo, with: {step: ID}` of `finally`. */
 static void
 resolve_undo(struct loader *l, uint32_t i)
 {
 	struct step *s = &l->plan->steps[i];
-	const struct node *name = node_get(&s->with, "step"), *undo, *with;
-	uint32_t of;
+	const struct node *name = node_get(&s->with, "step");
+	const struct step_type *type;
 
 	if (name == NULL || name->kind != NODE_SCALAR || s->with.len != 1) {
 		problems_add(l->problems, step_pos(l, s), NULL, "step '%s': 'undo' takes {step: ID}", s->id);
 		return;
 	}
-	of = plan_find(l->plan, name->s, name->len);
-	if (of == MAP_NONE) {
+	s->undoes = plan_find(l->plan, name->s, name->len);
+	s->type = &undo_step;
+	s->with = (struct node){ .kind = NODE_MAP };
+	if (s->undoes == PLAN_NO_STEP) {
 		unknown_step(l, name->s, plan_pos(l, name));
 		return;
 	}
-	undo = &l->drafts[of].undo;
-	if (undo->len == 0) {
-		problems_add(l->problems, plan_pos(l, name), NULL, "step '%s' has no 'undo'", name->s);
-		return;
-	}
-	with = node_get(undo, "with");
-	s->undoes = of;
-	s->type = plan_step_type(l, node_get(undo, "uses"));
-	s->with = (struct node){ .kind = NODE_MAP };
-	if (with != NULL && with->kind == NODE_MAP)
-		s->with = node_copy(&l->plan->arena, with);
+	type = l->plan->steps[s->undoes].type;
+	if (type != NULL && (type->flags & (STEP_READ_ONLY | STEP_PURE)))
+		problems_add(l->problems, plan_pos(l, name), NULL, "step '%s' (%s) changes nothing that could be taken back",
+			     name->s, type->name);
+	l->plan->steps[s->undoes].undone = true;
 }
 
-/* Undoing on request needs more than there is yet. */
+/* What `undo:` says is kept. It is run when its step has ended, so that it may name the outputs of any other step. */
 static void
-resolve_undos(struct loader *l)
+check_undo(struct scope *c, uint32_t i)
 {
-	const struct plan *p = l->plan;
-	bool *used = xcalloc(p->nsteps, sizeof(*used));
+	static const struct node none = { .kind = NODE_MAP };
+	struct loader *l = c->l;
+	const struct node *undo = &l->drafts[i].undo, *with = node_get(undo, "with");
+	struct plan_undo *kept;
 
-	for (uint32_t i = 0; i < p->nsteps; i++) {
-		if (l->drafts[i].undoes)
-			resolve_undo(l, i);
-		if (p->steps[i].undoes != PLAN_NO_STEP)
-			used[p->steps[i].undoes] = true;
-	}
+	if (undo->len == 0)
+		return;
+	kept = &l->plan->undos[l->plan->nundos++];
+	kept->step = i;
+	kept->type = plan_step_type(l, node_get(undo, "uses"));
+	kept->with = with != NULL && with->kind == NODE_MAP ? node_copy(&l->plan->arena, with) : none;
+	c->step = MAP_NONE;
+	check_with(c, kept->type, &kept->with, plan_pos(l, undo));
+}
+
+static void
+check_undos(struct scope *c)
+{
+	struct plan *p = c->l->plan;
+	size_t n = 0;
+
 	for (uint32_t i = 0; i < p->nsteps; i++)
-		if (l->drafts[i].undo.len > 0 && !used[i])
-			problems_add(l->problems, plan_pos(l, &l->drafts[i].undo), NULL,
-				     "'undo' without a step of 'finally' that uses it comes in a later version");
-	free(used);
+		n += c->l->drafts[i].undo.len > 0;
+	p->undos = arena_array(&p->arena, n, sizeof(*p->undos));
+	for (uint32_t i = 0; i < p->nsteps; i++)
+		check_undo(c, i);
 }
 
 static void
@@ -424,6 +433,8 @@ check_step(struct scope *c, uint32_t i)
 
 	c->step = i;
 	s->need_first = (uint32_t)c->l->needs.n;
+	if (s->undoes != PLAN_NO_STEP)
+		add_need(c, s->undoes, true, false, step_pos(c->l, s));
 	check_explicit(c, &c->l->drafts[i].needs);
 	if (c->l->drafts[i].guard != NULL)
 		check_guards(c, s, c->l->drafts[i].guard);
@@ -473,9 +484,12 @@ plan_check(struct loader *l)
 		c.secret = false;
 		check_template(&c, &p->outputs.items[2 * i + 1]);
 	}
-	resolve_undos(l);
+	for (uint32_t i = 0; i < p->nsteps; i++)
+		if (l->drafts[i].undoes)
+			resolve_undo(l, i);
 	for (uint32_t i = 0; i < p->nsteps; i++)
 		check_step(&c, i);
+	check_undos(&c);
 	if (l->needs.n > 0)
 		l->needs.list = xreallocarray(l->needs.list, l->needs.n, sizeof(*l->needs.list));
 	p->needs = l->needs.list;

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/io.h"
+#include "undo.h"
 
 #define IMAGE_MAX ((size_t)512 << 20)
 #define IMAGE_DEPTH (2 * YAML_MAX_DEPTH)
@@ -20,10 +21,10 @@
 #define HEAD (2 * (SHA256_HEX - 1)) /* hex of the maker and of the text */
 
 /* A new member is a line in the function of its struct below, and its size here. */
-_Static_assert(sizeof(void *) != 8 || (sizeof(struct plan) == 216 && sizeof(struct step) == 104 &&
+_Static_assert(sizeof(void *) != 8 || (sizeof(struct plan) == 232 && sizeof(struct step) == 104 &&
 	       sizeof(struct node) == 24 && sizeof(struct policy) == 40 && sizeof(struct need) == 8 &&
 	       sizeof(struct param) == 128 && sizeof(struct plan_target) == 56 && sizeof(struct field) == 96 &&
-	       sizeof(struct pos) == 16),
+	       sizeof(struct pos) == 16 && sizeof(struct plan_undo) == 40),
 	       "the image does not know all of a plan");
 
 struct coder {
@@ -282,13 +283,30 @@ places(struct coder *c, const uint32_t **list, uint32_t *n)
 }
 
 static void
+undo(struct coder *c, void *at)
+{
+	struct plan_undo *u = at;
+
+	NUMBER(c, u->step);
+	step_type(c, &u->type);
+	node(c, &u->with, 0);
+	c->bad |= u->step >= c->plan->nsteps;
+}
+
+static void
 step(struct coder *c, void *at)
 {
 	const struct plan *p = c->plan;
 	struct step *s = at;
 
 	text(c, &s->id);
-	step_type(c, &s->type);
+	s->undoes++; /* none, the usual, is 0 */
+	NUMBER(c, s->undoes);
+	s->undoes--;
+	if (s->undoes == PLAN_NO_STEP)
+		step_type(c, &s->type);
+	else
+		s->type = &undo_step;
 	node(c, &s->with, 0);
 	own_node(c, &s->when);
 	own_node(c, &s->allow);
@@ -298,9 +316,7 @@ step(struct coder *c, void *at)
 	NUMBER(c, s->line);
 	NUMBER(c, s->col);
 	NUMBER(c, s->finally);
-	s->undoes++; /* none, the usual, is 0 */
-	NUMBER(c, s->undoes);
-	s->undoes--;
+	NUMBER(c, s->undone);
 	text(c, &s->irreversible);
 	places(c, &s->guards, &s->nguards);
 	c->bad |= s->id == NULL || s->need_first > p->nneeds || s->need_count > p->nneeds - s->need_first ||
@@ -385,6 +401,7 @@ plan(struct coder *c)
 	p->nsteps = (uint32_t)count(c, p->nsteps);
 	NUMBER(c, p->nmain);
 	p->nneeds = (uint32_t)count(c, p->nneeds);
+	p->nundos = (uint32_t)count(c, p->nundos);
 	c->bad |= p->name == NULL || p->nmain > p->nsteps || p->nsteps > PLAN_MAX_STEPS;
 	if (c->bad)
 		return;
@@ -394,12 +411,14 @@ plan(struct coder *c)
 		p->policies = arena_array(&p->arena, p->npolicies, sizeof(*p->policies));
 		p->steps = xcalloc(p->nsteps, sizeof(*p->steps));
 		p->needs = xcalloc(p->nneeds, sizeof(*p->needs));
+		p->undos = arena_array(&p->arena, p->nundos, sizeof(*p->undos));
 	}
 	list(c, p->params, p->nparams, sizeof(*p->params), param);
 	list(c, p->targets, p->ntargets, sizeof(*p->targets), target);
 	list(c, p->policies, p->npolicies, sizeof(*p->policies), policy);
 	list(c, p->needs, p->nneeds, sizeof(*p->needs), need);
 	list(c, p->steps, p->nsteps, sizeof(*p->steps), step);
+	list(c, p->undos, p->nundos, sizeof(*p->undos), undo);
 	node(c, &p->outputs, 0);
 	node(c, &p->allow, 0);
 }

@@ -11,7 +11,7 @@
 
 #define POLICY_MAX 8 /* words of a policy */
 
-static const char *const on_error_words[] = { "stop", "continue", NULL };
+static const char *const on_error_words[] = { "stop", "continue", "rollback", NULL }; /* as enum on_error */
 
 struct retry_args {
 	int64_t attempts, backoff, max_backoff;
@@ -37,7 +37,7 @@ const struct field language_policy_fields[] = {
 	{ .name = "retry", .type = F_MAP, .offset = offsetof(struct policy_args, retry),
 	  .members = retry_fields, .help = "what a failure is worth" },
 	{ .name = "on_error", .type = F_STRING, .offset = offsetof(struct policy_args, on_error),
-	  .choices = on_error_words, .help = "stop or continue" },
+	  .choices = on_error_words, .help = "stop, continue, or rollback: take back what the plan has done" },
 	{ 0 },
 };
 
@@ -66,16 +66,10 @@ read_retry(struct loader *l, const struct node *map, struct said_policy *ret)
 static void
 read_policy(struct loader *l, const struct node *map, struct said_policy *ret)
 {
-	const struct node *on_error = node_get(map, "on_error"), *retry = node_get(map, "retry");
+	const struct node *retry = node_get(map, "retry");
 	struct policy_args args = { 0 };
 
 	memset(ret, 0, sizeof(*ret)); /* padding too: it is compared as bytes */
-	if (on_error != NULL && on_error->kind == NODE_SCALAR &&
-	    strcmp(on_error->s, "rollback") == 0) {
-		problems_add(l->problems, plan_pos(l, on_error), NULL,
-			     "'on_error: rollback' comes in a later version");
-		return;
-	}
 	if (retry != NULL && retry->kind == NODE_MAP)
 		read_retry(l, retry, ret);
 	if (schema_read(language_policy_fields, map, plan_pos(l, map), l->plan->file, &l->scratch, &args,
@@ -87,8 +81,8 @@ read_policy(struct loader *l, const struct node *map, struct said_policy *ret)
 	}
 	if (args.on_error != NULL) {
 		ret->said |= SAID_ON_ERROR;
-		ret->policy.on_error =
-		    strcmp(args.on_error, "continue") == 0 ? ON_ERROR_CONTINUE : ON_ERROR_STOP;
+		while (strcmp(args.on_error, on_error_words[ret->policy.on_error]) != 0)
+			ret->policy.on_error++;
 	}
 }
 
@@ -150,15 +144,11 @@ is_later_type(const char *name)
 {
 	static const char *const families[] = { "kubernetes.", "helm.",    "linstor.",
 						"http.",       "archive.", "kamaji." };
-	static const char *const types[] = { "plan", "undo" };
 
 	for (size_t i = 0; i < countof(families); i++)
 		if (strncmp(name, families[i], strlen(families[i])) == 0)
 			return true;
-	for (size_t i = 0; i < countof(types); i++)
-		if (strcmp(name, types[i]) == 0)
-			return true;
-	return false;
+	return strcmp(name, "plan") == 0;
 }
 
 const struct step_type *
@@ -175,6 +165,8 @@ plan_step_type(struct loader *l, const struct node *name)
 	if (name->kind != NODE_SCALAR)
 		problems_add(l->problems, plan_pos(l, name), NULL,
 			     "'uses': expected the name of a step type");
+	else if (strcmp(name->s, "undo") == 0)
+		problems_add(l->problems, plan_pos(l, name), NULL, "'undo' can stand only in 'finally'");
 	else if (type != NULL || is_later_type(name->s))
 		problems_add(l->problems, plan_pos(l, name), NULL,
 			     "'%.60s' comes in a later version", name->s);

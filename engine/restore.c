@@ -2,6 +2,7 @@
 /* Where a resumed run stands, from its journal: finished steps stay finished. A run that had closed as failed opens again:
  * what failed is pending, `finally` is (it runs at every close), and so is what `finally` had taken back. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "coord.h"
 
@@ -22,20 +23,38 @@ has_finished(const struct hist_step *hs)
 	return hs->status == STEP_DONE || hs->status == STEP_UNCHANGED || hs->status == STEP_SKIPPED;
 }
 
-/* A step that was taken back when the run closed has to be done again, and so has all that was done because of it. */
-static void
-forget_undone(struct coord *c, uint32_t step)
+/* The steps that have been taken back; returns how many. */
+static uint32_t
+find_undone(const struct coord *c, uint32_t *list, bool *seen)
 {
-	uint32_t *todo = xcalloc(c->plan->nsteps, sizeof(*todo)), n = 0;
-	bool *seen = xcalloc(c->plan->nsteps, sizeof(*seen));
+	const struct history *h = c->o->history;
+	uint32_t n = 0;
 
-	seen[step] = true;
-	todo[n++] = step;
+	for (uint32_t k = 0; k < h->nsteps; k++) {
+		const char *id = h->steps[k].path;
+		const uint32_t i = h->steps[k].status == STEP_UNDONE ? plan_find(c->plan, id, strlen(id)) : MAP_NONE;
+
+		if (i == MAP_NONE)
+			continue;
+		seen[i] = true;
+		list[n++] = i;
+	}
+	return n;
+}
+
+/* What was done because of a step that has been taken back has to be done again. */
+static void
+forget_followers(struct coord *c)
+{
+	uint32_t *todo = xcalloc(c->plan->nsteps, sizeof(*todo));
+	bool *seen = xcalloc(c->plan->nsteps, sizeof(*seen));
+	uint32_t n = find_undone(c, todo, seen);
+
 	while (n > 0) {
 		const uint32_t i = todo[--n];
 		const struct hist_step *hs = history_step(c->o->history, c->plan->steps[i].id);
 
-		c->live[i].anew = hs != NULL && has_finished(hs);
+		c->live[i].anew = c->live[i].anew || (hs != NULL && has_finished(hs));
 		for (uint32_t k = c->graph.user_first[i]; k < c->graph.user_first[i + 1]; k++) {
 			const uint32_t to = c->graph.users[k].to;
 
@@ -49,47 +68,44 @@ forget_undone(struct coord *c, uint32_t step)
 	free(seen);
 }
 
-/* A run that had closed as failed opens again: `finally` runs at every close. */
+/* A closed run that goes on, or a rollback that begins: `finally` runs at every close. */
 static void
-reopen(struct coord *c)
+reopen_finally(struct coord *c)
 {
-	const struct history *h = c->o->history;
-
-	c->reopened = true;
-	for (uint32_t i = c->plan->nmain; i < c->plan->nsteps; i++) {
-		const struct step *s = &c->plan->steps[i];
-		const struct hist_step *hs = history_step(h, s->id);
-
+	for (uint32_t i = c->plan->nmain; i < c->plan->nsteps; i++)
 		c->live[i].anew = true;
-		if (s->undoes != PLAN_NO_STEP && hs != NULL && maybe_effects(hs) > 0)
-			forget_undone(c, s->undoes);
-	}
 }
 
-/* What was undone before the finally steps that undid it, and the run itself last: a crash between two batches leaves a
- * run that is still closed, and that opens in the same way again. */
+/* One batch: a crash leaves the run as it was, or all of it. */
 void
 coord_record_reopen(struct coord *c)
 {
-	for (uint32_t i = 0; i < c->plan->nsteps; i++) {
+	for (uint32_t i = 0; c->o->history != NULL && i < c->plan->nsteps; i++) {
 		const struct step *s = &c->plan->steps[i];
 
 		if (c->live[i].anew && history_step(c->o->history, s->id) != NULL)
 			coord_record(c, &(struct record){ .type = REC_REOPEN, .step = s->id,
 				.kind = s->finally ? "finally" : "undone" }, true);
 	}
-	coord_record(c, &(struct record){ .type = REC_REOPEN }, true);
+	if (c->reopened)
+		coord_record(c, &(struct record){ .type = REC_REOPEN }, true);
+	if (c->o->rollback)
+		coord_record(c, &(struct record){ .type = REC_ROLLBACK, .step = c->o->rollback_to,
+			.done = c->o->rollback_since }, true);
 }
 
 void
 coord_restore(struct coord *c)
 {
 	const struct history *h = c->o->history;
+	const bool begins = c->o->rollback && !h->rolling;
 	struct hist_walk walk = { 0 };
-	const bool reopened = h->status == RUN_FAILED && !c->o->abort;
 
-	if (reopened)
-		reopen(c);
+	c->reopened = begins || (h->status == RUN_FAILED && !c->o->abort);
+	if (c->reopened)
+		reopen_finally(c);
+	if (!c->o->rollback && !c->o->abort)
+		forget_followers(c);
 	for (uint32_t i = 0; i < c->plan->nsteps; i++) {
 		const struct step *s = &c->plan->steps[i];
 		const struct hist_step *hs = history_walk(h, &walk, s->id);
@@ -97,11 +113,12 @@ coord_restore(struct coord *c)
 
 		if (hs == NULL || l->anew)
 			continue;
-		if (has_finished(hs) || (!reopened && (hs->status == STEP_FAILED || hs->status == STEP_BLOCKED)))
+		if (has_finished(hs) || (!c->reopened && (hs->status == STEP_FAILED || hs->status == STEP_BLOCKED)))
 			l->status = hs->status;
 		if (l->status == STEP_FAILED) {
 			c->failed = true;
-			c->stopping = c->stopping || s->policy->on_error == ON_ERROR_STOP;
+			c->stopping = c->stopping || s->policy->on_error != ON_ERROR_CONTINUE;
+			c->roll_back = c->roll_back || s->policy->on_error == ON_ERROR_ROLLBACK;
 			err_set(&c->reason, ERR_FAILED, "%s", hs->msg != NULL ? hs->msg : "failed");
 			c->reason_step = s->id;
 		}

@@ -43,13 +43,10 @@ step_root(struct coord *c, const char *id, struct err *err)
 	return keep(c, value_map(pairs, 4));
 }
 
-/* How the run stands, or, in `finally`, how it closes. */
-static const char *
-run_status(const struct coord *c)
+const char *
+coord_closes_as(const struct coord *c)
 {
-	if (c->phase < PHASE_FINALLY)
-		return "running";
-	return c->o->abort ? "aborted" : c->failed ? "failed" : "done";
+	return run_status_name(c->o->abort ? RUN_ABORTED : c->o->rollback ? RUN_ROLLED_BACK : c->failed ? RUN_FAILED : RUN_DONE);
 }
 
 static const struct value *
@@ -80,7 +77,7 @@ root_get(void *data, const char *root, const char *key, struct err *err)
 		pairs[0] = (struct pair){ "id", value_str(c->shared.run) };
 		pairs[1] = (struct pair){ "dir", value_str(c->shared.dir != NULL ? c->shared.dir : "(run.dir)") };
 		pairs[2] = (struct pair){ "plan", value_str(c->plan->name) };
-		pairs[3] = (struct pair){ "status", value_str(run_status(c)) };
+		pairs[3] = (struct pair){ "status", value_str(c->phase < PHASE_FINALLY ? "running" : coord_closes_as(c)) };
 		return keep(c, value_map(pairs, 4));
 	}
 	err_set(err, ERR_PLAN, "'%s%s%s' is not known here", root, key != NULL ? "." : "", key != NULL ? key : "");

@@ -23,7 +23,7 @@ struct event
 coord_event(const struct coord *c, enum event_kind kind, uint32_t step)
 {
 	return (struct event){ .kind = kind, .run = c->shared.run, .plan = c->plan->name, .step = c->plan->steps[step].id,
-		.type = c->plan->steps[step].type->name, .index = step, .steps = c->plan->nsteps,
+		.type = c->phase == PHASE_ROLLBACK ? "undo" : c->plan->steps[step].type->name, .index = step, .steps = c->plan->nsteps,
 		.wall = clock_wall_ms() };
 }
 
@@ -46,7 +46,7 @@ report_open(struct coord *c)
 {
 	struct event e = { .kind = EVENT_OPEN };
 
-	e.msg = c->o->mode == MODE_PLAN ? "plan" : c->o->abort ? "abort" : c->o->history != NULL ? "resume" : "run";
+	e.msg = c->o->mode == MODE_PLAN ? "plan" : c->o->abort ? "abort" : c->o->rollback ? "rollback" : c->o->history != NULL ? "resume" : "run";
 	for (uint32_t i = 0; i < c->plan->nsteps; i++)
 		e.done += c->live[i].status == STEP_DONE || c->live[i].status == STEP_UNCHANGED ||
 			  c->live[i].status == STEP_SKIPPED;
@@ -149,7 +149,32 @@ coord_may_start(const struct coord *c)
 	if (c->pausing || c->broken)
 		return false;
 	/* what is in doubt is settled even when a failure has stopped the rest: a run does not close over it unasked */
-	return !c->stopping || c->phase == PHASE_FINALLY || (c->phase == PHASE_SETTLE && !c->o->abort);
+	return !c->stopping || c->phase >= PHASE_ROLLBACK || (c->phase == PHASE_SETTLE && !c->o->abort);
+}
+
+static void
+begin_finally(struct coord *c)
+{
+	c->phase = PHASE_FINALLY;
+	c->stopping = false;
+	coord_drop_parked(c);
+	c->ready.n = c->timers.n = 0; /* what a failure kept from starting stays pending */
+	for (uint32_t i = c->plan->nmain; i < c->plan->nsteps; i++)
+		if (c->live[i].blocked == 0)
+			coord_ready(c, i);
+}
+
+/* false: what there is to take back cannot be told, and the run pauses. */
+static bool
+begin_rollback(struct coord *c)
+{
+	struct err err = ERR_INIT;
+
+	c->ready.n = c->timers.n = c->held.n = 0;
+	if (coord_roll_begin(c, &err) == 0)
+		return true;
+	coord_pause(c, NULL, &err);
+	return false;
 }
 
 /* The next phase when nothing is under way or ready; true when all phases are over. */
@@ -179,16 +204,22 @@ next_phase(struct coord *c)
 		}
 		return false;
 	case PHASE_MAIN:
+		if (c->roll_back)
+			return !begin_rollback(c);
 		for (uint32_t i = 0; i < c->plan->nmain; i++)
 			if (!c->live[i].selected && !is_terminal(&c->live[i]))
 				return true; /* steps were left out: nothing closes */
-		c->phase = PHASE_FINALLY;
-		c->stopping = false;
-		coord_drop_parked(c);
-		c->ready.n = c->timers.n = 0; /* what a failure kept from starting stays pending */
-		for (uint32_t i = c->plan->nmain; i < c->plan->nsteps; i++)
-			if (c->live[i].blocked == 0)
-				coord_ready(c, i);
+		begin_finally(c);
+		return false;
+	case PHASE_ROLLBACK:
+		if (coord_roll_on(c))
+			return false;
+		if (c->o->rollback_to != NULL) {
+			coord_record(c, &(struct record){ .type = REC_ROLLBACK, .step = c->o->rollback_to, .status = "done" },
+				     true);
+			return true;
+		}
+		begin_finally(c);
 		return false;
 	case PHASE_FINALLY:
 		break;
@@ -313,7 +344,9 @@ static int
 pause_run(struct coord *c, struct err *err)
 {
 	int code = c->failed && !c->pausing ? 1 : c->signo == SIGINT ? 130 : c->signo != 0 ? 143 : err_exit_code(c->reason.kind);
-	char *next = c->reason.next[0] != '\0' ? xstrdup(c->reason.next) : xasprintf("wherry resume %s", c->shared.run);
+	const bool back = c->o->rollback && (c->pausing || c->broken);
+	char *next = c->reason.next[0] != '\0' ? xstrdup(c->reason.next)
+						: xasprintf("wherry %s %s", back ? "rollback" : "resume", c->shared.run);
 	char *msg = c->reason_step != NULL ? xasprintf("step '%s': %s", c->reason_step, c->reason.msg) : xstrdup(c->reason.msg);
 
 	coord_record(c, &(struct record){ .type = REC_PAUSE, .kind = err_kind_name(c->reason.kind), .msg = msg, .next = next,
@@ -338,7 +371,7 @@ record_close(struct coord *c, const char *status, struct value *ret_outputs)
 	struct record r = { .type = REC_CLOSE, .status = status, .msg = c->failed ? c->reason.msg : NULL };
 	struct buf lost = BUF_INIT(0);
 
-	if (!c->failed && !c->o->abort && c->o->mode == MODE_RUN && c->plan->outputs.len > 0) {
+	if (!c->failed && !c->o->abort && !c->o->rollback && c->o->mode == MODE_RUN && c->plan->outputs.len > 0) {
 		roots_outputs(c, ret_outputs, &lost);
 		r.value = ret_outputs;
 	}
@@ -354,7 +387,7 @@ record_close(struct coord *c, const char *status, struct value *ret_outputs)
 static int
 close_run(struct coord *c, struct err *err)
 {
-	const char *status = c->o->abort ? "aborted" : c->failed ? "failed" : "done";
+	const char *status = coord_closes_as(c);
 	struct value outputs = VALUE_NULL;
 	char *next = NULL;
 	int code = c->failed ? 1 : 0;
@@ -362,7 +395,7 @@ close_run(struct coord *c, struct err *err)
 	record_close(c, status, &outputs);
 	if (c->broken) /* the close is not on disk: the run is still open */
 		return pause_run(c, err);
-	if (c->failed && !c->o->abort)
+	if (c->failed && !c->o->abort && !c->o->rollback)
 		next = xasprintf("wherry resume %s", c->shared.run);
 	if (c->o->journal != NULL && journal_seal(c->o->journal, err) < 0) {
 		code = err_exit_code(err->kind);
@@ -380,7 +413,9 @@ close_run(struct coord *c, struct err *err)
 static int
 rest_run(struct coord *c, struct err *err)
 {
-	if (!c->failed)
+	if (c->phase == PHASE_ROLLBACK)
+		err_set(&c->reason, ERR_NONE, "rolled back to before step '%s'", c->o->rollback_to);
+	else if (!c->failed)
 		err_set(&c->reason, ERR_NONE, "the selected steps are done; others were left out");
 	(void)pause_run(c, err);
 	return c->broken ? err_exit_code(ERR_LOCAL) : c->failed ? 1 : 0;
@@ -419,6 +454,7 @@ coord_done(struct coord *c)
 			memory_done(&c->live[i].task->memory);
 			free(c->live[i].task);
 		}
+	coord_roll_done(c);
 	roots_done(c);
 	graph_done(&c->graph);
 	overlay_done(&c->overlay);
@@ -483,11 +519,12 @@ run_execute(const struct run_options *o, struct run_result *ret, struct err *err
 	c.phase = c.unsettled > 0 ? PHASE_SETTLE : PHASE_MAIN;
 	if (o->torn)
 		doubt_torn(&c);
-	if (c.reopened)
-		coord_record_reopen(&c);
+	coord_record_reopen(&c);
 	if (o->abort)
 		c.stopping = true;
-	else if (o->history != NULL)
+	if (o->rollback)
+		(void)begin_rollback(&c);
+	else if (!o->abort && o->history != NULL)
 		coord_recheck(&c);
 	loop(&c);
 	coord_drop_parked(&c);

@@ -28,6 +28,9 @@ struct run_options {
 	const char *user, *host;         /* who says so, and who sits at the terminal */
 	bool terminal;                   /* somebody sits there and can be asked: answers are lines of stdin */
 	int64_t not_after;               /* wall ms; no step of the main phase starts after it; 0: no limit */
+	bool rollback;                   /* `wherry rollback`: take back instead of going on */
+	const char *rollback_to;         /* to before this step, or NULL: the whole run, which closes then */
+	uint64_t rollback_since;         /* the journal's record with which that step began */
 	bool abort;                      /* `wherry abort`: start nothing but finally, close as aborted */
 };
 

@@ -70,12 +70,12 @@ def usage(world):
 @with_world
 def later(world):
     """Words of a later version are refused by that name, never ignored."""
-    for word in ("rollback", "forget", "completion"):
+    for word in ("forget", "completion"):
         done = world.w(word)
         equal(done.code, 2, str(done))
         expect("later version" in done.err, str(done))
     step = "steps:\n  - {id: a, uses: set, with: {values: {x: 1}}%s}\n"
-    for body in (step % ", foreach: [1]", step % ", pool: p", step % ", undo: {uses: set}", step % ", on_error: rollback", "pools: {p: 1}\n" + step % "", "hooks: {file: x.lua}\n" + step % "",
+    for body in (step % ", foreach: [1]", step % ", pool: p", "pools: {p: 1}\n" + step % "", "hooks: {file: x.lua}\n" + step % "",
                  "steps:\n  - {id: a, uses: plan, with: {file: x.yaml}}\n"):
         done = world.w("validate", world.plan(body))
         equal(done.code, 2, "%s: %s" % (body, done))
@@ -120,7 +120,7 @@ def hints(world):
     open(world.path("go"), "w").close()
     w.ok(*again.next())
     equal(w("steps", "undo").next(), ["help", "language"], "the next command after a word that is no step type")
-    for args in (["steps", "undo"], ["help", "rollback"], ["runs", "prune"], ["resume"], ["status"]):
+    for args in (["steps", "undo"], ["help", "forget"], ["runs", "prune"], ["resume"], ["status"]):
         done = w(*args)
         equal(done.code, 2, str(done))
         w.ok(*done.next())

@@ -128,6 +128,17 @@ def fences(g):
                 finally_=["{id: thaw, uses: undo, with: {step: fence}, when: '${{ steps.fence.ran }}'}"], code=1)
     equal(g.rights(), before, "permissions after the thaw: %s" % out)
     expect(may_write(g.kube), "kube cannot write after the thaw")
+    out = g.run(CHECK, FENCE % ("", ", needs: [look]"), "{id: bad, uses: assert, with: {that: false, message: no}, needs: [fence]}",
+                finally_=["{id: thaw, uses: undo, with: {step: fence}}"], code=1)
+    equal(g.rights(), before, "permissions after the thaw by itself: %s" % out)
+    g.run(CHECK, FENCE % ("", ", needs: [look]"))
+    expect(not may_write(g.kube), "kube writes behind the fence")
+    g.w.ok("rollback", "r%d" % g.n, "--yes")
+    equal(g.rights(), before, "permissions after the rollback")
+    g.run(CHECK, FENCE % ("", ", needs: [look]"))
+    g.role("kube", ("readwrite", "/more/", True))
+    out = g.w.ok("rollback", "r%d" % g.n, "--yes", "--format", "plain", code=3)
+    expect("'a role/kube' was changed by someone else since step 'fence': permissions" in out.err, out)
 
 
 @each

@@ -70,11 +70,9 @@ static struct row {
 	  "3:48 unknown key 'need' (did you mean 'needs'?)" },
 	{ "later words of a step",
 	  HEAD "steps:\n- id: a\n  uses: set\n  with: {values: {}}\n  foreach: x\n  key: x\n  pool: x\n"
-	  "  undo: {uses: x}\n  on_error: rollback\n",
+	  "  undo: {uses: exec, with: {argv: [x]}}\n  on_error: rollback\n",
 	  "7:3 'foreach' comes in a later version\n8:3 'key' comes in a later version\n"
-	  "9:3 'pool' comes in a later version\n"
-	  "10:9 'undo' without a step of 'finally' that uses it comes in a later version\n"
-	  "11:13 'on_error: rollback' comes in a later version" },
+	  "9:3 'pool' comes in a later version" },
 	{ "guards", HEAD "steps:\n- {id: a, uses: exec, with: {argv: [x], read_only: true}}\n"
 	  "- {id: b, uses: exec, with: {argv: [x]}, irreversible: no way back, guard: [a]}\n", NULL },
 	{ "guards that do not look",
@@ -94,19 +92,30 @@ static struct row {
 	  HEAD "steps:\n- {id: a, uses: plan}\n- {id: b, uses: kubernetes.apply}\n- {id: c, uses: etcd.fence}\n"
 	  "- {id: e, uses: undo}\n- {id: f, uses: http.get}\n",
 	  "4:17 'plan' comes in a later version\n5:17 'kubernetes.apply' comes in a later version\n"
-	  "6:17 'etcd.fence' comes in a later version\n7:17 'undo' comes in a later version\n"
+	  "6:17 'etcd.fence' comes in a later version\n7:17 'undo' can stand only in 'finally'\n"
 	  "8:17 'http.get' comes in a later version" },
 	{ "undo in finally",
 	  HEAD "steps: [{id: a, uses: exec, with: {argv: [x]}, undo: {uses: exec, with: {argv: [y]}}}]\n"
 	  "finally: [{id: b, uses: undo, with: {step: a}, when: '${{ steps.a.ran }}'}]\n", NULL },
 	{ "undo of nothing",
-	  HEAD "steps: [{id: a, uses: exec, with: {argv: [x]}}]\n"
+	  HEAD "steps: [{id: a, uses: set, with: {values: {}}}]\n"
 	  "finally: [{id: b, uses: undo, with: {step: a}}, {id: c, uses: undo, with: {step: z}}, {id: d, uses: undo}]\n",
-	  "4:44 step 'a' has no 'undo'\n4:82 unknown step 'z'\n4:92 step 'd': 'undo' takes {step: ID}" },
-	{ "undo is checked as the step it becomes",
+	  "4:44 step 'a' (set) changes nothing that could be taken back\n4:82 unknown step 'z'\n"
+	  "4:92 step 'd': 'undo' takes {step: ID}" },
+	{ "undo by itself", HEAD "steps: [{id: a, uses: exec, with: {argv: [x]}}]\nfinally: [{id: b, uses: undo, with: {step: a}}]\n",
+	  NULL },
+	{ "undo of an undo", HEAD "steps: [{id: a, uses: exec, with: {argv: [x]}, undo: {uses: undo}}]\n",
+	  "3:61 'undo' can stand only in 'finally'" },
+	{ "undo may name what its step put out",
+	  HEAD "steps: [{id: a, uses: exec, with: {argv: [x]}, undo: {uses: exec, with: {argv: ['${{ steps.a.ran }}']}}}]\n", NULL },
+	{ "undo names a step that is not there",
+	  HEAD "steps: [{id: a, uses: exec, with: {argv: [x]}, undo: {uses: exec, with: {argv: ['${{ steps.b.ran }}']}}}]\n",
+	  "3:86 unknown step 'b'" },
+	{ "undo is checked as the step that it is",
 	  HEAD "steps: [{id: a, uses: exec, with: {argv: [x]}, undo: {uses: exec, with: {arg: [y]}}}]\n"
 	  "finally: [{id: b, uses: undo, with: {step: a}}]\n",
-	  "3:74 unknown field 'arg'; known: argv, env, mode, number, grace, read_only (did you mean 'argv'?)\n4:16 missing field 'argv' (list of string) (program and arguments)" },
+	  "3:54 missing field 'argv' (list of string) (program and arguments)\n"
+	  "3:74 unknown field 'arg'; known: argv, env, mode, number, grace, read_only (did you mean 'argv'?)" },
 	{ "undo without uses", HEAD "steps: [{id: a, uses: exec, with: {argv: [x]}, undo: {with: {}}}]\n",
 	  "3:54 'undo': expected {uses: …, with: …}" },
 	{ "unknown type with a close name", HEAD "steps: [{id: a, uses: exce, with: {argv: [x]}}]",
@@ -120,7 +129,7 @@ static struct row {
 	  "7:12 field 'timeout': expected a duration such as 90s or 1m30s, got 90\n"
 	  "8:21 field 'attempts': expected at least 1, got 0\n"
 	  "8:24 unknown field 'backof'; known: attempts, backoff, max_backoff (did you mean 'backoff'?)\n"
-	  "9:13 field 'on_error': expected one of stop, continue; got 'ignore'" },
+	  "9:13 field 'on_error': expected one of stop, continue, rollback; got 'ignore'" },
 	{ "retry parts", HEAD "steps:\n- id: a\n  uses: set\n  with: {values: {}}\n  retry: {attempts: 0, backof: 1s}\n",
 	  "7:21 field 'attempts': expected at least 1, got 0\n"
 	  "7:24 unknown field 'backof'; known: attempts, backoff, max_backoff (did you mean 'backoff'?)" },

@@ -111,6 +111,7 @@ dump_step(struct buf *to, const struct plan *p, const struct step *s)
 
 	dump_text(to, "\nstep", s->id);
 	buf_printf(to, " %p %u:%u %d %u", (const void *)s->type, s->line, s->col, s->finally, s->undoes);
+	buf_printf(to, " %d", s->undone);
 	buf_printf(to, " policy %lld %u %lld %lld %d", (long long)policy->timeout, policy->retry.attempts,
 		   (long long)policy->retry.backoff, (long long)policy->retry.max_backoff, policy->on_error);
 	for (uint32_t k = 0; k < s->need_count; k++)
@@ -144,6 +145,11 @@ dump_plan(struct buf *to, const struct plan *p)
 	}
 	for (uint32_t i = 0; i < p->nsteps; i++)
 		dump_step(to, p, &p->steps[i]);
+	for (uint32_t i = 0; i < p->nundos; i++) {
+		buf_printf(to, "\nundo %u %p", p->undos[i].step, (const void *)p->undos[i].type);
+		dump_node(to, &p->undos[i].with);
+		assert_ptr_equal(plan_undo_of(p, p->undos[i].step), &p->undos[i]);
+	}
 	dump_node(to, &p->outputs);
 	dump_node(to, &p->allow);
 }

@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Stories of a rollback: the run is killed at each of its fault points and rolled back from there; and the rollback is
+killed at each of its own, and goes on. At the end the world is as it was before the run."""
+import os
+import random
+import signal
+
+from stories import Commands, MAX_RESUMES, RUN, Story
+from wtest import Wherry, equal, expect
+
+UNDOS = ("once", "beside", "last")
+BEFORE = {"there": (0o640, "as it was\n"), "gone": (0o644, "not yet\n")}
+
+
+class Back(Commands):
+    def __init__(self, folder):
+        super().__init__("back", folder, set(UNDOS), {"once", "last"}, {})
+
+    def reset(self, rng):
+        super().reset(rng)
+        for name, (mode, text) in BEFORE.items():
+            path = os.path.join(self.dir, name)
+            with open(path, "w") as f:
+                f.write(text)
+            os.chmod(path, mode)
+
+    def happened(self, step):
+        """Of a step, or (STEP~undo) of its undo."""
+        name, _, undo = step.partition("~")
+        return self.counts()["undo-" + name if undo else name] > 0
+
+    def check(self):
+        got = {}
+        for name in sorted(os.listdir(self.dir)):
+            path = os.path.join(self.dir, name)
+            if name != "log" and "." not in name:
+                with open(path) as f:
+                    got[name] = (os.stat(path).st_mode & 0o7777, f.read())
+        equal(got, BEFORE, "the files after the rollback")
+        counts = self.counts()
+        for step in UNDOS:
+            done, undone = counts[step], counts["undo-" + step]
+            if step in self.once:
+                expect(done == undone <= 1, "'%s' happened %d times and was taken back %d times" % (step, done, undone))
+            else:  # where it may have happened its undo runs: both may be repeated
+                expect(undone or not done, "'%s' happened and was not taken back" % step)
+
+
+class BackStory(Story):
+    """first: a fault of the run; later: of the rollbacks. env is theirs."""
+    run_env = None
+
+    def numbers(self):
+        return {"kills of a run": self.killed, "kills of a rollback": self.resume_killed, "steps resolved": self.resolved}
+
+    def _tell(self):
+        self.w = Wherry(os.path.join(self.scenario.folder, "state"), self.program)
+        done = self.say(["run", self.scenario.plan, "--run-id", RUN, "--yes", "-j", "4", "--format", "plain"] + self.scenario.params(),
+                        self.first, env=self.run_env)
+        self.killed += done.code == -signal.SIGKILL
+        expect(done.code in (-signal.SIGKILL, 1, 3), "the run: %s" % done)
+        if self.settled() is None:
+            expect(not self.scenario.counts(), "effects before the run existed")
+            return
+        for _ in range(MAX_RESUMES):
+            done = self.say(["rollback", RUN, "--yes", "--format", "plain"], self.later.pop(0) if self.later else None, env=self.env)
+            self.resume_killed += done.code == -signal.SIGKILL
+            if done.code == 0:
+                return
+            expect(done.code in (-signal.SIGKILL, 3), "a rollback: %s" % done)
+            if done.code == 3:
+                args = done.next()
+                expect(args and args[0] == "resolve", "a stop that nobody can settle: %s" % done)
+                self.resolve(done)
+        expect(False, "not rolled back after %d times" % MAX_RESUMES)
+
+    def check_closed(self):
+        if self.settled() is None:
+            return
+        before = self.scenario.counts()
+        self.w.ok("journal", "verify", RUN)
+        self.w.ok("rollback", RUN, "--yes")
+        equal(self.w("resume", RUN, "--yes").code, 2, "exit code of a resume of what is rolled back")
+        equal(self.scenario.counts(), before, "effects after the rollback")
+
+
+class RunOnly(BackStory):
+    """To count the fault points of the run alone."""
+
+    def _tell(self):
+        self.run_env, self.env = self.env, {}
+        super()._tell()
+
+
+def tasks(seed, run_hits, back_hits):
+    """A run killed at every point, and rollbacks at every point of theirs, each with more kills to come."""
+    rng = random.Random(seed)
+
+    def later():
+        return ["%s:%d" % (p, rng.randint(1, back_hits[p])) for p in rng.choices(sorted(back_hits), k=rng.randrange(3))]
+
+    got = [("back", "%d/run/%s/%d" % (seed, p, n), {"first": "%s:%d" % (p, n), "later": later()})
+           for p in sorted(run_hits) for n in range(1, run_hits[p] + 1)]
+    got += [("back", "%d/back/%s/%d" % (seed, p, n), {"later": ["%s:%d" % (p, n)] + later()})
+            for p in sorted(back_hits) for n in range(1, back_hits[p] + 1)]
+    for step in UNDOS:
+        for name in (step, "undo-" + step):
+            got += [("back", "%d/%s/%s" % (seed, arm, name), {"arms": [(arm, name)]}) for arm in ("kill-before", "kill-after")]
+    return got

@@ -255,6 +255,33 @@ def changed(world):
 
 
 @with_world
+def taken_back(world):
+    """A rollback removes what was made and puts back what was removed; what someone changed since stops it, untouched."""
+    fill(world.path("in"))
+    with open(world.path("old"), "w") as f:
+        f.write("old")
+    os.chmod(world.path("old"), 0o640)
+    steps = (("archive.pack", {"from": world.path("in"), "to": world.path("x.tar")}), ("archive.unpack", {"from": world.path("x.tar"), "to": world.path("out")}),
+             ("file.delete", {"path": world.path("old")}), ("file.write", {"path": world.path("old"), "content": "new"}),
+             ("file.write", {"path": world.path("new"), "content": "new"}))
+    before = world.tree(".")
+    for change in (False, True):
+        equal(world.run(*steps).code, 0, "run")
+        if change:
+            with open(world.path("out", "b"), "w") as f:
+                f.write("used")
+            done = world.w("rollback", world.id, "--yes")
+            expect(done.code == 3 and "'archive %s' was changed by someone else" % world.path("out") in done.err, str(done))
+            expect(os.path.exists(world.path("x.tar")), "it went on after what it could not take back")
+            with open(world.path("out", "b"), "w"):
+                pass
+        done = world.w("rollback", world.id, "--yes")
+        equal(done.code, 0, str(done))
+        after = {name: what for name, what in world.tree(".").items() if name not in ("state", "plan.yaml") and not name.startswith("state/")}
+        equal(after, before, "the world after the rollback")
+
+
+@with_world
 def killed(world):
     """Killed at any system call that makes, writes or renames, the resume ends with the same, and nothing is left over."""
     fill(world.path("in"))
@@ -282,4 +309,4 @@ def killed(world):
     expect(tested >= 8, "only %d kills" % tested)
 
 
-main(there_and_back, what_is_there, hostile, zips, damage, dry_run, changed, killed)
+main(there_and_back, what_is_there, hostile, zips, damage, dry_run, changed, taken_back, killed)

@@ -482,7 +482,8 @@ retry_later(struct coord *c, struct attempt *at)
 	struct event e = coord_event(c, EVENT_RETRY, at->step);
 	int64_t ns;
 
-	if (c->o->mode != MODE_RUN || at->spent || at->rejected || at->number >= r->attempts || at->err.kind == ERR_PLAN || at->err.kind == ERR_TIMEOUT)
+	if (c->o->mode != MODE_RUN || at->spent || at->rejected || at->number >= r->attempts ||
+	    at->err.kind == ERR_PLAN || at->err.kind == ERR_TIMEOUT)
 		return false;
 	ns = back_off(r, at);
 	if (clock_now() + ns >= at->deadline)

@@ -8,18 +8,10 @@
 static int
 check_choice(const struct hist_gate *g, const char *choice, struct err *err)
 {
-	const size_t len = choice != NULL ? strlen(choice) : 0;
-
-	if (choice == NULL)
+	if (choice == NULL || (g->answers != NULL && history_is_answer(g->answers, choice)))
 		return 0;
-	for (const char *p = g->answers; p != NULL && *p != '\0'; p += *p == '/') {
-		const size_t n = strcspn(p, "/");
-
-		if (n == len && memcmp(p, choice, n) == 0)
-			return 0;
-		p += n;
-	}
-	return err_set(err, ERR_USAGE, "'%.60s' is not one of the answers %s", choice, g->answers != NULL ? g->answers : "");
+	return err_set(err, ERR_USAGE, "'%.60s' is not one of the answers %s", choice,
+		       g->answers != NULL ? g->answers : "");
 }
 
 /* word_check_fn */

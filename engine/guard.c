@@ -35,7 +35,8 @@ door_guards(struct step_ctx *cx, struct err *err)
 			*err = ERR_INIT;
 			continue;
 		}
-		if (err->kind == ERR_FAILED || err->kind == ERR_TIMEOUT || err->kind == ERR_UNKNOWN || err->kind == ERR_IN_DOUBT) {
+		if (err->kind == ERR_FAILED || err->kind == ERR_TIMEOUT || err->kind == ERR_UNKNOWN ||
+		    err->kind == ERR_IN_DOUBT) {
 			err->kind = ERR_HELD;
 			err_next(err, "see to it, then: wherry resume %s", at->shared->run);
 		}

@@ -275,7 +275,8 @@ step_ask(struct step_ctx *cx, const char *question, const struct value *answers,
 	} else if (park->over) {
 		*ret = park->answer;
 	} else {
-		*park = (struct park){ .wanted = true, .until = NEVER, .question = text_safe(&cx->at->arena, question, strlen(question), 0),
+		*park = (struct park){ .wanted = true, .until = NEVER,
+			.question = text_safe(&cx->at->arena, question, strlen(question), 0),
 			.answers = arena_strdup(&cx->at->arena, words.p) };
 	}
 	buf_done(&words);

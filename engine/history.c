@@ -123,6 +123,21 @@ history_waits(const struct hist_step *s)
 	       (s->status == STEP_PENDING || s->status == STEP_RUNNING);
 }
 
+bool
+history_is_answer(const char *answers, const char *word)
+{
+	const size_t len = strlen(word);
+
+	for (const char *p = answers; *p != '\0'; p += *p == '/') {
+		const size_t n = strcspn(p, "/");
+
+		if (n == len && memcmp(p, word, n) == 0)
+			return true;
+		p += n;
+	}
+	return false;
+}
+
 void
 history_word(struct buf *to, const struct hist_gate *g)
 {

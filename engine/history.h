@@ -110,6 +110,8 @@ const char *undo_path(struct arena *, const char *step);
 bool is_undo_path(const char *path);
 /* Does it wait for a person's word? */
 bool history_waits(const struct hist_step *);
+/* Is the word one of a gate's answers, which '/' separates? */
+bool history_is_answer(const char *answers, const char *word);
 /* Append "approved by user@host at TIME: reason", when there is a word. */
 void history_word(struct buf *to, const struct hist_gate *);
 

@@ -46,8 +46,8 @@ struct option {
 
 /* Tables, each ended by a row without name and letter. */
 extern const struct option options_common[];
-extern const struct option options_plan[], options_run[], options_resume[], options_status[], options_approve[], options_resolve[],
-	options_rollback[], options_report[], options_steps[], options_graph[], options_validate[], options_none[];
+extern const struct option options_plan[], options_run[], options_resume[], options_status[], options_approve[],
+	options_resolve[], options_rollback[], options_report[], options_steps[], options_graph[], options_validate[], options_none[];
 
 /* Parse argv[*at] (an option) and what it takes, by the two tables; moves *at behind it. ERR_USAGE otherwise. */
 int option_parse(const struct option *common, const struct option *own, struct arena *a, int argc, char **argv,

@@ -53,7 +53,8 @@ coord_unpark(struct coord *c, struct attempt *at)
 	unlink_parked(c, at);
 	at->park.over = at->park.over || now >= at->park.until;
 	if (!at->park.over && !at->rejected) {
-		at->rc = err_set(&at->err, ERR_TIMEOUT, at->park.until == NEVER ? "timed out: nobody has answered" : "timed out");
+		at->rc = err_set(&at->err, ERR_TIMEOUT, "timed out%s",
+				 at->park.until == NEVER ? ": nobody has answered" : "");
 	} else if (!at->rejected) {
 		if (!at->before)
 			return coord_work(c, at);

@@ -45,13 +45,15 @@ first_answer(struct arena *a, const char *answers)
 static int
 reject(struct err *err, const char *user, const char *host, const char *reason)
 {
-	return err_set(err, ERR_FAILED, "rejected by %s@%s%s%s", user, host, reason != NULL ? ": " : "", reason != NULL ? reason : "");
+	return err_set(err, ERR_FAILED, "rejected by %s@%s%s%s", user, host, reason != NULL ? ": " : "",
+		       reason != NULL ? reason : "");
 }
 
 static void
 give(struct attempt *at, const char *choice, const char *user, const char *host, struct answer *ret)
 {
-	ret->choice = value_str(choice != NULL ? arena_strdup(&at->arena, choice) : first_answer(&at->arena, at->park.answers));
+	ret->choice = value_str(choice != NULL ? arena_strdup(&at->arena, choice)
+					       : first_answer(&at->arena, at->park.answers));
 	ret->by = value_str(arena_printf(&at->arena, "%s@%s", user, host));
 }
 
@@ -174,7 +176,8 @@ static void
 prompt(struct coord *c)
 {
 	const struct attempt *at = c->asked;
-	char *text = xasprintf("%s%s: %s [%s]", at->path, at->before ? " is irreversible" : "", at->park.question, at->park.answers);
+	char *text = xasprintf("%s%s: %s [%s]", at->path, at->before ? " is irreversible" : "", at->park.question,
+			       at->park.answers);
 
 	/* what was typed before the question stood there is no answer to it */
 	(void)tcflush(STDIN_FILENO, TCIFLUSH);
@@ -192,22 +195,6 @@ coord_prompt(struct coord *c)
 		prompt(c);
 }
 
-/* Is the word one of the answers? */
-static bool
-is_answer(const char *answers, const char *word)
-{
-	const size_t len = strlen(word);
-
-	for (const char *p = answers; *p != '\0'; p += *p == '/') {
-		const size_t n = strcspn(p, "/");
-
-		if (n == len && memcmp(p, word, n) == 0)
-			return true;
-		p += n;
-	}
-	return false;
-}
-
 /* A word on a step that waits: recorded, and the step goes on once that is durable. -1: it does not wait for this. */
 static int
 take_word(struct coord *c, const struct record *r, struct err *err)
@@ -219,7 +206,7 @@ take_word(struct coord *c, const struct record *r, struct err *err)
 		at = at->next;
 	if (at == NULL)
 		return err_set(err, ERR_USAGE, "step '%s' does not wait for an answer", r->step);
-	if (r->says != NULL && !is_answer(at->park.answers, r->says))
+	if (r->says != NULL && !history_is_answer(at->park.answers, r->says))
 		return err_set(err, ERR_USAGE, "'%.60s' is not one of the answers %s", r->says, at->park.answers);
 	if (r->says != NULL && strcmp(r->says, "no") == 0)
 		known.status = "rejected";
@@ -297,7 +284,7 @@ coord_hear(struct coord *c)
 	line[n] = '\0';
 	word = word_of(line);
 	report_prompt(c->o->report, NULL);
-	if (!is_answer(at->park.answers, word)) {
+	if (!history_is_answer(at->park.answers, word)) {
 		prompt(c);
 		return;
 	}

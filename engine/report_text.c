@@ -110,7 +110,8 @@ is_loud(const struct event *e)
 {
 	if (e->kind == EVENT_END)
 		return status_paint(e->status) == PAINT_BAD;
-	return e->kind == EVENT_PAUSE || e->kind == EVENT_CLOSE || e->kind == EVENT_GATE || (e->kind == EVENT_NOTE && e->step == NULL);
+	return e->kind == EVENT_PAUSE || e->kind == EVENT_CLOSE || e->kind == EVENT_GATE ||
+	       (e->kind == EVENT_NOTE && e->step == NULL);
 }
 
 /* Of a dry-run only a stop is told this way; its text is a result. */

@@ -118,7 +118,8 @@ bind_guard(struct coord *c, const struct step *s, struct arena *a, struct guard 
 		return -1;
 	if (!(s->type->flags & STEP_READ_ONLY) && !s->type->is_read_only(args))
 		return err_set(err, ERR_PLAN, "a guard must be read-only, and this '%s' is not", s->type->name);
-	*ret = (struct guard){ .path = s->id, .call = { s->type, args }, .limit = s->policy->timeout > 0 ? s->policy->timeout : PLAN_TIMEOUT };
+	*ret = (struct guard){ .path = s->id, .call = { s->type, args },
+		.limit = s->policy->timeout > 0 ? s->policy->timeout : PLAN_TIMEOUT };
 	return 0;
 }
 

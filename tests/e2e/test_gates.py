@@ -155,10 +155,10 @@ def usage(world):
     expect(not os.path.exists(world.w.state), "a run exists after a refusal")
 
 
-@with_world(HEAD + "  - {id: nap, uses: sleep, with: {for: 1500ms}}\n" + LOG % ("go", "go", ", needs: [nap]"))
+@with_world(HEAD + "  - {id: nap, uses: sleep, with: {for: 4s}}\n" + LOG % ("go", "go", ", needs: [nap]"))
 def late(world):
     """After --not-after nothing more is started; the run pauses, and a resume goes on."""
-    soon = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 1.2))
+    soon = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 3))
     done = world.w(*world.args("--not-after", soon))
     equal(done.code, 3, str(done))
     expect("--not-after" in done.err, str(done))
@@ -349,7 +349,7 @@ def typed_no(world):
     expect("rejected by" in t.shown, t.shown)
 
 
-@with_world(GATED.replace("  - {id: ok,", "  - {id: nap, uses: sleep, with: {for: 700ms}}\n  - {id: ok, needs: [nap],"))
+@with_world(GATED.replace("  - {id: ok,", "  - {id: nap, uses: sleep, with: {for: 2s}}\n  - {id: ok, needs: [nap],"))
 def typed_early(world):
     """What was typed before the question stood there is no answer to it."""
     t = Terminal(world, *world.args())

@@ -225,8 +225,8 @@ preflight_run(struct step_ctx *cx, const void *args, struct err *err)
 		step_note(cx, "%" PRIi64 " of %" PRIi64 " keys have a lease and will be skipped", s.leased, s.keys);
 	if (value_get_int(destination, "revision", 0) < value_get_int(source, "revision", 0))
 		step_note(cx, "the destination's revision (%" PRIi64 ") is below the source's (%" PRIi64 "): clients that "
-			  "remember revisions, such as Kubernetes watches, have to be restarted after the hand-over",
-			  value_get_int(destination, "revision", 0), value_get_int(source, "revision", 0));
+			  "remember revisions, such as Kubernetes watches, have to be restarted after the hand-over, or the "
+			  "revision raised before it", value_get_int(destination, "revision", 0), value_get_int(source, "revision", 0));
 	return preflight_outputs(cx, source, destination, &s, fresh, err);
 }
 

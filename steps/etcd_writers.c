@@ -195,13 +195,29 @@ etcd_look_for_writers(struct step_ctx *cx, const struct etcd_fence_args *a, stru
 	return check_others(cx, a, ret, err);
 }
 
+struct check_args {
+	struct etcd_fence_args fence; /* first: ETCD_FENCE_INPUTS */
+	bool fenced;
+};
+
+/* Does the role leave the range alone? */
+static int
+check_fenced(struct step_ctx *cx, const struct etcd_fence_args *a, const struct etcd_writers *w, struct err *err)
+{
+	for (size_t i = 0; i < w->permissions.n; i++)
+		if (etcd_perm_writes(&w->permissions.list[i], w->from, w->to))
+			return err_set(err, ERR_FAILED, "role '%s' may write %s: it is not fenced, or not any more", a->role,
+				       etcd_perm_text(step_arena(cx), &w->permissions.list[i]));
+	return 0;
+}
+
 static int
 check_run(struct step_ctx *cx, const void *args, struct err *err)
 {
-	const struct etcd_fence_args *a = args;
+	const struct check_args *a = args;
 	struct etcd_writers w;
 
-	if (etcd_look_for_writers(cx, a, &w, err) < 0)
+	if (etcd_look_for_writers(cx, &a->fence, &w, err) < 0 || (a->fenced && check_fenced(cx, &a->fence, &w, err) < 0))
 		return -1;
 	const struct pair pairs[] = {
 		{ "permissions", etcd_perms_value(step_arena(cx), &w.permissions) }, { "users", w.users },
@@ -214,6 +230,8 @@ check_run(struct step_ctx *cx, const void *args, struct err *err)
 
 static const struct field check_inputs[] = {
 	ETCD_FENCE_INPUTS,
+	{ "fenced", F_BOOL, .offset = offsetof(struct check_args, fenced),
+	  .help = "the role has been fenced: refuse where it may write there" },
 	{ 0 },
 };
 
@@ -231,7 +249,7 @@ const struct step_type etcd_fence_check_step = {
 	.summary = "see who may write under a prefix, and whether a fence of one role would stop them",
 	.inputs = check_inputs,
 	.outputs = check_outputs,
-	.args_size = sizeof(struct etcd_fence_args),
+	.args_size = sizeof(struct check_args),
 	.flags = STEP_READ_ONLY,
 	.version = 1,
 	.run = check_run,

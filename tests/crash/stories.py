@@ -4,6 +4,7 @@
 Everything is counted by the other side: the log that the commands append to, and the etcd servers themselves.
 """
 import collections
+import hashlib
 import os
 import random
 import re
@@ -285,8 +286,9 @@ class EtcdCopy:
         freeze = ": >%s/freeze; while [ ! -e %s/frozen ]; do sleep 0.01; done; echo freeze >>%s" % (self.dir, self.dir, log)
         words = {"source": self.pair[0].url, "destination": self.pair[1].url, "prefix": self.prefix,
              "destination_prefix": self.to, "freeze": "command", "freeze_command": freeze,
-             "thaw_command": "echo thaw >>" + log, "handover_command": "echo handover >>" + log}
-        return [x for k, v in words.items() for x in ("-p", "%s=%s" % (k, v))]
+             "thaw_command": "echo thaw >>" + log, "handover_command": "echo handover >>" + log,
+             "snapshot": os.path.join(self.dir, "source.db"), "raise_revision": "true", "raise_margin": 200}
+        return ["--approve", "handover"] + [x for k, v in words.items() for x in ("-p", "%s=%s" % (k, v))]
 
     def counts(self):
         return Commands.counts(self)
@@ -307,6 +309,10 @@ class EtcdCopy:
         expect(counts["freeze"] >= 1, "the source was never frozen")
         equal(counts["handover"], 1, "times that the hand-over ran")
         equal(counts["thaw"], 0, "times that the freeze was lifted after the hand-over")
+        expect(destination.revision() >= source.revision() + 200, "the destination's revision was not raised")
+        snapshot = open(os.path.join(self.dir, "source.db"), "rb").read()
+        equal(snapshot[-32:], hashlib.sha256(snapshot[:-32]).digest(), "the snapshot's own hash")
+        equal([n for n in os.listdir(self.dir) if n.endswith(".part")], [], "parts of snapshots")
         wanted, got = source.values(self.prefix), destination.values(self.to)
         if wanted != got:
             raise Violation("the copy differs: %d keys missing, %d too many, %d unequal; first: %s" % (

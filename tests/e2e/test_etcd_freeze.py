@@ -44,10 +44,10 @@ class Freeze:
         return [x for k, v in words.items() for x in ("-p", "%s=%s" % (k, v))]
 
     def run(self, code=0, **more):
-        return self.w.ok("run", "etcd-to-etcd", "--run-id", "one", "--yes", "--format", "json", *self.words(**more), code=code)
+        return self.w.ok("run", "etcd-to-etcd", "--run-id", "one", "--yes", "--approve", "handover", "--format", "json", *self.words(**more), code=code)
 
     def start(self, **more):
-        return self.w.start("run", "etcd-to-etcd", "--run-id", "one", "--yes", "-q", *self.words(**more))
+        return self.w.start("run", "etcd-to-etcd", "--run-id", "one", "--yes", "--approve", "handover", "-q", *self.words(**more))
 
     def fenced(self):
         return {p[0] for p in self.guarded.rights()} == {"READ"}
@@ -119,7 +119,7 @@ def taken_back():
         equal(f.guarded.rights(), f.rights, "permissions after the failure")
         expect(may_write(f.kube, "/registry/between"), "kube cannot write after the failure")
         f.destination.delete("/registry/zz-intruder")
-        f.w.ok("resume", "one", "--yes")
+        f.w.ok("resume", "one", "--yes", "--approve", "handover")
         f.guarded.role("kube", ("read", "/elsewhere/", True))
         f.moved()
 
@@ -147,11 +147,46 @@ def killed():
                 time.sleep(0.001)
             time.sleep(delay)
             p.kill()
-            if p.wait() != 0 and f.w("resume", "one", "--yes").code == 3:  # the hand-over was under way: only a person can tell
+            if p.wait() != 0 and f.w("resume", "one", "--yes", "--approve", "handover").code == 3:  # it was under way: a person can tell
                 expect(os.path.exists(f.handed), "in doubt before the hand-over: %s" % f.w("status", "one"))
                 f.w.ok("resolve", "one", "handover", "--done", "--reason", "seen")
                 f.w.ok("resume", "one", "--yes")
             f.moved()
+
+
+def asked():
+    """A person is asked when the copy is done, and before anything is frozen; what is written meanwhile arrives. The answer is
+    also the approval of the hand-over. While it waits the fence is watched: one that somebody lifted stops the hand-over."""
+    with scratch() as folder, Freeze(folder) as f:
+        out = f.w.ok("run", "etcd-to-etcd", "--run-id", "one", "--yes", *f.words(confirm="true"), code=3)
+        expect("keys are copied and in step" in out.err and "wherry approve one ready" in out.err, "the question: %s" % out)
+        expect(may_write(f.kube, "/registry/late") and not f.fenced(), "the source is frozen before anybody said so")
+        f.w.ok("approve", "one", "ready", "--choice", "yes", "--reason", "a test")
+        f.w.ok("resume", "one", "--yes")
+        f.moved()
+        expect(b"late" in f.destination.values("/registry/"), "what was written while it waited")
+
+
+def fence_lifted():
+    """Paused before the hand-over, and somebody lifts the fence: the hand-over does not begin."""
+    with scratch() as folder, Freeze(folder) as f:
+        out = f.w.ok("run", "etcd-to-etcd", "--run-id", "one", "--yes", *f.words(), code=3)
+        expect("irreversible" in out.err and f.fenced(), "it does not wait for an approval: %s" % out)
+        f.guarded.role("kube", ("readwrite", "/registry/", True))
+        out = f.w.ok("resume", "one", "--yes", "--approve", "handover", code=3)
+        expect("not fenced, or not any more" in out.err and not os.path.exists(f.handed), "the guard: %s" % out)
+        f.guarded.role("kube", ("read", "/registry/", True))
+        f.w.ok("resume", "one", "--yes", "--approve", "handover")
+        f.moved()
+
+
+def kept_frozen():
+    """Without a hand-over the fence is lifted in the end, or kept for whoever asked for the run."""
+    for keep in ("false", "true"):
+        with scratch() as folder, Freeze(folder) as f:
+            out = f.run(handover_command="", keep_frozen=keep)
+            equal(f.fenced(), keep == "true", "fenced, with keep_frozen: " + keep)
+            equal("still read-only" in out.out + out.err, keep == "true", "it is said: %s" % out)
 
 
 def refused():
@@ -167,4 +202,4 @@ def refused():
 
 
 if __name__ == "__main__":
-    main(truth, live_writer, taken_back, aborted, killed, refused)
+    main(truth, live_writer, taken_back, aborted, killed, asked, fence_lifted, kept_frozen, refused)

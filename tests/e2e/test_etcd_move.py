@@ -41,7 +41,7 @@ class Move:
         return [x for k, v in words.items() for x in ("-p", "%s=%s" % (k, v))]
 
     def run(self, code=0, **more):
-        return self.w.ok("run", "etcd-to-etcd", "--run-id", "one", "--yes", *self.params(**more), code=code)
+        return self.w.ok("run", "etcd-to-etcd", "--run-id", "one", "--yes", "--approve", "handover", *self.params(**more), code=code)
 
     def plan(self, code=0, **more):
         return self.w.ok("plan", "etcd-to-etcd", "--format", "json", *self.params(**more), code=code)
@@ -212,7 +212,7 @@ def failed_verify():
         move.destination.delete("/dst/intruder")
         move.source.put("/src/between", "x")
         move.source.delete("/src/00007")
-        move.w.ok("resume", "one", "--yes")
+        move.w.ok("resume", "one", "--yes", "--approve", "handover")
         equal(open(log).read().split(), ["freeze", "thaw", "freeze", "handover"], "commands that ran")
         move.equal()
 

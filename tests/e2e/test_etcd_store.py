@@ -200,6 +200,21 @@ def raise_killed():
         equal(s.etcd.range(), keys, "the keys")
 
 
+def raise_without_room():
+    """A raise that would fill the store, and so stop everybody's writes, is refused where the server tells its quota."""
+    if "3.6" not in VERSIONS:
+        return "etcd 3.6 is not here, see tests/lib/etcd_versions.sh"
+    with scratch() as folder, Store(folder, "3.6") as s:
+        s.etcd.stop()
+        s.etcd.options += ["--quota-backend-bytes", str(16 << 20)]
+        expect(s.etcd.start(), "the server does not come back")
+        before = s.etcd.revision()
+        for command in (s.plan, s.run):
+            out = command(to(before + 500000), code=1)
+            expect("no room for about 57.2 MiB" in out.err + out.out, "the refusal: %s" % out)
+        equal(s.etcd.revision(), before, "the revision")
+
+
 def raise_rate():
     """The rate of transactions is kept."""
     with scratch() as folder, Store(folder) as s:
@@ -209,4 +224,4 @@ def raise_rate():
 
 
 if __name__ == "__main__":
-    main(snapshot, many_snapshots, snapshot_killed, snapshot_of_root, raised, raise_killed, raise_rate)
+    main(snapshot, many_snapshots, snapshot_killed, snapshot_of_root, raised, raise_killed, raise_without_room, raise_rate)

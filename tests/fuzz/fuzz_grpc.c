@@ -2,6 +2,7 @@
 /* Fuzz target: what an etcd server can send. Input: one byte (size of the pieces), header and trailer lines up to an
  * empty one, then the body; every message goes through every decoder. */
 #include "steps/target/etcd_api.h"
+#include "steps/target/etcd_auth_api.h"
 #include "steps/target/grpc.h"
 
 #include <stdlib.h>
@@ -30,7 +31,11 @@ decode_all(struct bytes m)
 	struct etcd_status status;
 	struct etcd_lease lease;
 	struct etcd_alarm *alarms;
+	struct etcd_perms perms;
+	struct etcd_snapshot_part part;
 	struct etcd_txn txn;
+	struct value names;
+	bool enabled;
 	struct bytes token;
 	struct page page;
 	unsigned sum = 0;
@@ -57,6 +62,15 @@ decode_all(struct bytes m)
 	if (etcd_alarms_decode(&a, m, &alarms, &n) == 0)
 		for (size_t i = 0; i < n; i++)
 			sum += (unsigned)strlen(alarms[i].what);
+	if (etcd_names_decode(&a, m, &names) == 0)
+		for (size_t i = 0; i < names.len; i++)
+			sum += touch((struct bytes){ names.items[i].s, names.items[i].len + 1 });
+	if (etcd_role_decode(&a, m, &perms) == 0)
+		for (size_t i = 0; i < perms.n; i++)
+			sum += touch(perms.list[i].key) + touch(perms.list[i].end) + (unsigned)strlen(etcd_perm_text(&a, &perms.list[i]));
+	if (etcd_snapshot_decode(m, &part) == 0)
+		sum += touch(part.blob) + (unsigned)part.remaining;
+	sum += (unsigned)etcd_auth_status_decode(m, &enabled);
 	arena_done(&a);
 	return sum;
 }

@@ -131,15 +131,54 @@ refuse_existing(const char *path, struct err *err)
 	return err_next(err, "move it away, or choose another path");
 }
 
+/* One stream from one member into the file. */
+struct download {
+	struct opctx *cx;
+	struct etcd_conn *c;
+	struct snapshot *to;
+	uint64_t remaining; /* as the last part says; 1 before the first */
+	int64_t told;
+	bool failed;        /* here, with err set: it was not the stream's fault */
+	struct err *err;
+};
+
 static void
-tell(struct opctx *cx, const struct snapshot *s, uint64_t remaining, int64_t *told)
+tell(struct download *d)
 {
 	char done[32], all[32];
 
-	if (cx->note == NULL || clock_now() - *told < NOTE_EVERY)
+	if (d->cx->note == NULL || clock_now() - d->told < NOTE_EVERY)
 		return;
-	*told = clock_now();
-	cx->note(cx, arena_printf(cx->arena, "%s of %s", size_text(s->size, done), size_text(s->size + remaining, all)));
+	d->told = clock_now();
+	d->cx->note(d->cx, arena_printf(d->cx->arena, "%s of %s", size_text(d->to->size, done),
+					size_text(d->to->size + d->remaining, all)));
+}
+
+static bool
+take_part(void *data, struct bytes message)
+{
+	struct etcd_snapshot_part part;
+	struct download *d = data;
+
+	d->failed = true;
+	if (etcd_stopped(d->cx, d->err) < 0)
+		return false;
+	if (clock_now() >= d->cx->deadline) {
+		(void)err_set(d->err, ERR_TIMEOUT, "timed out");
+		return false;
+	}
+	if (etcd_snapshot_decode(message, &part) < 0) {
+		(void)etcd_malformed(d->c, "Snapshot", d->err);
+		return false;
+	}
+	if (io_write_all(d->to->fd, part.blob.p, part.blob.len, d->err) < 0)
+		return false;
+	snapshot_add(d->to, part.blob.p, part.blob.len);
+	d->remaining = part.remaining;
+	d->failed = false;
+	FAULT("etcd.snapshot.part");
+	tell(d);
+	return true;
 }
 
 /* The stream ended before the snapshot did: at another member, or with another token, it may not. */
@@ -159,67 +198,29 @@ broken(struct etcd_conn *c, size_t endpoint, const char *token, const struct grp
 	return -1;
 }
 
-/* One stream from one member into the file. */
 static int
-receive(struct opctx *cx, struct etcd_conn *c, struct snapshot *s, size_t endpoint, const char *token,
-	struct grpc_stream *stream, struct err *err)
+download(struct opctx *cx, struct etcd_conn *c, struct snapshot *s, struct err *err)
 {
-	struct grpc_answer a = { 0 };
-	struct etcd_snapshot_part part = { .remaining = 1 };
-	int64_t told = clock_now();
-	struct grpc_msg *m;
-
-	for (;;) {
-		switch (grpc_stream_next(stream, cx, clock_now() + NS_PER_S, &m, &a)) {
-		case GRPC_QUIET:
-			if (etcd_stopped(cx, err) < 0)
-				return -1;
-			if (clock_now() >= cx->deadline)
-				return err_set(err, ERR_TIMEOUT, "timed out");
-			if (clock_now() - grpc_stream_heard(stream) < STALL)
-				continue;
-			(void)snprintf(a.why, sizeof(a.why), "no answer in time");
-			return broken(c, endpoint, token, &a, err);
-		case GRPC_ENDED:
-			return a.fate == GRPC_ANSWERED && a.status == GRPC_OK && part.remaining == 0 ? 0 :
-				broken(c, endpoint, token, &a, err);
-		case GRPC_MESSAGE:
-			break;
-		}
-		if (etcd_snapshot_decode((struct bytes){ m->data, m->len }, &part) < 0) {
-			free(m);
-			return etcd_malformed(c, "Snapshot", err);
-		}
-		snapshot_add(s, part.blob.p, part.blob.len);
-		if (io_write_all(s->fd, part.blob.p, part.blob.len, err) < 0) {
-			free(m);
-			return -1;
-		}
-		free(m);
-		FAULT("etcd.snapshot.part");
-		tell(cx, s, part.remaining, &told);
-	}
-}
-
-static int
-stream_into(struct opctx *cx, struct etcd_conn *c, struct snapshot *s, struct err *err)
-{
+	struct download d = { .cx = cx, .c = c, .to = s, .remaining = 1, .told = clock_now(), .err = err };
 	struct buf request = BUF_INIT(0);
-	struct grpc_stream *stream;
-	const struct peer *peer;
+	struct grpc_call call = { .cx = cx, .method = ETCD_SNAPSHOT, .request = &request, .max = ETCD_REPLY_MAX,
+				  .deadline = cx->deadline, .stall = STALL };
+	struct grpc_answer a = { 0 };
 	char *token = NULL;
 	size_t endpoint;
-	int rc;
+	int rc = 0;
 
 	if (etcd_conn_token(cx, c, &token, err) < 0)
 		return -1;
-	peer = etcd_conn_peer(c, &endpoint);
+	call.token = token;
 	grpc_begin(&request);
 	grpc_end(&request);
-	stream = grpc_stream_open(peer, ETCD_SNAPSHOT, token, ETCD_REPLY_MAX, &request);
+	(void)grpc_download(etcd_conn_peer(c, &endpoint), &call, take_part, &d, &a);
 	buf_done(&request);
-	rc = receive(cx, c, s, endpoint, token, stream, err);
-	grpc_stream_close(stream);
+	if (d.failed || etcd_stopped(cx, err) < 0)
+		rc = -1;
+	else if (a.fate != GRPC_ANSWERED || a.status != GRPC_OK || d.remaining > 0)
+		rc = broken(c, endpoint, token, &a, err);
 	if (token != NULL)
 		explicit_bzero(token, strlen(token));
 	free(token);
@@ -254,7 +255,7 @@ save(struct opctx *cx, struct etcd_conn *c, const char *path, struct value *ret,
 	if (s.fd < 0) {
 		rc = err_errno(err, "create '%s'", part);
 	} else {
-		rc = stream_into(cx, c, &s, err);
+		rc = download(cx, c, &s, err);
 		if (rc == 0 && !snapshot_is_whole(&s))
 			rc = err_set(err, ERR_FAILED, "etcd at %s: the snapshot is damaged: its SHA-256 is another", etcd_conn_names(c));
 		if (rc == 0)

@@ -245,7 +245,7 @@ establish(struct opctx *cx, struct etcd_watch *w, struct changes *ret, struct er
 	} else if (etcd_conn_token(cx, w->c, &w->token, err) == 0) {
 		/* a server that keeps its version from us is newer than all that cannot be trusted */
 		w->trusted = status.denied || trusted_progress(status.version);
-		w->stream = grpc_stream_open(peer, ETCD_WATCH, w->token, ETCD_REPLY_MAX, NULL);
+		w->stream = grpc_stream_open(peer, ETCD_WATCH, w->token, ETCD_REPLY_MAX);
 		w->checked = clock_now();
 		send_message(w, false);
 		step = await_created(cx, w, ret, err);

@@ -40,6 +40,8 @@ struct grpc_chan {
 	int64_t moved;       /* when a byte last went either way */
 	curl_off_t uploaded;
 	bool stuck;          /* nothing more was uploaded at the last turn, although there is more */
+	grpc_take_fn *take;  /* of a download: messages go there as they come, and none is kept */
+	void *take_data;
 	char error[CURL_ERROR_SIZE];
 };
 
@@ -60,13 +62,28 @@ on_header(char *p, size_t size, size_t n, void *data)
 	return size * n;
 }
 
+static bool
+hand_over(struct grpc_chan *ch)
+{
+	struct grpc_msg *m;
+	bool go_on = true;
+
+	while (go_on && (m = grpc_reply_take(&ch->reply)) != NULL) {
+		go_on = ch->take(ch->take_data, (struct bytes){ m->data, m->len });
+		free(m);
+	}
+	return go_on;
+}
+
 static size_t
 on_body(char *p, size_t size, size_t n, void *data)
 {
 	struct grpc_chan *ch = data;
 
 	ch->moved = clock_now();
-	return grpc_reply_body(&ch->reply, p, size * n) ? size * n : CURL_WRITEFUNC_ERROR;
+	if (!grpc_reply_body(&ch->reply, p, size * n))
+		return CURL_WRITEFUNC_ERROR;
+	return ch->take == NULL || hand_over(ch) ? size * n : CURL_WRITEFUNC_ERROR;
 }
 
 static curl_socket_t
@@ -361,6 +378,24 @@ grpc_unary(struct grpc_chan *ch, const struct grpc_call *call, struct grpc_answe
 	return ret->fate;
 }
 
+enum grpc_fate
+grpc_download(const struct peer *peer, const struct grpc_call *call, grpc_take_fn *take, void *data, struct grpc_answer *ret)
+{
+	struct grpc_chan *ch = grpc_chan_new(peer);
+	CURLcode code = CURLE_OK;
+
+	ch->take = take;
+	ch->take_data = data;
+	ch->request_len = call->request->len;
+	curl_easy_setopt(ch->easy, CURLOPT_POSTFIELDS, call->request->p);
+	curl_easy_setopt(ch->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)call->request->len);
+	chan_start(ch, call->method, call->token, NULL, call->max);
+	if (chan_run(ch, call, &code, ret))
+		judge(ch, code, false, ret);
+	grpc_chan_free(ch);
+	return ret->fate;
+}
+
 static size_t
 on_upload(char *to, size_t size, size_t n, void *data)
 {
@@ -375,21 +410,15 @@ on_upload(char *to, size_t size, size_t n, void *data)
 }
 
 struct grpc_stream *
-grpc_stream_open(const struct peer *peer, const char *method, const char *token, size_t max, const struct buf *only)
+grpc_stream_open(const struct peer *peer, const char *method, const char *token, size_t max)
 {
 	struct grpc_stream *s = xcalloc(1, sizeof(*s));
 
 	s->out = BUF_INIT(0);
 	s->ch = grpc_chan_new(peer);
-	if (only != NULL) {
-		s->ch->request_len = only->len;
-		curl_easy_setopt(s->ch->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)only->len);
-		curl_easy_setopt(s->ch->easy, CURLOPT_COPYPOSTFIELDS, only->p);
-	} else {
-		curl_easy_setopt(s->ch->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)-1);
-		curl_easy_setopt(s->ch->easy, CURLOPT_READFUNCTION, on_upload);
-		curl_easy_setopt(s->ch->easy, CURLOPT_READDATA, s);
-	}
+	curl_easy_setopt(s->ch->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)-1);
+	curl_easy_setopt(s->ch->easy, CURLOPT_READFUNCTION, on_upload);
+	curl_easy_setopt(s->ch->easy, CURLOPT_READDATA, s);
 	chan_start(s->ch, method, token, NULL, max);
 	return s;
 }
@@ -419,10 +448,6 @@ grpc_stream_next(struct grpc_stream *s, struct opctx *cx, int64_t until, struct 
 	CURLcode code;
 
 	for (;;) {
-		/* before more is read: a peer that is faster than the caller must not fill the memory */
-		*ret_msg = grpc_reply_take(&s->ch->reply);
-		if (*ret_msg != NULL)
-			return GRPC_MESSAGE;
 		if (!s->ended && chan_perform(s->ch, &code)) {
 			s->ended = true;
 			judge(s->ch, code, false, &s->end);

@@ -93,12 +93,17 @@ void grpc_chan_free(struct grpc_chan *ch);
 /* The fate is also in ret. After any fate but GRPC_ANSWERED the channel is to be freed. */
 enum grpc_fate grpc_unary(struct grpc_chan *ch, const struct grpc_call *call, struct grpc_answer *ret);
 
+/* One request whose answer is many messages, on a connection of its own: take gets each of them as it comes, since all of
+ * them together may be large, and returns false to end it there. arena is not used; a cancel ends it at the next turn of
+ * the loop, which a fast server may keep away: take looks, too. */
+typedef bool grpc_take_fn(void *data, struct bytes message);
+enum grpc_fate grpc_download(const struct peer *peer, const struct grpc_call *call, grpc_take_fn *take, void *data,
+			     struct grpc_answer *ret);
+
 /* A stream on a connection of its own. */
 struct grpc_stream;
 enum grpc_event { GRPC_MESSAGE, GRPC_QUIET, GRPC_ENDED };
-/* only: the one framed message that is ever sent, so that the server may end the stream; NULL: it lives as long as we want. */
-struct grpc_stream *grpc_stream_open(const struct peer *peer, const char *method, const char *token, size_t max,
-				     const struct buf *only);
+struct grpc_stream *grpc_stream_open(const struct peer *peer, const char *method, const char *token, size_t max);
 void grpc_stream_close(struct grpc_stream *s);
 /* Queue a framed message. */
 void grpc_stream_send(struct grpc_stream *s, const struct buf *request);

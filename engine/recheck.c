@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What earlier processes of a run left in the world, looked at again before it goes on: of each object that a local kind
- * can recheck, the last settled effect's after-image. What is gone or other is in doubt: nobody but the operator can say
+/* What earlier processes of a run left on this machine, looked at again before it goes on: of each object that a kind can
+ * recheck without a connection, the last settled effect's after-image. What is gone or other is in doubt: nobody but the operator can say
  * whether later steps may build on it. */
 #include <stdlib.h>
 #include <string.h>
@@ -22,21 +22,32 @@ struct traces {
 	uint32_t n, cap;
 };
 
-/* The kind of a ref ("target path") that can be rechecked, or NULL. */
+/* Is it a ref ("target path") of this target, to an object that is rechecked? */
+static bool
+is_rechecked(const struct target *t, const char *ref, const char *space)
+{
+	const size_t len = (size_t)(space - ref);
+	const char *under = t->type->recheck_under;
+
+	return t->type->recheck != NULL && strlen(t->name) == len && memcmp(t->name, ref, len) == 0 &&
+	       (under == NULL || strncmp(space + 1, under, strlen(under)) == 0);
+}
+
+/* The kind of a ref that is rechecked, or NULL. */
 static const struct target_type *
 kind_of(const struct coord *c, const char *ref, const char **ret_path)
 {
 	const char *space = ref != NULL ? strchr(ref, ' ') : NULL;
 
-	for (size_t i = 0; space != NULL && i < c->nlocals; i++) {
-		const struct target *t = &c->locals[i];
-
-		if (t->type->recheck != NULL && strlen(t->name) == (size_t)(space - ref) &&
-		    memcmp(t->name, ref, (size_t)(space - ref)) == 0) {
-			*ret_path = space + 1;
-			return t->type;
-		}
-	}
+	if (space == NULL)
+		return NULL;
+	*ret_path = space + 1;
+	for (size_t i = 0; i < c->nlocals; i++)
+		if (is_rechecked(&c->locals[i], ref, space))
+			return c->locals[i].type;
+	for (size_t i = 0; i < c->ntargets; i++)
+		if (is_rechecked(&c->targets[i], ref, space))
+			return c->targets[i].type;
 	return NULL;
 }
 

@@ -170,9 +170,10 @@ struct target_type {
 	/* Before anything else about an in-doubt effect: wait until what outlived its wherry (a child process) is gone.
 	 * ERR_IN_DOUBT at the deadline, naming it. NULL: nothing can outlive. */
 	int (*outlived)(struct opctx *, void *conn, const struct effect *, const char *nonce, struct err *);
-	/* Does what a settled effect left still stand? Asked of local kinds, without a connection, when a run is taken up.
+	/* Does what a settled effect left on this machine still stand? Asked without a connection, when a run is taken up.
 	 * ERR_IN_DOUBT, saying what is other. NULL: it may change by right, and is not asked. */
 	int (*recheck)(struct opctx *, const char *path, const struct value *after, struct err *);
+	const char *recheck_under; /* only of paths that begin so; NULL: of all */
 	/* The state that a reply shows: the effect's after-image. NULL: the reply is the image. */
 	struct value (*after)(struct arena *, const struct effect *, const struct value *reply);
 	/* The effect that takes it back, guarded by after: the object as it is now. Of a bulk effect (verb, path and body of

@@ -31,6 +31,8 @@ int etcd_get_status(struct opctx *cx, struct etcd_conn *c, size_t only, struct a
 
 /* etcd_snapshot.c: what is in the file, by its path; null where it is not there. */
 int etcd_read_snapshot(struct opctx *cx, const char *path, struct value *ret, struct err *err);
+/* Of the ref's path: is the file as after says? */
+int etcd_recheck_snapshot(struct opctx *cx, const char *path, const struct value *after, struct err *err);
 
 /* etcd_watch.c */
 int etcd_watch_open(struct opctx *cx, void *conn, const struct query *q, void **ret_watch, struct err *err);

@@ -124,6 +124,26 @@ etcd_read_snapshot(struct opctx *cx, const char *path, struct value *ret, struct
 	return look(cx, path, ret, &whole, err);
 }
 
+int
+etcd_recheck_snapshot(struct opctx *cx, const char *path, const struct value *after, struct err *err)
+{
+	struct etcd_path p;
+	struct value now;
+	const char *file;
+
+	if (after->kind != V_MAP)
+		return 0;
+	if (etcd_path_parse(cx->arena, path, &p, err) < 0)
+		return -1;
+	file = p.key.p;
+	if (etcd_read_snapshot(cx, file, &now, err) < 0)
+		return -1;
+	if (value_eq(&now, after))
+		return 0;
+	return err_set(err, ERR_IN_DOUBT, "the snapshot '%s' that this step left is %s", file,
+		       now.kind == V_NULL ? "gone" : "another one now");
+}
+
 static int
 refuse_existing(const char *path, struct err *err)
 {

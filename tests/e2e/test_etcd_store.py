@@ -107,6 +107,23 @@ def many_snapshots():
             s.run(*("{id: s%d, uses: etcd.snapshot, with: {from: a, path: %s/%d.db}}" % (i, folder, i) for i in range(40)))
 
 
+def snapshot_lost():
+    """A snapshot that is gone or another one when the run is taken up again stops it, and is named."""
+    with scratch() as folder, Store(folder) as s:
+        path, go = os.path.join(folder, "etcd.db"), os.path.join(folder, "go")
+        s.run(saved(path), "{id: next, uses: exec, with: {argv: [test, -e, %s], idempotent: true}, needs: [save]}" % go, code=1)
+        content = open(path, "rb").read()
+        open(go, "w").close()
+        os.unlink(path)
+        out = s.w.ok("resume", "r1", "--yes", code=3)
+        expect("etcd.db' that this step left is gone" in out.err, "a lost snapshot: %s" % out)
+        open(path, "wb").write(content[:-1])
+        out = s.w.ok("resume", "r1", "--yes", code=3)
+        expect("is another one now" in out.err, "another snapshot: %s" % out)
+        open(path, "wb").write(content)
+        s.w.ok("resume", "r1", "--yes")
+
+
 def snapshot_killed():
     """Killed while it streams: nothing has the file's name; a resume makes it, and leaves nothing else."""
     with scratch() as folder, Store(folder, keys=30000, size=4000) as s:
@@ -224,4 +241,4 @@ def raise_rate():
 
 
 if __name__ == "__main__":
-    main(snapshot, many_snapshots, snapshot_killed, snapshot_of_root, raised, raise_killed, raise_without_room, raise_rate)
+    main(snapshot, many_snapshots, snapshot_lost, snapshot_killed, snapshot_of_root, raised, raise_killed, raise_without_room, raise_rate)

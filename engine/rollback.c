@@ -170,7 +170,7 @@ bind_effect(struct coord *c, struct arena *a, const struct hist_effect *e, struc
 	return bind_ref(c, a, ret->ref, &ret->effect.on, err);
 }
 
-/* Bulks of one scope are one: the first of them is taken back, and all with it. */
+/* The first stream of the same scope: one that has no inverse of its own is taken back with it. */
 static void
 join_streams(const struct history *past, const char *step, struct arena *a, struct undo_effect *x, const char *body)
 {
@@ -209,19 +209,22 @@ bind_effects(struct coord *c, const struct history *past, const struct hist_step
 	return 0;
 }
 
-static int
-bind_call(struct coord *c, const struct plan_undo *undo, struct arena *a, struct undo_args *ret, struct err *err)
+/* One that cannot be called is the operator's to do. */
+static void
+bind_call(struct coord *c, const struct plan_undo *undo, struct arena *a, struct undo_args *ret)
 {
 	struct call *call = arena_alloc(a, sizeof(*call));
 	void *args = arena_alloc(a, undo->type->args_size > 0 ? undo->type->args_size : 1);
+	struct err err = ERR_INIT;
 
 	arena_reset(&c->eval);
-	if (schema_bind(undo->type->inputs, &undo->with, &c->bind, a, args, NULL, err) < 0 ||
-	    (undo->type->check != NULL && undo->type->check(args, err) < 0))
-		return err_wrap(err, "undo");
+	if (schema_bind(undo->type->inputs, &undo->with, &c->bind, a, args, NULL, &err) < 0 ||
+	    (undo->type->check != NULL && undo->type->check(args, &err) < 0)) {
+		ret->why_not = arena_printf(a, "its undo cannot be run: %s", err.msg);
+		return;
+	}
 	*call = (struct call){ undo->type, args };
 	ret->call = call;
-	return 0;
 }
 
 static int
@@ -243,7 +246,9 @@ bind_from(struct coord *c, struct attempt *at, uint32_t step, const struct histo
 	}
 	if (bind_effects(c, past, hs, &at->arena, args, err) < 0)
 		return -1;
-	return args->n > 0 && undo != NULL ? bind_call(c, undo, &at->arena, args, err) : 0;
+	if (args->n > 0 && undo != NULL)
+		bind_call(c, undo, &at->arena, args);
+	return 0;
 }
 
 /* In a dry-run: what the step would have done. */
@@ -258,7 +263,9 @@ bind_foreseen(struct coord *c, struct attempt *at, uint32_t step, struct err *er
 	if (c->live[step].unknown && c->live[step].maybe == 0)
 		return err_set(err, ERR_PREDICTED, "what step '%s' does is not known yet", s->id);
 	args->list = coord_foreseen(c, step, &at->arena, &args->n);
-	return args->n > 0 && undo != NULL ? bind_call(c, undo, &at->arena, args, err) : 0;
+	if (args->n > 0 && undo != NULL)
+		bind_call(c, undo, &at->arena, args);
+	return 0;
 }
 
 uint32_t

@@ -203,7 +203,8 @@ look(struct step_ctx *cx, const struct effect *f, struct value *ret, struct err 
 	return ctx_look(cx, f->on.target, f->on.path, ret) ? 0 : door_see(cx, f, ret, err);
 }
 
-/* Of an effect in doubt: 1 it happened, or its object will tell; 0 it did not; -1 nobody can tell. */
+/* Of an effect in doubt: 2 it happened, and its object is as it left it; 1 its object will tell; 0 it did not; -1 nobody can
+ * tell. */
 static int
 has_happened(struct step_ctx *cx, const struct undo_effect *x, struct err *err)
 {
@@ -223,7 +224,7 @@ has_happened(struct step_ctx *cx, const struct undo_effect *x, struct err *err)
 	    type->probe(&cx->op, f->on.target->conn, f, x->nonce, &x->before, &found, err) < 0)
 		return -1;
 	if (found == PROBE_DONE_BY_US || found == PROBE_NOT_DONE)
-		return found == PROBE_DONE_BY_US;
+		return found == PROBE_DONE_BY_US ? 2 : 0;
 	err_set(err, ERR_IN_DOUBT, "'%s %s' of step '%s' was begun and its end was not recorded; %s", f->verb, shown(cx, x->ref),
 		cx->at->undoes, found == PROBE_OTHER ? "since then someone else changed it"
 						     : "nothing here can tell whether it happened");
@@ -288,6 +289,16 @@ settle_inverse(struct step_ctx *cx, struct undo *u, struct memo *e, const struct
 	return rc;
 }
 
+static bool
+has_inverse(struct step_ctx *cx, const struct undo_effect *x)
+{
+	const struct target_type *type = x->effect.on.target->type;
+	struct effect inverse;
+	struct err ignored = ERR_INIT;
+
+	return type->invert != NULL && type->invert(cx->arena, &x->effect, &x->before, &x->after, &inverse, &ignored) == 0;
+}
+
 static int
 nothing_to_do(struct step_ctx *cx, struct memo *e, const struct undo_effect *x, const char *why)
 {
@@ -297,12 +308,29 @@ nothing_to_do(struct step_ctx *cx, struct memo *e, const struct undo_effect *x, 
 	return 0;
 }
 
+/* ours: nobody has touched the object since. */
+static int
+put_back(struct step_ctx *cx, struct undo *u, struct memo *e, const struct undo_effect *x, bool ours, struct err *err)
+{
+	struct value now;
+	int rc;
+
+	if (look(cx, &x->effect, &now, err) < 0)
+		return -1;
+	rc = ours ? 1 : judge(cx, u, e, x, &now, err);
+	if (rc > 0)
+		return perform(cx, u, e, x, &now, err);
+	if (rc < 0)
+		return -1;
+	leave(cx, u, x, &now);
+	return nothing_to_do(cx, e, x, "it was so already");
+}
+
 static int
 take_back(struct step_ctx *cx, struct undo *u, const struct undo_effect *x, struct err *err)
 {
 	struct memo *e = memo_of(cx, u, x);
 	struct target *on = x->effect.on.target;
-	struct value now = VALUE_NULL;
 	struct undo_left left;
 	int rc;
 
@@ -315,44 +343,40 @@ take_back(struct step_ctx *cx, struct undo *u, const struct undo_effect *x, stru
 	}
 	if (on == NULL)
 		return err_set(err, ERR_REFUSED, "the plan has no target of '%s'", shown(cx, x->ref));
-	if (x->with != NULL)
+	if (x->with != NULL && !has_inverse(cx, x))
 		return nothing_to_do(cx, e, x, arena_printf(cx->arena, "taken back with step '%s'", x->with));
 	if (target_ready(cx, on, err) < 0)
 		return -1;
-	rc = has_happened(cx, x, err);
-	if (rc <= 0)
-		return rc < 0 ? -1 : nothing_to_do(cx, e, x, "it had not happened");
-	if (on->type->invert == NULL || (x->blind && !x->stream))
-		return no_inverse(cx, e, x, on->type->invert != NULL ? "what was there before is not on record" : NULL, err);
 	rc = settle_inverse(cx, u, e, x, err);
 	if (rc != 0)
 		return rc < 0 ? -1 : 0;
-	if (x->stream)
-		return perform(cx, u, e, x, &x->after, err);
-	if (look(cx, &x->effect, &now, err) < 0)
-		return -1;
-	rc = judge(cx, u, e, x, &now, err);
-	if (rc > 0)
-		return perform(cx, u, e, x, &now, err);
-	if (rc < 0)
-		return -1;
-	leave(cx, u, x, &now);
-	return nothing_to_do(cx, e, x, "it was so already");
+	rc = has_happened(cx, x, err);
+	if (rc <= 0)
+		return rc < 0 ? -1 : nothing_to_do(cx, e, x, "it had not happened");
+	if (u->args->why_not != NULL)
+		return no_inverse(cx, e, x, u->args->why_not, err);
+	if (on->type->invert == NULL || (x->blind && !x->stream))
+		return no_inverse(cx, e, x, on->type->invert != NULL ? "what was there before is not on record" : NULL, err);
+	return x->stream ? perform(cx, u, e, x, &x->after, err) : put_back(cx, u, e, x, rc > 1, err);
 }
 
 /* The plan's own `undo`, once it is known what it is to take back. */
 static int
 call_undo(struct step_ctx *cx, const struct undo_args *a, struct err *err)
 {
+	bool any = false;
+
 	for (size_t i = 0; i < a->n; i++) {
 		struct target *on = a->list[i].effect.on.target;
+		int rc = 1;
 
-		if (on == NULL || cx->at->shared->mode == MODE_PLAN)
-			continue;
-		if (target_ready(cx, on, err) < 0 || has_happened(cx, &a->list[i], err) < 0)
+		if (on != NULL && cx->at->shared->mode == MODE_RUN)
+			rc = target_ready(cx, on, err) < 0 ? -1 : has_happened(cx, &a->list[i], err);
+		if (rc < 0)
 			return -1;
+		any = any || rc > 0;
 	}
-	return a->call->type->run(cx, a->call->args, err);
+	return any ? a->call->type->run(cx, a->call->args, err) : 0;
 }
 
 static int

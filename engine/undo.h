@@ -17,7 +17,8 @@ struct undo_effect {
 	enum effect_state state;
 	bool stream, blind;           /* blind: its pre-image is not on record */
 	struct value before, after;   /* after: what its reply said; VALUE_NULL without */
-	const char *with;             /* a stream that another step began: it is taken back with the first one; or NULL */
+	const char *with;             /* of a stream: the step that began its scope, with which it is taken back where it has no
+				       * inverse of its own; or NULL */
 	const struct undo_left *left; /* by the undo of a later step, or NULL */
 };
 
@@ -25,6 +26,7 @@ struct undo_args {
 	const struct undo_effect *list; /* last begun first */
 	size_t n;
 	const struct call *call;       /* the plan's own `undo`, or NULL: by itself */
+	const char *why_not;           /* the plan's own `undo` cannot be called: why; or NULL */
 };
 
 extern const struct step_type undo_step;

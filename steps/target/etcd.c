@@ -203,10 +203,12 @@ etcd_query_path(struct arena *a, const struct query *q)
 	return etcd_path_range(a, q->from, q->to);
 }
 
-/* The reply to a delete counts what is gone; all others are images. */
+/* The replies of what deletes count what is gone; all others are images. */
 static struct value
 etcd_after(struct arena *a, const struct effect *e, const struct value *reply)
 {
+	if (strcmp(e->verb, "release-bulk") == 0)
+		return ETCD_MAP(a, { "keys", value_int(0) });
 	if (strcmp(e->verb, "delete") != 0)
 		return *reply;
 	return etcd_path_plain(e->on.path) ? VALUE_NULL : ETCD_MAP(a, { "count", value_int(0) });

@@ -222,6 +222,7 @@ class EtcdCopy:
     name = "etcd"
     KEYS = 1500
     RENEW = 150  # stories on one pair of servers
+    without = ()  # parameters
 
     def __init__(self, folder):
         self.folder, self.pair, self.told = folder, None, 0
@@ -288,7 +289,7 @@ class EtcdCopy:
              "destination_prefix": self.to, "freeze": "command", "freeze_command": freeze,
              "thaw_command": "echo thaw >>" + log, "handover_command": "echo handover >>" + log,
              "snapshot": os.path.join(self.dir, "source.db"), "raise_revision": "true", "raise_margin": 200}
-        return ["--approve", "handover"] + [x for k, v in words.items() for x in ("-p", "%s=%s" % (k, v))]
+        return ["--approve", "handover"] + [x for k, v in words.items() if k not in self.without for x in ("-p", "%s=%s" % (k, v))]
 
     def counts(self):
         return Commands.counts(self)

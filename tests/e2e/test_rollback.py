@@ -63,7 +63,8 @@ class World:
 
 def effects(events):
     """What a rollback did, or would do, in order."""
-    return [(e["step"], e["verb"], e["ref"], e["says"]) for e in events if e["event"] in ("effect", "action")]
+    return [(e["step"], e["verb"], e["ref"], e["says"]) for e in events
+            if e["event"] in ("effect", "action") and not e.get("unchanged")]
 
 
 def whole():
@@ -332,6 +333,60 @@ def copies_over():
             expect(b.values("/d/") == full, "the destination has changed")
 
 
+def moves():
+    """The bundled plan, stopped after each of its steps up to the hand-over: the destination is as it was, the source thawed."""
+    with scratch() as folder, Etcd(folder, "a") as a, Etcd(folder, "b") as b:
+        w, log = Wherry(os.path.join(folder, "state")), os.path.join(folder, "log")
+        a.put_many((("/registry/%05d" % i, "v%d" % i) for i in range(300)), 5)
+        b.put("/other", "stays")
+        before = b.values()
+        words = {"source": a.url, "destination": b.url, "freeze": "command", "freeze_command": "echo freeze >>" + log,
+                 "thaw_command": "echo thaw >>" + log, "raise_revision": "true", "raise_margin": "50"}
+        for step in ("copy", "raise", "sync", "freeze", "drain", "verify", "raise-rest"):
+            w.ok("run", "etcd-to-etcd", "--yes", "--run-id", step, "--until", step, *[
+                x for k, v in words.items() for x in ("-p", "%s=%s" % (k, v))])
+            expect(b.values() != before, "nothing was copied until '%s'" % step)
+            plan = effects(w.ok("rollback", step, "--dry-run", "--format", "json").json())
+            done = w.ok("rollback", step, "--yes", "--format", "json")
+            equal(effects(done.json()), plan, "what it did after '%s', against its dry-run" % step)
+            expect(b.values() == before, "the destination is not as it was before '%s': %s" % (step, list(b.values())[:5]))
+        with open(log) as f:
+            equal(f.read().split(), ["freeze", "thaw"] * 4, "freezes and thaws")
+
+
+def no_way():
+    """An `undo` that cannot be run (there is no thaw_command) is the operator's to do."""
+    with scratch() as folder:
+        world = World(folder, HEAD.replace("params:", "params:\n  thaw: {type: string}") + """  - id: flag
+    uses: exec
+    with: {argv: [touch, "${{ params.dir }}/flag"]}
+    undo: {uses: exec, with: {argv: [sh, -c, "${{ params.thaw }}"]}}
+""")
+        before = world.state()
+        world.run()
+        done = world.back(code=3)
+        expect("cannot be taken back by itself: its undo cannot be run: " in done.err, done)
+        os.unlink(world.path("flag"))
+        world.w.ok("resolve", "r1", "flag~undo", "--done", "--reason", "removed")
+        world.back()
+        equal(world.state(), before, "the world")
+
+
+def interrupted():
+    """A rollback that was killed goes on: by `rollback`, never by `resume`."""
+    with scratch() as folder:
+        world = World(folder, FILES.replace('argv: [rm, "${{ params.dir }}/flag"]',
+                                            'idempotent: true, argv: [sh, -c, "[ ! -e $0 ] || { rm $0; kill -9 $PPID; }", "${{ params.dir }}/flag"]'))
+        before = world.state()
+        world.run(code=1)
+        equal(world.w("rollback", "r1", "--yes").code, -9, "exit code of what was killed")
+        status = world.w.ok("status", "r1")
+        equal(status.next(), ["rollback", "r1"], "the next command: %s" % status)
+        equal(world.w("resume", "r1", "--yes").next(), ["rollback", "r1"], "the next command after a resume")
+        world.back()
+        equal(world.state(), before, "the world")
+
+
 if __name__ == "__main__":
-    main(whole, done_run, changed, resolved, by_hand, to_step, irreversible, on_error, on_error_stops, in_finally,
-         *([two_etcds, copies, copies_changed, copies_over] if find_etcd() else []))
+    main(whole, done_run, changed, resolved, by_hand, to_step, irreversible, on_error, on_error_stops, in_finally, no_way, interrupted,
+         *([two_etcds, copies, copies_changed, copies_over, moves] if find_etcd() else []))

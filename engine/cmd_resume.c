@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* wherry resume and wherry abort, and what rollback shares with them: take a run over, say in its journal who goes on, execute from the stored plan. */
+/* wherry resume and wherry abort, and what rollback shares with them: take a run over, say in its journal who goes on,
+ * execute from the stored plan. */
 #include "cmd.h"
 
 #include <string.h>

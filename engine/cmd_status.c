@@ -193,7 +193,7 @@ static bool
 has_run(const struct hist_step *s)
 {
 	for (const struct hist_effect *e = s->effects; e != NULL; e = e->next)
-		if (e->state != EFFECT_FAILED && e->state != EFFECT_RESOLVED_NOT_DONE)
+		if (history_stands(e))
 			return true;
 	return false;
 }

@@ -130,13 +130,14 @@ static int
 select_steps(struct coord *c, struct err *err)
 {
 	bool *selected = xcalloc(c->plan->nsteps, sizeof(*selected)), *over = xcalloc(c->plan->nsteps, sizeof(*over));
-	int ret = graph_select(c->plan, &c->graph, &c->o->selection, selected, err);
+	const struct selection all = { 0 };
+	int ret = graph_select(c->plan, &c->graph, c->o->rollback ? &all : &c->o->selection, selected, err);
 
 	for (uint32_t i = 0; ret == 0 && i < c->plan->nsteps; i++) {
 		c->live[i].selected = selected[i];
 		over[i] = is_terminal(&c->live[i]);
 	}
-	if (ret == 0)
+	if (ret == 0 && !c->o->rollback)
 		ret = graph_selected_whole(c->plan, selected, over, err);
 	free(selected);
 	free(over);

@@ -185,6 +185,18 @@ def to_step():
         equal(world.state()["old"], ("0o640", "as it was"), "and all of it is taken back")
 
 
+def selected():
+    """Of a run of some of its steps, in two goes."""
+    with scratch() as folder:
+        world = World(folder, FILES)
+        before = world.state()
+        world.run("--until", "two")
+        world.back("--to", "two")
+        equal(sorted(world.state()), ["new", "old"], "files half-way")
+        world.back()
+        equal(world.state(), before, "the world")
+
+
 def irreversible():
     """Nothing goes back over a point of no return that was passed; what came after it can still be taken back."""
     with scratch() as folder:
@@ -388,5 +400,5 @@ def interrupted():
 
 
 if __name__ == "__main__":
-    main(whole, done_run, changed, resolved, by_hand, to_step, irreversible, on_error, on_error_stops, in_finally, no_way, interrupted,
+    main(whole, done_run, changed, resolved, by_hand, to_step, selected, irreversible, on_error, on_error_stops, in_finally, no_way, interrupted,
          *([two_etcds, copies, copies_changed, copies_over, moves] if find_etcd() else []))

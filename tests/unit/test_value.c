@@ -292,6 +292,12 @@ check_diff(void **state)
 
 	value_diff(&b, &before, &after, r->max);
 	assert_string_equal(b.len ? b.p : "", r->want);
+	buf_clear(&b);
+	value_diff_path(&b, &before, &after); /* of the first line, and nothing more */
+	if (b.len > 0) {
+		assert_memory_equal(r->want + 2, b.p, b.len);
+		assert_int_equal(r->want[2 + b.len], ':');
+	}
 	buf_done(&b);
 	arena_done(&a);
 }

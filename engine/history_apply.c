@@ -1,0 +1,520 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Owns the fold of records into state: one function a record type. Values are kept as canonical bytes in one
+ * arena, so that a step without outputs costs little, and nothing here decides what to do about what it finds. */
+#include "history.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char *
+keep(struct history *h, const char *s)
+{
+	return s != NULL ? arena_strdup(&h->arena, s) : NULL;
+}
+
+static const char *
+keep_value(struct history *h, const struct value *v)
+{
+	struct buf b = BUF_INIT(0);
+	const char *s;
+
+	if (v == NULL)
+		return NULL;
+	value_write(&b, v);
+	s = arena_strndup(&h->arena, b.p, b.len);
+	buf_done(&b);
+	return s;
+}
+
+static struct hist_step *
+step_of(struct history *h, const char *path)
+{
+	const char *kept;
+	uint32_t i;
+
+	/* Most records are of the same step as the one before. */
+	if (h->nsteps > 0 && strcmp(h->steps[h->recent].path, path) == 0)
+		return &h->steps[h->recent];
+	i = map_keep(&h->index, &h->arena, path, strlen(path), h->nsteps, &kept);
+	h->recent = i != MAP_NONE ? i : h->nsteps;
+	if (i != MAP_NONE)
+		return &h->steps[i];
+	if (h->nsteps == h->cap) {
+		h->cap = h->cap ? h->cap * 2 : 64;
+		h->steps = xreallocarray(h->steps, h->cap, sizeof(*h->steps));
+	}
+	h->steps[h->nsteps] = (struct hist_step){ .path = kept, .undo = is_undo_path(kept) };
+	h->nundos += h->steps[h->nsteps].undo;
+	return &h->steps[h->nsteps++];
+}
+
+static struct hist_effect *
+effect_find(const struct hist_step *s, uint32_t number)
+{
+	if (s->last != NULL && s->last->number == number)
+		return s->last;
+	for (struct hist_effect *e = s->effects; e != NULL; e = e->next)
+		if (e->number == number)
+			return e;
+	return NULL;
+}
+
+static struct hist_effect *
+effect_add(struct history *h, struct hist_step *s, uint32_t number)
+{
+	struct hist_effect *e = arena_alloc(&h->arena, sizeof(*e)), **at = &s->effects;
+
+	s->torn = false; /* the first new effect is what the lost batch may have held; now it speaks for itself */
+	e->number = number;
+	if (s->last != NULL && s->last->number < number)
+		at = &s->last->next;
+	while (*at != NULL && (*at)->number < number)
+		at = &(*at)->next;
+	e->next = *at;
+	*at = e;
+	if (e->next == NULL)
+		s->last = e;
+	return e;
+}
+
+static void
+apply_jobs(struct history *h, const struct record *r)
+{
+	const int64_t jobs = value_get_int(r->value, "jobs", 0);
+
+	if (jobs > h->jobs && jobs <= UINT32_MAX)
+		h->jobs = (uint32_t)jobs;
+}
+
+static void
+apply_open(struct history *h, const struct record *r)
+{
+	h->run = keep(h, value_get_str(r->value, "run", NULL));
+	h->plan = keep(h, value_get_str(r->value, "plan", NULL));
+	h->closure = keep_value(h, value_get(r->value, "closure"));
+	h->params = keep_value(h, value_get(r->value, "params"));
+	h->args = keep_value(h, value_get(r->value, "args"));
+	h->user = keep(h, r->user);
+	h->host = keep(h, r->host);
+	h->build = keep(h, r->build);
+	h->opened = r->wall;
+	h->epoch = 1;
+	apply_jobs(h, r);
+}
+
+/* What was put back meanwhile is not in doubt any more; what was not is found again. */
+static void
+forget_changed(struct hist_step *s)
+{
+	for (struct hist_effect *e = s->effects; e != NULL; e = e->next)
+		e->changed = false;
+	s->changed = false;
+	s->msg = s->next = NULL;
+}
+
+static void
+apply_resume(struct history *h, const struct record *r)
+{
+	h->epoch = r->epoch != 0 ? r->epoch : h->epoch + 1;
+	if (h->status != RUN_FAILED) /* then REC_REOPEN opens it, once all that belongs to that is said */
+		h->status = RUN_RUNNING;
+	h->pause_kind = h->pause_msg = h->next = NULL;
+	h->pause_code = 0;
+	h->tail = false;
+	for (uint32_t i = 0; i < h->nsteps; i++)
+		if (h->steps[i].changed)
+			forget_changed(&h->steps[i]);
+	apply_jobs(h, r);
+}
+
+/* A process begins: the only records that are looked into. */
+static int
+apply_process(struct history *h, const struct record *r, struct err *err)
+{
+	struct arena scratch = ARENA_INIT;
+	struct record whole = *r;
+	int rc = record_values(&scratch, &whole, err);
+
+	if (rc == 0 && r->type == REC_OPEN)
+		apply_open(h, &whole);
+	else if (rc == 0)
+		apply_resume(h, &whole);
+	arena_done(&scratch);
+	return rc;
+}
+
+static int
+apply_target(struct history *h, const struct record *r, struct err *err)
+{
+	struct hist_target **at = &h->targets;
+
+	if (r->target == NULL)
+		return err_set(err, ERR_REFUSED, "an identity of no target");
+	while (*at != NULL && strcmp((*at)->name, r->target) != 0)
+		at = &(*at)->next;
+	if (*at == NULL) {
+		*at = arena_alloc(&h->arena, sizeof(**at));
+		(*at)->name = keep(h, r->target);
+	}
+	(*at)->identity = keep(h, r->value_text);
+	return 0;
+}
+
+static void
+apply_intent(struct history *h, struct hist_step *s, const struct record *r)
+{
+	struct hist_effect *e = effect_find(s, r->effect);
+
+	if (e == NULL)
+		e = effect_add(h, s, r->effect);
+	else if (e->state == EFFECT_BEGUN || e->state == EFFECT_UNKNOWN)
+		e->lost = true;
+	e->state = EFFECT_BEGUN;
+	e->undone = e->past = false;
+	e->begun = h->records;
+	e->occ = r->occ;
+	e->verb = keep(h, r->verb);
+	e->ref = keep(h, r->ref);
+	e->class = keep(h, r->class);
+	e->says = keep(h, r->says);
+	e->digest = keep(h, r->digest);
+	e->nonce = keep(h, r->nonce);
+	e->before = keep(h, r->before_text);
+	e->body = keep(h, r->body_text);
+	e->msg = e->value = NULL;
+	e->seq = h->records;
+}
+
+static void
+apply_settled(struct history *h, struct hist_effect *e, const struct record *r)
+{
+	if (r->status != NULL && strcmp(r->status, "failed") == 0)
+		e->state = EFFECT_FAILED;
+	else if (r->status != NULL && strcmp(r->status, "unchanged") == 0)
+		e->state = EFFECT_UNCHANGED;
+	else
+		e->state = EFFECT_OK;
+	e->value = keep(h, r->value_text);
+	e->msg = keep(h, r->msg);
+}
+
+static void
+apply_cursor(struct history *h, struct hist_effect *e, const struct record *r)
+{
+	e->done = r->done;
+	e->total = r->total;
+	if (r->unit != NULL && (e->unit == NULL || strcmp(e->unit, r->unit) != 0))
+		e->unit = keep(h, r->unit);
+}
+
+/* What was so already, or was found done, is settled without an intent on record. */
+static bool
+names_itself(const struct record *r)
+{
+	return r->type == REC_SETTLED && (r->verb != NULL || (r->status != NULL && strcmp(r->status, "unchanged") == 0));
+}
+
+/* A record of an effect. Only an intent may name a new one, or a word that needed none. */
+static int
+apply_effect(struct history *h, struct hist_step *s, const struct record *r, struct err *err)
+{
+	struct hist_effect *e = effect_find(s, r->effect);
+
+	if (e == NULL && names_itself(r)) {
+		apply_intent(h, s, r);
+		e = effect_find(s, r->effect);
+	}
+	if (e == NULL)
+		return err_set(err, ERR_REFUSED, "%s of effect %" PRIu32 " of step '%s', which never began",
+			       record_type_name(r->type), r->effect, s->path);
+	if (r->type == REC_SETTLED) {
+		apply_settled(h, e, r);
+	} else if (r->type == REC_CURSOR) {
+		apply_cursor(h, e, r);
+	} else {
+		e->state = EFFECT_UNKNOWN;
+		e->msg = keep(h, r->msg);
+	}
+	e->seq = h->records;
+	return 0;
+}
+
+static int
+apply_doubt(struct history *h, struct hist_step *s, const struct record *r, struct err *err)
+{
+	struct hist_effect *e = r->effect != 0 ? effect_find(s, r->effect) : NULL;
+
+	if (r->effect == 0) {
+		s->torn = true;
+		return 0;
+	}
+	if (e == NULL)
+		return err_set(err, ERR_REFUSED, "doubt about effect %" PRIu32 " of step '%s', which never began", r->effect, s->path);
+	e->changed = s->changed = true;
+	s->msg = keep(h, r->msg);
+	s->next = keep(h, r->next);
+	return 0;
+}
+
+static void
+apply_retry(struct history *h, struct hist_step *s, const struct record *r)
+{
+	s->attempts++;
+	s->status = STEP_PENDING;
+	s->kind = keep(h, r->kind);
+	s->msg = keep(h, r->msg);
+}
+
+static void
+apply_end(struct history *h, struct hist_step *s, const struct record *r)
+{
+	s->status = step_status_parse(r->status);
+	s->outputs = keep(h, r->value_text);
+	s->digest = keep(h, r->digest);
+	s->kind = keep(h, r->kind);
+	s->msg = keep(h, r->msg);
+	s->next = keep(h, r->next);
+	s->resolved = NULL;
+	s->torn = s->torn && s->status == STEP_IN_DOUBT;
+	if (r->attempt != 0)
+		s->attempts = r->attempt;
+	s->ended = r->wall;
+	s->ns = r->ns;
+}
+
+/* The word is about what the operator was asked: an effect that began, or what one has left; else what the lost batch may
+ * have held. */
+static void
+apply_resolve(struct hist_step *s, const struct record *r)
+{
+	bool done = r->status != NULL && strcmp(r->status, "done") == 0, named = false;
+
+	for (struct hist_effect *e = s->effects; e != NULL; e = e->next)
+		if ((e->state == EFFECT_BEGUN || e->state == EFFECT_UNKNOWN || e->changed) && !e->undone) {
+			e->state = done ? EFFECT_RESOLVED_DONE : EFFECT_RESOLVED_NOT_DONE;
+			e->lost = false;
+			named = true;
+		}
+	s->resolved = done ? "done" : "not-done";
+	if (!named) {
+		s->torn_done = s->torn && done;
+		s->torn = false;
+	}
+	if (s->status == STEP_IN_DOUBT || (s->changed && !done))
+		s->status = STEP_PENDING;
+	if (s->changed)
+		forget_changed(s);
+}
+
+static struct hist_gate *
+gate_of(struct history *h, struct hist_step *s)
+{
+	if (s->gate == NULL)
+		s->gate = arena_alloc(&h->arena, sizeof(*s->gate));
+	return s->gate;
+}
+
+static void
+apply_gate(struct history *h, struct hist_step *s, const struct record *r)
+{
+	struct hist_gate *g = gate_of(h, s);
+
+	g->question = keep(h, r->msg != NULL ? r->msg : "");
+	g->answers = keep(h, r->says);
+	if (s->started == 0)
+		s->started = r->wall;
+}
+
+static int
+apply_approve(struct history *h, struct hist_step *s, const struct record *r, struct err *err)
+{
+	struct hist_gate *g = gate_of(h, s);
+
+	if (r->status == NULL || r->user == NULL || r->host == NULL)
+		return err_set(err, ERR_REFUSED, "a word on step '%s' without its person", s->path);
+	g->word = strcmp(r->status, "approved") == 0 ? "approved" : "rejected";
+	g->choice = keep(h, r->says);
+	g->user = keep(h, r->user);
+	g->host = keep(h, r->host);
+	g->reason = keep(h, r->msg);
+	s->word_message = keep(h, r->nonce);
+	g->answered = r->wall;
+	return 0;
+}
+
+/* What has been taken back is over: it, and how it was. */
+static void
+apply_taken_back(struct history *h, struct hist_step *s)
+{
+	struct hist_step *undo = history_step(h, undo_path(&h->arena, s->path));
+
+	for (struct hist_effect *e = s->effects; e != NULL; e = e->next)
+		e->undone = true;
+	if (s->changed)
+		forget_changed(s);
+	for (struct hist_effect *e = undo != NULL ? undo->effects : NULL; e != NULL; e = e->next)
+		e->undone = true;
+	s->torn = s->torn_done = false;
+}
+
+/* A step that had succeeded is reopened because it runs at every close (kind "finally"), because something before it was
+ * taken back ("undone"), or because it was taken back itself ("taken-back"). One that failed keeps what it settled, so
+ * that nothing is done twice, and where it is taken back by itself it stays failed. */
+static void
+apply_reopen(struct history *h, struct hist_step *s, const struct record *r)
+{
+	const bool taken_back = r->kind != NULL && strcmp(r->kind, "taken-back") == 0;
+
+	if (taken_back)
+		apply_taken_back(h, s);
+	if (taken_back && s->status == STEP_FAILED)
+		return;
+	if (s->status == STEP_DONE || s->status == STEP_UNCHANGED || (r->kind != NULL && strcmp(r->kind, "finally") == 0))
+		for (struct hist_effect *e = s->effects; e != NULL; e = e->next)
+			e->past = true;
+	s->status = taken_back ? STEP_UNDONE : STEP_PENDING;
+	s->gate = NULL; /* the world has moved on since the word was given */
+	s->outputs = s->digest = s->kind = s->msg = s->next = NULL;
+	s->attempts = 0;
+	s->started = s->ended = 0;
+	s->ns = s->seq = 0;
+}
+
+/* One record for all that failed or was blocked: were it many, a crash between them could leave half a run reopened. */
+static void
+apply_reopen_run(struct history *h, const struct record *r)
+{
+	for (uint32_t i = 0; i < h->nsteps; i++)
+		if (h->steps[i].status == STEP_FAILED || h->steps[i].status == STEP_BLOCKED)
+			apply_reopen(h, &h->steps[i], r);
+	h->status = RUN_RUNNING;
+	h->outputs = NULL;
+}
+
+/* An operator's rollback begins, or (status "done") has come to the step that it was to go back to. */
+static void
+apply_rollback(struct history *h, const struct record *r)
+{
+	h->rolling = r->status == NULL;
+	h->roll_to = h->rolling ? keep(h, r->step) : NULL;
+	h->roll_since = r->done;
+	h->status = RUN_RUNNING;
+}
+
+static void
+apply_pause(struct history *h, const struct record *r)
+{
+	h->status = RUN_PAUSED;
+	h->pause_kind = keep(h, r->kind);
+	h->pause_msg = keep(h, r->msg);
+	h->next = keep(h, r->next);
+	h->pause_code = r->code;
+}
+
+static void
+apply_close(struct history *h, const struct record *r)
+{
+	h->status = RUN_DONE;
+	for (int s = RUN_DONE; r->status != NULL && s <= RUN_ROLLED_BACK; s++)
+		if (strcmp(r->status, run_status_name((enum run_status)s)) == 0)
+			h->status = (enum run_status)s;
+	h->rolling = false;
+	h->pause_msg = keep(h, r->msg);
+	h->next = keep(h, r->next);
+	h->outputs = keep(h, r->value_text);
+}
+
+static int
+apply_to_step(struct history *h, const struct record *r, struct err *err)
+{
+	struct hist_step *s;
+
+	if (r->step == NULL)
+		return err_set(err, ERR_REFUSED, "%s without a step", record_type_name(r->type));
+	s = step_of(h, r->step);
+	if (s->seq == 0 && (r->type == REC_START || r->type == REC_INTENT || r->type == REC_SETTLED || r->type == REC_END))
+		s->seq = h->records;
+	switch (r->type) {
+	case REC_START:
+	case REC_INTENT:
+		if (s->status == STEP_PENDING)
+			s->status = STEP_RUNNING;
+		if (s->started == 0)
+			s->started = r->wall;
+		if (r->type == REC_INTENT)
+			apply_intent(h, s, r);
+		break;
+	case REC_SETTLED:
+	case REC_UNKNOWN:
+	case REC_CURSOR:
+		return apply_effect(h, s, r, err);
+	case REC_RETRY:
+		apply_retry(h, s, r);
+		break;
+	case REC_END:
+		apply_end(h, s, r);
+		break;
+	case REC_RESOLVE:
+		apply_resolve(s, r);
+		s->word_message = keep(h, r->nonce);
+		break;
+	case REC_REOPEN:
+		apply_reopen(h, s, r);
+		break;
+	case REC_DOUBT:
+		return apply_doubt(h, s, r, err);
+	case REC_GATE:
+		apply_gate(h, s, r);
+		break;
+	case REC_APPROVE:
+		return apply_approve(h, s, r, err);
+	default:
+		break;
+	}
+	return 0;
+}
+
+static int
+apply(struct history *h, const struct record *r, struct err *err)
+{
+	switch (r->type) {
+	case REC_OPEN:
+	case REC_RESUME:
+		return apply_process(h, r, err);
+	case REC_TARGET:
+		return apply_target(h, r, err);
+	case REC_PAUSE:
+		apply_pause(h, r);
+		return 0;
+	case REC_CLOSE:
+		apply_close(h, r);
+		return 0;
+	case REC_TAIL:
+		h->tail = true;
+		return 0;
+	case REC_NOTE:
+		return 0;
+	case REC_ROLLBACK:
+		apply_rollback(h, r);
+		return 0;
+	case REC_REOPEN:
+		if (r->step != NULL)
+			return apply_to_step(h, r, err);
+		apply_reopen_run(h, r);
+		return 0;
+	default:
+		return apply_to_step(h, r, err);
+	}
+}
+
+int
+history_apply(void *data, uint64_t seq, const struct record *r, struct err *err)
+{
+	struct history *h = data;
+
+	h->records = seq;
+	if (r->wall != 0)
+		h->last = r->wall;
+	return apply(h, r, err) < 0 ? err_wrap(err, "record %" PRIu64, seq) : 0;
+}

@@ -47,14 +47,21 @@ read_past(const struct coord *c, struct history *ret, struct err *err)
 	return c->o->journal != NULL ? journal_again(c->o->journal, history_apply, ret, err) : 0;
 }
 
+/* May it have begun something in a lost batch? What only looks has not. */
 static bool
-span_of(const struct hist_step *hs, struct turn *ret)
+is_torn(const struct coord *c, uint32_t step, const struct hist_step *hs)
 {
-	bool any = hs->torn;
+	return (c->live[step].torn || (hs != NULL && hs->torn)) && !(step_of(c, step)->type->flags & (STEP_PURE | STEP_READ_ONLY));
+}
 
-	ret->first = hs->torn ? 0 : UINT64_MAX;
-	ret->last = hs->torn ? UINT64_MAX : 0;
-	for (const struct hist_effect *e = hs->effects; e != NULL; e = e->next) {
+static bool
+span_of(const struct hist_step *hs, bool torn, struct turn *ret)
+{
+	bool any = torn;
+
+	ret->first = torn ? 0 : UINT64_MAX;
+	ret->last = torn ? UINT64_MAX : 0;
+	for (const struct hist_effect *e = hs != NULL ? hs->effects : NULL; e != NULL; e = e->next) {
 		if (!history_stands(e) || e->state == EFFECT_UNCHANGED)
 			continue;
 		any = true;
@@ -95,7 +102,7 @@ find_shared(struct coord *c, struct rollback *r)
 	for (uint32_t t = 0; t < r->nturns; t++) {
 		const struct hist_step *hs = history_step(r->past, c->plan->steps[r->turns[t].step].id);
 
-		for (const struct hist_effect *e = hs->effects; e != NULL; e = e->next) {
+		for (const struct hist_effect *e = hs != NULL ? hs->effects : NULL; e != NULL; e = e->next) {
 			struct shared_object *o = e->ref != NULL && history_stands(e) ? object_of(r, e->ref) : NULL;
 
 			if (o == NULL || o->turn == t)
@@ -236,14 +243,13 @@ bind_from(struct coord *c, struct attempt *at, uint32_t step, const struct histo
 	struct undo_args *args = arena_alloc(&at->arena, sizeof(*args));
 
 	at->args = args;
+	if (is_torn(c, step, hs)) {
+		err_set(err, ERR_IN_DOUBT, "step '%s' may have begun something in the batch that was lost; where it has, take it back "
+			"by hand, then say --not-done", s->id);
+		return err_next(err, "wherry resolve %s %s --not-done --reason TEXT", c->shared.run, s->id);
+	}
 	if (hs == NULL)
 		return 0;
-	if (hs->torn) {
-		err_set(err, ERR_IN_DOUBT, "step '%s' may have begun something in the batch that was lost; a resume settles it",
-			s->id);
-		return err_next(err, "wherry resume %s, or: wherry resolve %s %s --done|--not-done --reason TEXT", c->shared.run,
-				c->shared.run, s->id);
-	}
 	if (bind_effects(c, past, hs, &at->arena, args, err) < 0)
 		return -1;
 	if (args->n > 0 && undo != NULL)
@@ -389,7 +395,7 @@ choose(struct coord *c, struct err *err)
 		const struct hist_step *hs = history_step(r->past, s->id);
 		struct turn *t = &r->turns[r->nturns];
 
-		if (hs == NULL || !span_of(hs, t) ||
+		if (!span_of(hs, is_torn(c, i, hs), t) ||
 		    (to != NULL && strcmp(s->id, to) != 0 && t->last < c->o->rollback_since))
 			continue;
 		if (s->irreversible != NULL) {

@@ -6,7 +6,8 @@ import os
 import re
 import sys
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+sys.path[:0] = [os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", name) for name in ("lib", "crash")]
+from journalfile import batches
 from wtest import Etcd, Wherry, equal, expect, find_etcd, main, scratch
 
 HEAD = """wherry: v1
@@ -194,6 +195,29 @@ def selected():
         world.back("--to", "two")
         equal(sorted(world.state()), ["new", "old"], "files half-way")
         world.back()
+        equal(world.state(), before, "the world")
+
+
+def torn():
+    """A batch that was lost may have held an effect: the operator is asked, and nothing else is."""
+    with scratch() as folder:
+        world = World(folder, FILES)
+        before = world.state()
+        world.run("--until", "again")
+        journal = os.path.join(world.w.folder("r1"), "journal")
+        with open(journal, "rb") as f:
+            data = f.read()
+        with open(journal, "wb") as f:  # as before the pause: no seal, zeroes up to what is reserved, and a batch that was cut
+            end = batches(data)[-1].at
+            f.write((data[:end] + b"WJ1 cut").ljust(1 << 20, b"\0"))
+        for asked in range(10):
+            done = world.w("rollback", "r1", "--yes", "--format", "plain")
+            if done.code == 0:
+                break
+            equal(done.code, 3, "exit code: %s" % done)
+            expect("may have begun something in the batch that was lost" in done.err, done)
+            world.w.ok(*["because" if word == "TEXT" else word for word in done.next()])
+        expect(asked > 0, "nobody was asked")
         equal(world.state(), before, "the world")
 
 
@@ -400,5 +424,5 @@ def interrupted():
 
 
 if __name__ == "__main__":
-    main(whole, done_run, changed, resolved, by_hand, to_step, selected, irreversible, on_error, on_error_stops, in_finally, no_way, interrupted,
+    main(whole, done_run, changed, resolved, by_hand, to_step, selected, torn, irreversible, on_error, on_error_stops, in_finally, no_way, interrupted,
          *([two_etcds, copies, copies_changed, copies_over, moves] if find_etcd() else []))

@@ -300,7 +300,7 @@ new_attempt(struct coord *c, uint32_t i)
 	struct live *l = &c->live[i];
 	const struct step *s = &c->plan->steps[i];
 	const uint32_t undoes = coord_undoes(c, i);
-	const char *of = undoes != PLAN_NO_STEP ? c->plan->steps[undoes].id : NULL;
+	const char *of = undoes != PLAN_NO_STEP ? path_of(c, undoes) : NULL;
 	const char *path = of != NULL ? undo_path(&c->keep, of) : s->id;
 	struct attempt *at = xcalloc(1, sizeof(*at));
 	struct err wrong = ERR_INIT;

@@ -48,7 +48,8 @@ cmd_resolve(struct front *f, struct err *err)
 	if (run == NULL || check_options(f, err) < 0 || front_give_word(f, run, &r, check_in_doubt, &live, err) < 0)
 		return -1;
 	front_say("step '%s' of run %s is resolved as %s", r.step, run, f->opt.done ? "done" : "not done");
-	err_next(&next, live ? "wherry status %s --follow" : "wherry resume %s", run);
+	/* of an undo, status tells whether a rollback or a resume is to go on */
+	err_next(&next, live ? "wherry status %s --follow" : is_undo_path(r.step) ? "wherry status %s" : "wherry resume %s", run);
 	front_error(f, &next);
 	return 0;
 }

@@ -19,7 +19,7 @@ coord_hold_event(struct coord *c, uint32_t step, const struct event *e)
 	if (c->phase == PHASE_ROLLBACK) { /* its order is not the plan's */
 		struct event now = *e;
 
-		now.step = c->plan->steps[step].id;
+		now.step = path_of(c, step);
 		report_event(c->o->report, &now);
 		return;
 	}
@@ -63,7 +63,7 @@ coord_foresee(struct coord *c, const struct door_letter *l)
 	const uint32_t step = l->at->step;
 	struct foreseen *f;
 
-	if (l->effect == NULL || !c->plan->steps[step].undone || c->roll != NULL)
+	if (l->effect == NULL || !step_of(c, step)->undone || c->roll != NULL)
 		return;
 	f = arena_alloc(&c->keep, sizeof(*f));
 	*f = (struct foreseen){ .next = c->foreseen, .step = step };

@@ -100,7 +100,7 @@ static void
 find_shared(struct coord *c, struct rollback *r)
 {
 	for (uint32_t t = 0; t < r->nturns; t++) {
-		const struct hist_step *hs = history_step(r->past, c->plan->steps[r->turns[t].step].id);
+		const struct hist_step *hs = history_step(r->past, path_of(c, r->turns[t].step));
 
 		for (const struct hist_effect *e = hs != NULL ? hs->effects : NULL; e != NULL; e = e->next) {
 			struct shared_object *o = e->ref != NULL && history_stands(e) ? object_of(r, e->ref) : NULL;
@@ -237,7 +237,7 @@ bind_call(struct coord *c, const struct plan_undo *undo, struct arena *a, struct
 static int
 bind_from(struct coord *c, struct attempt *at, uint32_t step, const struct history *past, struct err *err)
 {
-	const struct step *s = &c->plan->steps[step];
+	const struct step *s = step_of(c, step);
 	const struct plan_undo *undo = plan_undo_of(c->plan, step);
 	const struct hist_step *hs = history_step(past, s->id);
 	struct undo_args *args = arena_alloc(&at->arena, sizeof(*args));
@@ -261,7 +261,7 @@ bind_from(struct coord *c, struct attempt *at, uint32_t step, const struct histo
 static int
 bind_foreseen(struct coord *c, struct attempt *at, uint32_t step, struct err *err)
 {
-	const struct step *s = &c->plan->steps[step];
+	const struct step *s = step_of(c, step);
 	const struct plan_undo *undo = plan_undo_of(c->plan, step);
 	struct undo_args *args = arena_alloc(&at->arena, sizeof(*args));
 
@@ -391,7 +391,7 @@ choose(struct coord *c, struct err *err)
 
 	r->turns = xcalloc(c->plan->nmain + 1, sizeof(*r->turns));
 	for (uint32_t i = 0; i < c->plan->nmain; i++) {
-		const struct step *s = &c->plan->steps[i];
+		const struct step *s = step_of(c, i);
 		const struct hist_step *hs = history_step(r->past, s->id);
 		struct turn *t = &r->turns[r->nturns];
 

@@ -87,6 +87,7 @@ etcd_get_role(struct opctx *cx, struct etcd_conn *c, const char *role, bool *ret
 	struct etcd_call call;
 	bool absent;
 
+	*ret_there = false;
 	*ret = (struct etcd_perms){ 0 };
 	grpc_begin(&request);
 	etcd_name_encode(&request, role);

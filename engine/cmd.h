@@ -34,11 +34,13 @@ struct front {
 
 int cmd_abort(struct front *, struct err *);
 int cmd_approve(struct front *, struct err *);
+int cmd_forget(struct front *, struct err *);
 int cmd_graph(struct front *, struct err *);
 int cmd_help(struct front *, struct err *);
 int cmd_journal(struct front *, struct err *);
 int cmd_plan(struct front *, struct err *);
 int cmd_plans(struct front *, struct err *);
+int cmd_prune(struct front *, struct err *); /* runs prune */
 int cmd_report(struct front *, struct err *);
 int cmd_resolve(struct front *, struct err *);
 int cmd_resume(struct front *, struct err *);
@@ -154,6 +156,13 @@ int front_give_word(struct front *, const char *run, struct record *, word_check
 /* ": a, b" of the steps that match, or "; no step of it is"; `none` in full. */
 const char *front_steps_that(struct front *, const struct opened *, bool (*match)(const struct hist_step *), const char *some,
 			     const char *none);
+
+/* cmd_forget.c, cmd_prune.c: taking away. */
+
+/* The operator agrees to lose something; else -1 with err. */
+int front_ask_removal(struct front *, const char *question, struct err *err);
+/* Done or aborted, or given up with --give-up: nobody will resume it. */
+bool run_is_over(const struct front *, const struct history *);
 
 /* cmd_execute.c: the coordinator from a command. */
 

@@ -375,8 +375,10 @@ cmd_runs(struct front *f, struct err *err)
 	size_t n;
 	int ret = 0;
 
+	if (f->nargs > 0 && strcmp(f->args[0], "prune") == 0)
+		return cmd_prune(f, err);
 	if (f->nargs > 0) {
-		err_set(err, ERR_USAGE, "'runs %s' comes in a later version", f->args[0]);
+		err_set(err, ERR_USAGE, "'runs' lists the runs, or does 'prune'; not '%s'", f->args[0]);
 		return err_next(err, "wherry runs");
 	}
 	if (dir == NULL || journal_list(dir, &f->arena, &runs, &n, err) < 0)

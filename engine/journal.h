@@ -87,6 +87,17 @@ int journal_taken(struct journal *, const char *name);
 int journal_refused(struct journal *, const char *name);
 /* Runs in the state folder, newest first; each a run id. */
 int journal_list(const char *dir, struct arena *a, const char ***ret, size_t *ret_n, struct err *err);
+/* Bytes on disk of what forgetting (all: removing) a run would free. */
+int journal_weigh(const char *dir, const char *run, bool all, uint64_t *ret_bytes, struct err *err);
+/* Take a run's lock, to take away from the run; the caller closes ret_fd. */
+int journal_hold(const char *dir, const char *run, int *ret_fd, struct err *err);
+/* Of a run that is held: take away what may hold secrets, durably; `by` says who does and when. The journal can be read
+ * afterwards (without the values that are gone), but never be opened for writing. */
+int journal_forget(const char *dir, const char *run, const char *by, struct err *err);
+/* Remove a run that is held as a whole. */
+int journal_remove(const char *dir, const char *run, struct err *err);
+/* Remove what an interrupted journal_remove has left. */
+int journal_sweep(const char *dir, struct err *err);
 /* Is a live process writing to it? 1 with its holder line, 0 no. */
 int journal_live(const char *dir, const char *run, char *ret_holder, size_t size);
 

@@ -123,6 +123,8 @@ int journal_wipe(struct journal *, uint64_t from, uint64_t to, struct err *err);
 /* Write the frame as the next batch, durable; it must lie within what is announced. */
 int journal_put(struct journal *, struct frame *, uint64_t reserved, struct err *err);
 
+/* Has journal_forget begun here: are values gone for good? */
+bool store_is_forgotten(const char *folder);
 /* Open the file, if there is one, to append to it. */
 int private_open(struct journal *, struct err *err);
 /* Stage a value's canonical bytes and say how a record names them. */

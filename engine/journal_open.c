@@ -219,6 +219,11 @@ journal_open(const char *dir, const char *run, journal_record_fn *fn, void *data
 	if (j == NULL)
 		return -1;
 	j->fd = store_open(j->folder, run, O_RDWR, err);
+	if (j->fd >= 0 && store_is_forgotten(j->folder)) {
+		err_set(err, ERR_REFUSED, "run '%s' was forgotten: what it needs to go on is gone", run);
+		err_next(err, "wherry report %s", run);
+		goto fail;
+	}
 	/* What the run does is read from its folder: whoever can write there could have us do anything. */
 	if (j->fd < 0 || io_private_dir(j->folder, err) < 0 || store_lock(j->folder, run, &j->lock, err) < 0 ||
 	    store_key(j->folder, false, j->key, err) < 0 || private_open(j, err) < 0 ||

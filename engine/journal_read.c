@@ -41,6 +41,7 @@ struct reader {
 	char *window;
 	size_t room, have;
 	uint64_t at;     /* of the window in the file */
+	bool forgotten;  /* private values are gone for good */
 	int private;     /* the file of private values, once it was needed */
 	struct arena arena;
 	journal_record_fn *fn;
@@ -124,7 +125,7 @@ load_value(struct reader *r, const char *name, const char **ret, struct err *err
 	struct buf bytes = BUF_INIT(VALUE_FILE_MAX);
 	int rc;
 
-	if (name == NULL || r->folder == NULL)
+	if (name == NULL || r->folder == NULL || (private_is_name(name) && r->forgotten))
 		return 0;
 	rc = private_is_name(name) ? private_get(r->folder, &r->private, name, &bytes, err)
 				   : store_get(r->folder, name, &bytes, err);
@@ -281,6 +282,7 @@ scan_file(int fd, const char *path, const char *folder, const char *run, journal
 	struct reader r = { .fd = fd, .path = path, .folder = folder, .private = -1, .fn = fn, .data = data, .s = ret };
 	int rc;
 
+	r.forgotten = folder != NULL && store_is_forgotten(folder);
 	*ret = (struct scan){ 0 };
 	memset(ret->hash, '0', SHA256_HEX - 1);
 	batch_tag(run, r.tag);

@@ -24,8 +24,9 @@ static const struct command commands[] = {
 	{ "abort", cmd_abort, "[RUN]", "close a run: only its 'finally' steps run", options_resume, 0, 1 },
 	{ "rollback", cmd_rollback, "[RUN]", "take back what a run has done", options_rollback, 0, 1 },
 	{ "status", cmd_status, "[RUN]", "show where a run stands", options_status, 0, 1 },
-	{ "runs", cmd_runs, "", "list the runs, newest first", options_none, 0, 1 },
 	{ "approve", cmd_approve, "RUN STEP", "answer a gate, or let an irreversible step begin", options_approve, 2, 2 },
+	{ "runs", cmd_runs, "[prune]", "list the runs, newest first; prune: remove old ones", options_runs, 0, 1 },
+	{ "forget", cmd_forget, "RUN", "take away what a run keeps that may hold secrets", options_forget, 1, 1 },
 	{ "resolve", cmd_resolve, "RUN STEP", "say what became of a step in doubt", options_resolve, 2, 2 },
 	{ "report", cmd_report, "[RUN]", "tell what happened, when, to what", options_report, 0, 1 },
 	{ "graph", cmd_graph, "PLAN|RUN", "show what waits for what, and in a run how far it has come", options_graph, 1, 1 },
@@ -34,7 +35,6 @@ static const struct command commands[] = {
 	{ "journal", cmd_journal, "dump|verify [RUN]", "print or check a run's journal", options_none, 1, 2 },
 	{ "version", cmd_version, "", "print the version and its libraries", options_none, 0, 0 },
 	{ "help", cmd_help, "[TOPIC]", "help on a subcommand or a topic", options_none, 0, 1 },
-	{ "forget", NULL, NULL, NULL, NULL, 0, 0 },
 	{ "completion", NULL, NULL, NULL, NULL, 0, 0 },
 	{ 0 },
 };

@@ -22,6 +22,7 @@
 	{ "approve", 0, OPTION_WORDS, "STEP", AT(approve), "let this gate or irreversible step pass (repeatable)" }, \
 	{ "not-after", 0, OPTION_TEXT, "TIME", AT(not_after), "start no step after 05:30 or 2026-11-21T05:30:00Z" }
 #define YES { "yes", 'y', OPTION_FLAG, NULL, AT(yes), "answer the go-on question; approves nothing else" }
+#define GIVE_UP { "give-up", 0, OPTION_FLAG, NULL, AT(give_up), "of runs that could be resumed too" }
 #define LATER(name, letter, arg) { name, letter, OPTION_LATER, arg, 0, NULL }
 #define END { 0 }
 
@@ -81,6 +82,13 @@ const struct option options_report[] = {
 };
 const struct option options_steps[] = {
 	{ "markdown", 0, OPTION_FLAG, NULL, AT(markdown), "print the reference page" },
+	END,
+};
+const struct option options_forget[] = { YES, GIVE_UP, END };
+const struct option options_runs[] = {
+	{ "keep", 0, OPTION_COUNT, "N", AT(keep), "prune: not the N newest runs" },
+	{ "older-than", 0, OPTION_TEXT, "TIME", AT(older_than), "prune: only what ended longer ago, such as 30d" },
+	YES, GIVE_UP,
 	END,
 };
 const struct option options_validate[] = {

@@ -19,10 +19,10 @@ struct words {
 struct options {
 	struct words params, only, from, until, approve;
 	const char *params_file, *state, *format, *color;
-	const char *run_id, *output, *reason, *choice, *not_after, *to;
-	int64_t jobs;
+	const char *run_id, *output, *reason, *choice, *not_after, *to, *older_than;
+	int64_t jobs, keep;
 	bool quiet, verbose, help, version;
-	bool yes, strict, follow, markdown, detailed_exitcode, done, not_done, reject, dry_run;
+	bool yes, strict, give_up, follow, markdown, detailed_exitcode, done, not_done, reject, dry_run;
 };
 
 enum option_kind {
@@ -47,7 +47,8 @@ struct option {
 /* Tables, each ended by a row without name and letter. */
 extern const struct option options_common[];
 extern const struct option options_plan[], options_run[], options_resume[], options_status[], options_approve[],
-	options_resolve[], options_rollback[], options_report[], options_steps[], options_graph[], options_validate[], options_none[];
+	options_resolve[], options_rollback[], options_report[], options_steps[], options_graph[], options_validate[],
+	options_forget[], options_runs[], options_none[];
 
 /* Parse argv[*at] (an option) and what it takes, by the two tables; moves *at behind it. ERR_USAGE otherwise. */
 int option_parse(const struct option *common, const struct option *own, struct arena *a, int argc, char **argv,

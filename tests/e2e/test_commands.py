@@ -70,7 +70,7 @@ def usage(world):
 @with_world
 def later(world):
     """Words of a later version are refused by that name, never ignored."""
-    for word in ("forget", "completion"):
+    for word in ("completion",):
         done = world.w(word)
         equal(done.code, 2, str(done))
         expect("later version" in done.err, str(done))
@@ -120,7 +120,7 @@ def hints(world):
     open(world.path("go"), "w").close()
     w.ok(*again.next())
     equal(w("steps", "undo").next(), ["help", "language"], "the next command after a word that is no step type")
-    for args in (["steps", "undo"], ["help", "forget"], ["runs", "prune"], ["resume"], ["status"]):
+    for args in (["steps", "undo"], ["help", "completion"], ["runs", "prune"], ["resume"], ["status"]):
         done = w(*args)
         equal(done.code, 2, str(done))
         w.ok(*done.next())

@@ -118,7 +118,8 @@ static void
 test_tables(void **state)
 {
 	static const struct option *const tables[] = { options_common, options_plan,   options_run,    options_resume,
-						       options_status, options_resolve, options_report, options_steps, options_graph, options_validate };
+						       options_status, options_resolve, options_report, options_steps, options_graph, options_validate,
+						       options_forget, options_runs };
 
 	(void)state;
 	for (size_t t = 0; t < countof(tables); t++)

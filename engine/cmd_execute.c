@@ -45,18 +45,39 @@ check_selection(const struct plan *plan, const struct selection *selection, bool
 	return ret;
 }
 
-/* Each step that --approve names has something to be approved; a step of a sub-plan shows only when the run gets there. */
+/* Does a step hold steps of its own, which a path such as "move[db-0]/copy" names? */
+static bool
+has_children(const struct step *s)
+{
+	return strcmp(s->type->name, "plan") == 0;
+}
+
 static int
-check_approved(const struct plan *plan, const char *const *words, struct err *err)
+no_such_step(struct front *f, const struct plan *plan, const char *word, const char *id, struct err *err)
+{
+	const char **names = arena_array(&f->arena, plan->nsteps + 1, sizeof(*names));
+
+	for (uint32_t i = 0; i < plan->nsteps; i++)
+		names[i] = plan->steps[i].id;
+	return err_set(err, ERR_USAGE, "--approve '%s': plan '%s' has no step '%s'%s", word, plan->name, id,
+		       front_nearest(f, id, names, plan->nsteps));
+}
+
+/* Each step that --approve names has something to be approved; one inside of another shows only when the run gets there. */
+static int
+check_approved(struct front *f, const struct plan *plan, const char *const *words, struct err *err)
 {
 	for (; words != NULL && *words != NULL; words++) {
-		const uint32_t i = plan_find(plan, *words, strlen(*words));
+		const char *id = arena_strndup(&f->arena, *words, strcspn(*words, "[/"));
+		const bool inside = strcmp(id, *words) != 0;
+		const uint32_t i = plan_find(plan, id, strlen(id));
+		const struct step *s = &plan->steps[i != MAP_NONE ? i : 0];
 
-		if (strchr(*words, '/') != NULL)
-			continue;
 		if (i == MAP_NONE)
-			return err_set(err, ERR_USAGE, "--approve '%s': plan '%s' has no such step", *words, plan->name);
-		if (plan->steps[i].irreversible == NULL && (plan->steps[i].type->flags & STEP_GATE) == 0)
+			return no_such_step(f, plan, *words, id, err);
+		if (inside && !has_children(s))
+			return err_set(err, ERR_USAGE, "--approve '%s': step '%s' holds no steps", *words, id);
+		if (!inside && s->irreversible == NULL && (s->type->flags & STEP_GATE) == 0)
 			return err_set(err, ERR_USAGE, "--approve '%s': that step is neither a gate nor irreversible", *words);
 	}
 	return 0;
@@ -77,7 +98,7 @@ choose_gates(struct front *f, struct run_options *ret, struct err *err)
 		return err_set(err, ERR_USAGE, "--not-after '%s': a time such as 05:30 or 2026-11-21T05:30:00Z", o->not_after);
 	if (o->not_after != NULL && ret->not_after <= now)
 		return err_set(err, ERR_USAGE, "--not-after %s is past already", o->not_after);
-	return check_approved(ret->plan, o->approve.v, err);
+	return check_approved(f, ret->plan, o->approve.v, err);
 }
 
 int

@@ -158,7 +158,11 @@ int coord_unpark(struct coord *, struct attempt *);
 void coord_drop_parked(struct coord *);
 /* Those that wait for people and have run out of time go on. */
 void coord_park_timers(struct coord *, int64_t now);
-/* people.c: gates, and the inbox. 1: a person lets the attempt pass (`answer`), 0: nobody has said anything, -1: rejected, err
+/* people.c: gates, and the inbox. */
+
+/* What --approve says is on record from the start: a process that goes on after this one knows it. */
+void coord_record_approved(struct coord *);
+/* 1: a person lets the attempt pass (`answer`), 0: nobody has said anything, -1: rejected, err
  * says by whom. */
 int coord_word(struct coord *, struct attempt *, struct answer *ret, struct err *err);
 /* An irreversible step: as coord_word; 1 also when a gate that it needs was passed. */

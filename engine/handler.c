@@ -274,6 +274,8 @@ step_ask(struct step_ctx *cx, const char *question, const struct value *answers,
 		ret->by = value_unknown("who answers");
 	} else if (park->over) {
 		*ret = park->answer;
+		if (ret->choice.kind == V_NULL)
+			ret->choice = answers->items[0];
 	} else {
 		*park = (struct park){ .wanted = true, .until = NEVER,
 			.question = text_safe(&cx->at->arena, question, strlen(question), 0),

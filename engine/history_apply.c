@@ -373,8 +373,9 @@ apply_reopen(struct history *h, struct hist_step *s, const struct record *r)
 	if (s->status == STEP_DONE || s->status == STEP_UNCHANGED || (r->kind != NULL && strcmp(r->kind, "finally") == 0))
 		for (struct hist_effect *e = s->effects; e != NULL; e = e->next)
 			e->past = true;
+	if (s->status != STEP_BLOCKED) /* it has not begun: a word on it was given in advance, and is about the run */
+		s->gate = NULL; /* the world has moved on since the word was given */
 	s->status = taken_back ? STEP_UNDONE : STEP_PENDING;
-	s->gate = NULL; /* the world has moved on since the word was given */
 	s->outputs = s->digest = s->kind = s->msg = s->next = NULL;
 	s->attempts = 0;
 	s->started = s->ended = 0;

@@ -35,13 +35,6 @@ is_approved(const struct coord *c, const char *path)
 	return false;
 }
 
-/* The first of the answers. */
-static const char *
-first_answer(struct arena *a, const char *answers)
-{
-	return answers != NULL ? arena_strndup(a, answers, strcspn(answers, "/")) : "yes";
-}
-
 static int
 reject(struct err *err, const char *user, const char *host, const char *reason)
 {
@@ -49,11 +42,11 @@ reject(struct err *err, const char *user, const char *host, const char *reason)
 		       reason != NULL ? reason : "");
 }
 
+/* Without a choice it is the first of the answers, which the gate knows. */
 static void
 give(struct attempt *at, const char *choice, const char *user, const char *host, struct answer *ret)
 {
-	ret->choice = value_str(choice != NULL ? arena_strdup(&at->arena, choice)
-					       : first_answer(&at->arena, at->park.answers));
+	ret->choice = choice != NULL ? value_str(arena_strdup(&at->arena, choice)) : VALUE_NULL;
 	ret->by = value_str(arena_printf(&at->arena, "%s@%s", user, host));
 }
 
@@ -69,9 +62,35 @@ tell_word(struct coord *c, uint32_t step, const struct record *r)
 	buf_printf(&text, "%s", r->type == REC_RESOLVE ? "resolved as " : "");
 	buf_printf(&text, "%s%s%s%s by %s@%s%s%s", r->status, r->says != NULL ? " (" : "", r->says != NULL ? r->says : "",
 		   r->says != NULL ? ")" : "", r->user, r->host, r->msg != NULL ? ": " : "", r->msg != NULL ? r->msg : "");
+	e.step = r->step;
 	e.msg = text.p;
 	report_event(c->o->report, &e);
 	buf_done(&text);
+}
+
+/* Has somebody let it pass already, or is it over? */
+static bool
+needs_no_word(const struct coord *c, uint32_t step, const char *path)
+{
+	const struct hist_step *hs = c->o->history != NULL && !c->live[step].anew ? history_step(c->o->history, path) : NULL;
+
+	if (hs == NULL)
+		return false;
+	if (hs->status == STEP_DONE || hs->status == STEP_UNCHANGED || hs->status == STEP_SKIPPED)
+		return true;
+	return hs->status != STEP_FAILED && hs->gate != NULL && hs->gate->word != NULL && strcmp(hs->gate->word, "approved") == 0;
+}
+
+void
+coord_record_approved(struct coord *c)
+{
+	for (const char *const *word = c->o->approve; word != NULL && *word != NULL; word++) {
+		const uint32_t step = plan_find(c->plan, *word, strcspn(*word, "[/"));
+
+		if (step != MAP_NONE && !needs_no_word(c, step, *word))
+			tell_word(c, step, &(struct record){ .type = REC_APPROVE, .step = *word, .status = "approved",
+				.user = c->o->user, .host = c->o->host, .msg = "--approve" });
+	}
 }
 
 int
@@ -80,14 +99,12 @@ coord_word(struct coord *c, struct attempt *at, struct answer *ret, struct err *
 	const struct hist_gate *g = old_gate(c, at->step);
 	const bool told = g != NULL && g->word != NULL, yes = told && strcmp(g->word, "approved") == 0;
 
-	if (!yes && is_approved(c, at->path)) {
-		tell_word(c, at->step, &(struct record){ .type = REC_APPROVE, .step = at->path, .status = "approved",
-			.user = c->o->user, .host = c->o->host, .msg = "--approve" });
+	if (!yes && is_approved(c, at->path)) { /* on record since this process began */
 		give(at, NULL, c->o->user, c->o->host, ret);
 		return 1;
 	}
 	if (yes)
-		give(at, g->choice != NULL ? g->choice : first_answer(&at->arena, g->answers), g->user, g->host, ret);
+		give(at, g->choice, g->user, g->host, ret);
 	else if (told)
 		at->rejected = true;
 	return yes ? 1 : told ? reject(err, g->user, g->host, g->reason) : 0;

@@ -521,6 +521,7 @@ run_execute(const struct run_options *o, struct run_result *ret, struct err *err
 	if (o->torn)
 		doubt_torn(&c);
 	coord_record_reopen(&c);
+	coord_record_approved(&c);
 	if (o->abort)
 		c.stopping = true;
 	if (o->rollback)

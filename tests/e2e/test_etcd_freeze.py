@@ -147,7 +147,7 @@ def killed():
                 time.sleep(0.001)
             time.sleep(delay)
             p.kill()
-            if p.wait() != 0 and f.w("resume", "one", "--yes", "--approve", "handover").code == 3:  # it was under way: a person can tell
+            if p.wait() != 0 and f.w("resume", "one", "--yes").code == 3:  # it was under way: a person can tell
                 expect(os.path.exists(f.handed), "in doubt before the hand-over: %s" % f.w("status", "one"))
                 f.w.ok("resolve", "one", "handover", "--done", "--reason", "seen")
                 f.w.ok("resume", "one", "--yes")

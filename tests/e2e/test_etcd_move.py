@@ -212,7 +212,7 @@ def failed_verify():
         move.destination.delete("/dst/intruder")
         move.source.put("/src/between", "x")
         move.source.delete("/src/00007")
-        move.w.ok("resume", "one", "--yes", "--approve", "handover")
+        move.w.ok("resume", "one", "--yes")
         equal(open(log).read().split(), ["freeze", "thaw", "freeze", "handover"], "commands that ran")
         move.equal()
 

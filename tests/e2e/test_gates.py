@@ -19,7 +19,7 @@ GATED = (HEAD + "  - {id: ok, uses: confirm, with: {message: 'Hand over now?', c
          + "  - {id: look, uses: exec, with: {argv: [test, -e, \"${{ params.dir }}/still\"], read_only: true}}\n"
          + LOG % ("cross", "cross", ", needs: [go], guard: [look], irreversible: the new side takes writes")
          + "outputs: {when: \"${{ steps.ok.outputs.choice }}\", by: \"${{ steps.ok.outputs.by }}\"}\n")
-HOLD = ("  - id: hold\n    uses: exec\n    with: {idempotent: true, argv: [sh, -c, \"while [ ! -e $0/release ]; do sleep 0.05; done\","
+HOLD = ("  - id: hold\n    uses: exec\n    with: {idempotent: true, argv: [sh, -c, \": >$0/held; while [ ! -e $0/release ]; do sleep 0.05; done\","
         " \"${{ params.dir }}\"]}\n")
 
 
@@ -147,7 +147,11 @@ def dry(world):
 @with_world(GATED)
 def usage(world):
     """What --approve and --not-after name has to make sense before anything starts."""
-    for args, why in ((["--approve", "nobody"], "plan 'gated' has no such step"), (["--approve", "go"], "neither a gate nor irreversible"),
+    for args, why in ((["--approve", "nobody"], "plan 'gated' has no step 'nobody'"),
+                      (["--approve", "cros"], "has no step 'cros'; did you mean 'cross'?"),
+                      (["--approve", "cross/inside"], "step 'cross' holds no steps"),
+                      (["--approve", "cros[a/b]/c"], "has no step 'cros'; did you mean 'cross'?"),
+                      (["--approve", "go"], "neither a gate nor irreversible"),
                       (["--not-after", "soon"], "a time such as 05:30"), (["--not-after", "2020-01-01T00:00:00Z"], "is past already")):
         done = world.w(*world.args(*args))
         equal(done.code, 2, str(done))
@@ -230,6 +234,27 @@ def killed(world):
     world.touch("release")
     equal(world.w("resume", "one", "--approve", "cross").code, 0, "exit code")
     equal(world.log(), ["go", "cross"], "effects")
+
+
+@with_world(GATED.replace("needs: [ok]", "needs: [ok, hold]").replace("steps:\n", "steps:\n" + HOLD, 1))
+def killed_early(world):
+    """What --approve says is kept over a kill from before its steps, with who said it: the resume does not stop there."""
+    p = world.start("--approve", "ok", "--approve", "cross")
+    for _ in range(400):
+        if os.path.exists(os.path.join(world.folder, "held")):
+            break
+        time.sleep(0.02)
+    status = world.wait("cross: pending; approved by ")
+    expect(": --approve" in status, status)
+    p.kill()
+    p.communicate()
+    world.touch("release")
+    done = world.w("resume", "one")
+    equal(done.code, 0, str(done))
+    expect("when: now" in done.out, str(done))
+    equal(world.log(), ["go", "cross"], "effects")
+    words = [line for line in world.w.ok("journal", "dump", "one").out.splitlines() if "Z approve " in line]
+    equal(len(words), 2, "words on the gates: %s" % words)
 
 
 @with_world(GATED.replace("steps:\n", "steps:\n" + HOLD, 1))
@@ -376,4 +401,4 @@ def typed_elsewhere(world):
 
 
 if __name__ == "__main__":
-    main(paused, rejected, guarded, dry, usage, late, live, crowd, killed, junk, draining, typed, typed_no, typed_early, typed_elsewhere)
+    main(paused, rejected, guarded, dry, usage, late, live, crowd, killed, killed_early, junk, draining, typed, typed_no, typed_early, typed_elsewhere)

@@ -219,6 +219,43 @@ test_approved_on_the_command_line(void **state)
 	expect_step("b", "done|{\"count\":1}|-");
 }
 
+/* What was said in advance outlives the process that heard it, from before the gate is reached. */
+static void
+test_approved_in_advance_and_killed(void **state)
+{
+	static const char yaml[] = HEAD "- {id: k, uses: world.touch, with: {key: kk, class: idempotent}}\n"
+		"- {id: ok, uses: confirm, with: {message: x, choices: [fast, slow]}, needs: [k]}\n"
+		"- {id: a, uses: world.touch, with: {key: ka}, irreversible: no way back, needs: [k]}\n";
+	static const char *const words[] = { "a", "ok", NULL };
+
+	(void)state;
+	with.approve = words;
+	crash(yaml, "before", 1);
+	with.approve = NULL;
+	expect_step("ok", "pending|-|approved");
+	assert_int_equal(resume(yaml), 0);
+	expect_step("ok", "done|{\"by\":\"me@here\",\"choice\":\"fast\"}|approved");
+	expect_step("a", "done|{\"count\":1}|approved");
+}
+
+/* A word in advance is about the run: a failure before its step does not take it back, one of the step does. */
+static void
+test_approved_in_advance_and_failed(void **state)
+{
+	static const char before[] = HEAD "- {id: g, uses: world.look, with: {key: kg}}\n"
+		"- {id: ok, uses: confirm, with: {message: x}, needs: [g]}\n";
+	static const char after[] = HEAD "- {id: g, uses: world.touch, with: {key: kg}}\n"
+		"- {id: ok, uses: confirm, with: {message: x}, needs: [g]}\n";
+
+	(void)state;
+	with.approve = (const char *const[]){ "ok", NULL };
+	assert_int_equal(run(before), 1);
+	expect_step("ok", "blocked|-|approved");
+	with.approve = NULL;
+	assert_int_equal(resume(after), 0); /* what has failed is done again, as it is now */
+	expect_step("ok", "done|{\"by\":\"me@here\",\"choice\":\"yes\"}|approved");
+}
+
 static void
 test_time_limit_of_a_gate(void **state)
 {
@@ -428,6 +465,7 @@ main(void)
 #define T(name) cmocka_unit_test_setup_teardown(test_##name, setup_people, teardown)
 		T(sleep_holds_no_worker), T(sleep_ends_by_its_time_out), T(gate_pauses_when_nothing_else_can_run),
 		T(rejected_is_failed_and_asked_again_by_a_resume), T(choice), T(approved_on_the_command_line),
+		T(approved_in_advance_and_killed), T(approved_in_advance_and_failed),
 		T(time_limit_of_a_gate), T(inbox_of_a_live_run), T(inbox_refuses_in_words), T(inbox_of_two_people), T(word_that_waits_in_the_inbox),
 		T(resolved_beside_a_draining_run), T(irreversible_waits_for_its_approval), T(irreversible_rejected),
 		T(irreversible_behind_a_gate), T(irreversible_killed_in_mid_effect), T(guard_is_looked_at_again),

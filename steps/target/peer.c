@@ -113,7 +113,9 @@ void
 peer_explain(const struct peer *peer, CURLcode code, const char *error, long os_errno, char *ret, size_t size)
 {
 	struct arena a = ARENA_INIT;
-	const char *what = error[0] != '\0' ? error : curl_easy_strerror(code);
+	/* the error's text is the first there was; asking for the name of a peer that has gone already is not why */
+	const bool told = error[0] != '\0' && strncmp(error, "getpeername() ", 14) != 0;
+	const char *what = told ? error : curl_easy_strerror(code);
 
 	what = text_safe(&a, what, strlen(what), 0); /* it may hold names out of the server's certificate */
 	if (code == CURLE_PEER_FAILED_VERIFICATION)
@@ -154,6 +156,18 @@ connect_only(CURLM *multi, int64_t until)
 	return CURLE_AGAIN;
 }
 
+/* The last error's text: libcurl keeps the first, and a peer that is gone with its alert unread causes one more before. */
+static int
+on_text(CURL *easy, curl_infotype type, char *p, size_t size, void *data)
+{
+	char *error = data;
+
+	(void)easy;
+	if (type == CURLINFO_TEXT && memmem(p, size, "alert", 5) != NULL)
+		(void)snprintf(error, CURL_ERROR_SIZE, "%.*s", (int)(size - (p[size - 1] == '\n')), p);
+	return 0;
+}
+
 bool
 peer_ask(const struct peer *peer, char *ret, size_t size)
 {
@@ -167,6 +181,9 @@ peer_ask(const struct peer *peer, char *ret, size_t size)
 	peer_set(easy, peer);
 	curl_easy_setopt(easy, CURLOPT_URL, peer->url);
 	curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, error);
+	curl_easy_setopt(easy, CURLOPT_VERBOSE, 1L);
+	curl_easy_setopt(easy, CURLOPT_DEBUGFUNCTION, on_text);
+	curl_easy_setopt(easy, CURLOPT_DEBUGDATA, error);
 	curl_easy_setopt(easy, CURLOPT_CONNECT_ONLY, 1L);
 	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
 	curl_multi_add_handle(multi, easy);

@@ -5,6 +5,7 @@ that nothing is sent twice which must not be."""
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -329,6 +330,15 @@ def tls(world):
             done = world.run({"a": {"on": "api", "method": "POST", "url": "/"}}, target)
             equal((done.code, len(s.seen)), (code, 1 if code == 0 else 0), "%s: %s" % (name, done))
             expect(word in done.err, "%s: no '%s' in %s" % (name, word, done))
+    if shutil.which("strace"):  # a server that hangs up before we have looked at what it says
+        w = Wherry(world.path("slow"), prefix=["strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=getpeername", "-e",
+                                               "inject=getpeername:error=ENOTCONN"],
+                   env={"ASAN_OPTIONS": "detect_leaks=0"})  # which cannot work beside strace
+        with Scripted(lambda r: reply(200), tls_server(world.folder, client_ca="ca")) as s:
+            done = w("run", world.plan({"a": {"on": "api", "method": "POST", "url": "/"}},
+                                       'targets:\n  api: {kind: http, url: "%s", %s}\n' % (s.url, ca)), "--yes")
+            equal((done.code, len(s.seen)), (7, 0), str(done))
+            expect("without certificate" in done.err, "it is not told why: %s" % done)
     with Scripted(lambda r: reply(200)) as s:  # no TLS where TLS is asked for
         done = world.run({"a": {"method": "POST", "url": s.url.replace("http:", "https:")}}, timeout=30)
         equal((done.code, len(s.seen)), (7, 0), str(done))

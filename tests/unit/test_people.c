@@ -6,7 +6,7 @@
 extern const struct step_type sleep_step, confirm_step;
 
 /* Reads: fails while the world holds no line with this key; counts how often it was asked. */
-static int looks;
+static atomic_int looks;
 
 struct look_args {
 	const char *key;
@@ -18,7 +18,7 @@ look_run(struct step_ctx *cx, const void *args, struct err *err)
 	const struct look_args *a = args;
 	const struct value *v;
 
-	looks++;
+	atomic_fetch_add(&looks, 1);
 	if (step_read(cx, &(struct ref){ step_local(cx, "world"), a->key }, &v, err) < 0)
 		return -1;
 	return v->kind == V_UNKNOWN || v->i > 0 ? 0 : err_set(err, ERR_FAILED, "there is no %s", a->key);
@@ -407,15 +407,15 @@ test_guard_is_looked_at_again(void **state)
 {
 	(void)state;
 	assert_int_equal(run(GUARDED), 3);
-	assert_int_equal(looks, 1);
+	assert_int_equal(atomic_load(&looks), 1);
 	empty_world(); /* somebody changes the world while the gate waits */
 	word("a", "approved", NULL);
 	assert_int_equal(resume(GUARDED), 3);
-	assert_int_equal(looks, 2);
+	assert_int_equal(atomic_load(&looks), 2);
 	assert_int_equal(world_lines("ka"), 0);
 	expect_step("a", "running|-|approved");
 	assert_int_equal(resume(GUARDED), 3);
-	assert_int_equal(looks, 3);
+	assert_int_equal(atomic_load(&looks), 3);
 }
 
 static void
@@ -424,7 +424,7 @@ test_guard_that_holds(void **state)
 	(void)state;
 	with.approve = (const char *const[]){ "a", NULL };
 	assert_int_equal(run(GUARDED), 0);
-	assert_int_equal(looks, 2);
+	assert_int_equal(atomic_load(&looks), 2);
 	assert_int_equal(world_lines("ka"), 1);
 }
 
@@ -433,7 +433,7 @@ test_guard_once_an_attempt(void **state)
 {
 	(void)state;
 	assert_int_equal(go(GUARDED, MODE_PLAN, false, NULL), 0);
-	assert_int_equal(looks, 2); /* in the dry-run it answers like its step */
+	assert_int_equal(atomic_load(&looks), 2); /* in the dry-run it answers like its step */
 }
 
 static void
@@ -454,7 +454,7 @@ test_not_after(void **state)
 static int
 setup_people(void **state)
 {
-	looks = 0;
+	atomic_store(&looks, 0);
 	return setup(state);
 }
 

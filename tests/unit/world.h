@@ -6,6 +6,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,7 +27,8 @@
 
 static char dir[64];          /* of this test: state and world */
 static const char *die_at;    /* "before" or "after" the write with this count */
-static int die_count, count;
+static int die_count;
+static atomic_int count;
 static bool lose_reply;       /* the write happens, its reply does not come back */
 
 struct world {
@@ -84,18 +86,19 @@ static int
 world_write(struct opctx *op, void *conn, const struct effect *f, const char *nonce, struct reply *ret, struct err *err)
 {
 	const struct world *w = conn;
+	const int nth = atomic_fetch_add(&count, 1) + 1;
 	char line[200];
 	int fd;
 
 	(void)op;
-	if (++count == die_count && strcmp(die_at, "before") == 0)
+	if (nth == die_count && strcmp(die_at, "before") == 0)
 		raise(SIGKILL);
 	fd = open(w->path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 	(void)snprintf(line, sizeof(line), "%s %s\n", f->on.path, nonce);
 	if (fd < 0 || io_write_all(fd, line, strlen(line), err) < 0)
 		return -1;
 	(void)close(fd);
-	if (count == die_count && strcmp(die_at, "after") == 0)
+	if (nth == die_count && strcmp(die_at, "after") == 0)
 		raise(SIGKILL);
 	if (lose_reply)
 		return err_set(err, ERR_UNKNOWN, "the reply was lost");
@@ -243,7 +246,8 @@ setup(void **state)
 {
 	(void)state;
 	(void)snprintf(dir, sizeof(dir), "/tmp/wherry-door.XXXXXX");
-	die_count = count = 0;
+	die_count = 0;
+	atomic_store(&count, 0);
 	with.jobs = 4;
 	with.torn = with.abort = false;
 	with.selection = (struct selection){ 0 };

@@ -15,7 +15,7 @@ struct front;
 
 struct command {
 	const char *name;
-	int (*fn)(struct front *, struct err *); /* exit code, or -1 with err; NULL: comes in a later version */
+	int (*fn)(struct front *, struct err *); /* exit code, or -1 with err */
 	const char *args;                        /* positional words, for usage lines */
 	const char *help;                        /* one line */
 	const struct option *options;
@@ -34,6 +34,7 @@ struct front {
 
 int cmd_abort(struct front *, struct err *);
 int cmd_approve(struct front *, struct err *);
+int cmd_completion(struct front *, struct err *);
 int cmd_forget(struct front *, struct err *);
 int cmd_graph(struct front *, struct err *);
 int cmd_help(struct front *, struct err *);
@@ -68,6 +69,8 @@ void front_error(const struct front *, const struct err *);
 const char *front_state(struct front *, struct err *);
 /* The folder we are in; relative paths of a run's steps begin here. */
 const char *front_cwd(struct front *);
+/* The subcommand of this name, or NULL. */
+const struct command *front_command(const struct front *, const char *name);
 /* The word among n names that was meant, as " (did you mean 'x'?)" in the arena, or "". */
 const char *front_nearest(struct front *, const char *word, const char *const *names, size_t n);
 /* A word as the shell needs it, for a command to type. */
@@ -93,6 +96,13 @@ int front_refuse(struct problems *, const char *what, const char *text, size_t l
 /* Values of the plan's parameters; stored: those of the journal on a resume, or NULL. */
 int front_params(struct front *, const struct plan *, const struct value *stored, struct value *ret, struct err *err);
 
+/* cmd_candidates.c: print what may stand where the cursor is, for a shell: the line's words so far are the positional ones
+ * behind the first. Always 0. */
+int front_candidates(struct front *);
+
+/* cmd_help.c: each word that `help` knows, with a line on it. */
+void help_each(const struct front *, void (*fn)(void *data, const char *name, const char *help), void *data);
+
 /* cmd_prompt.c: questions on the terminal. */
 
 bool front_can_ask(void);
@@ -109,6 +119,8 @@ struct ahead;
 struct ahead *ahead_begin(const char *dir, const char *run);
 /* The plan, if it has an image and its text has this hash (NULL: none has); else NULL. Takes NULL for ahead. */
 struct plan *ahead_end(struct ahead *, const char *sha256);
+/* Where the plan's text in a run's closure is. */
+const char *front_stored(struct front *, const char *dir, const char *run);
 /* Where the image of the plan of a run in dir is. */
 const char *front_image(struct front *, const char *dir, const char *run);
 

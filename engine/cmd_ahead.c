@@ -41,6 +41,12 @@ beside(struct arena *a, const char *dir, const char *run, const char *name)
 }
 
 const char *
+front_stored(struct front *f, const char *dir, const char *run)
+{
+	return beside(&f->arena, dir, run, MAIN_FILE);
+}
+
+const char *
 front_image(struct front *f, const char *dir, const char *run)
 {
 	return beside(&f->arena, dir, run, PLAN_IMAGE);

@@ -128,6 +128,15 @@ front_state(struct front *f, struct err *err)
 	return NULL;
 }
 
+const struct command *
+front_command(const struct front *f, const char *name)
+{
+	for (const struct command *c = f->commands; c->name != NULL; c++)
+		if (strcmp(c->name, name) == 0)
+			return c;
+	return NULL;
+}
+
 const char *
 front_nearest(struct front *f, const char *word, const char *const *names, size_t n)
 {

@@ -123,8 +123,7 @@ help_overview(struct buf *b, const struct command *commands)
 	buf_puts(b, "wherry runs plans that move things that matter: checkpointed, resumable, provable.\n\n"
 		    "usage: wherry SUBCOMMAND [options]\n\nsubcommands:\n");
 	for (const struct command *c = commands; c->name != NULL; c++)
-		if (c->fn != NULL)
-			buf_printf(b, "  %-10s %-20s %s\n", c->name, c->args, c->help);
+		buf_printf(b, "  %-10s %-20s %s\n", c->name, c->args, c->help);
 	buf_puts(b, "\ntopics (wherry help TOPIC):\n");
 	for (size_t i = 0; i < countof(topics); i++)
 		buf_printf(b, "  %-31s %s\n", topics[i].name, topics[i].help);
@@ -132,39 +131,54 @@ help_overview(struct buf *b, const struct command *commands)
 	show_options(b, options_common, options_none);
 }
 
+void
+help_each(const struct front *f, void (*fn)(void *data, const char *name, const char *help), void *data)
+{
+	for (size_t i = 0; i < countof(topics); i++)
+		fn(data, topics[i].name, topics[i].help);
+	for (const struct command *c = f->commands; c->name != NULL; c++)
+		fn(data, c->name, c->help);
+	for (const struct lint_rule *r = lint_rules; r->name != NULL; r++)
+		fn(data, r->name, r->help);
+}
+
+struct names {
+	const char *v[64];
+	size_t n;
+};
+
+static void
+add_name(void *data, const char *name, const char *help)
+{
+	struct names *names = data;
+
+	(void)help;
+	if (names->n < countof(names->v))
+		names->v[names->n++] = name;
+}
+
 static int
 help_on(struct front *f, const char *word, struct buf *b, struct err *err)
 {
-	const char *names[64];
-	size_t n = 0;
+	const struct command *c = front_command(f, word);
+	const struct lint_rule *r = lint_rule(word);
+	struct names names = { .n = 0 };
 
-	for (size_t i = 0; i < countof(topics); i++) {
-		names[n++] = topics[i].name;
+	for (size_t i = 0; i < countof(topics); i++)
 		if (strcmp(topics[i].name, word) == 0) {
 			topics[i].fn(b);
 			return 0;
 		}
+	if (c != NULL) {
+		help_command(b, c);
+	} else if (r != NULL) {
+		help_lint(b, r);
+	} else {
+		help_each(f, add_name, &names);
+		err_set(err, ERR_USAGE, "no help on '%s'%s", word, front_nearest(f, word, names.v, names.n));
+		return err_next(err, "wherry help");
 	}
-	for (const struct command *c = f->commands; c->name != NULL && n < countof(names); c++) {
-		if (strcmp(c->name, word) == 0 && c->fn == NULL) {
-			err_set(err, ERR_USAGE, "'%s' comes in a later version", word);
-			return err_next(err, "wherry help");
-		}
-		if (strcmp(c->name, word) == 0) {
-			help_command(b, c);
-			return 0;
-		}
-		names[n++] = c->name;
-	}
-	for (const struct lint_rule *r = lint_rules; r->name != NULL && n < countof(names); r++) {
-		if (strcmp(r->name, word) == 0) {
-			help_lint(b, r);
-			return 0;
-		}
-		names[n++] = r->name;
-	}
-	err_set(err, ERR_USAGE, "no help on '%s'%s", word, front_nearest(f, word, names, n));
-	return err_next(err, "wherry help");
+	return 0;
 }
 
 int

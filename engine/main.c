@@ -3,6 +3,7 @@
 #include "cmd.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <malloc.h>
 #include <signal.h>
 #include <string.h>
@@ -35,7 +36,8 @@ static const struct command commands[] = {
 	{ "journal", cmd_journal, "dump|verify [RUN]", "print or check a run's journal", options_none, 1, 2 },
 	{ "version", cmd_version, "", "print the version and its libraries", options_none, 0, 0 },
 	{ "help", cmd_help, "[TOPIC]", "help on a subcommand or a topic", options_none, 0, 1 },
-	{ "completion", NULL, NULL, NULL, NULL, 0, 0 },
+	{ "completion", cmd_completion, "bash|zsh|fish", "print a script that completes commands, options, plans, runs and steps",
+	  options_none, 1, UINT_MAX },
 	{ 0 },
 };
 
@@ -68,16 +70,11 @@ find_command(struct front *f, const char *name, struct err *err)
 	const char *names[countof(commands)];
 	size_t n = 0;
 
-	for (const struct command *c = commands; c->name != NULL; c++) {
-		if (strcmp(c->name, name) == 0) {
-			if (c->fn == NULL)
-				return err_set(err, ERR_USAGE, "'%s' comes in a later version", name);
-			f->command = c;
-			return 0;
-		}
-		if (c->fn != NULL)
-			names[n++] = c->name;
-	}
+	f->command = front_command(f, name);
+	if (f->command != NULL)
+		return 0;
+	for (const struct command *c = commands; c->name != NULL; c++)
+		names[n++] = c->name;
 	err_set(err, ERR_USAGE, "unknown subcommand '%s'%s", name, front_nearest(f, name, names, n));
 	return err_next(err, "wherry help");
 }

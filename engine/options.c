@@ -194,6 +194,31 @@ option_named(const struct option *table, const char *name)
 	return name != NULL ? find(table, name, strlen(name), 0) : NULL;
 }
 
+static bool
+takes_value(const struct option *o)
+{
+	return o->kind != OPTION_FLAG && o->kind != OPTION_LATER;
+}
+
+const struct option *
+option_awaits(const struct option *common, const struct option *own, const char *word)
+{
+	const struct option *o;
+
+	if (word[1] == '-') {
+		o = option_named(own, word + 2);
+		o = o != NULL ? o : option_named(common, word + 2);
+		return o != NULL && takes_value(o) ? o : NULL;
+	}
+	for (const char *p = word + 1; *p != '\0'; p++) {
+		o = find(own, NULL, 0, *p);
+		o = o != NULL ? o : find(common, NULL, 0, *p);
+		if (o == NULL || takes_value(o))
+			return o != NULL && p[1] == '\0' ? o : NULL;
+	}
+	return NULL;
+}
+
 static int
 unknown_option(const struct option *common, const struct option *own, const char *name, size_t len, struct err *err)
 {
@@ -230,7 +255,7 @@ parse_long(const struct option *common, const struct option *own, struct arena *
 		return unknown_option(common, own, name, len, err);
 	if (o->kind == OPTION_FLAG && value != NULL)
 		return err_set(err, ERR_USAGE, "--%s takes no value", o->name);
-	if (o->kind != OPTION_FLAG && o->kind != OPTION_LATER && value == NULL) {
+	if (takes_value(o) && value == NULL) {
 		if (*at + 1 >= argc)
 			return err_set(err, ERR_USAGE, "--%s needs a value: --%s %s", o->name, o->name, o->arg);
 		value = argv[++*at];

@@ -53,6 +53,8 @@ extern const struct option options_plan[], options_run[], options_resume[], opti
 /* Parse argv[*at] (an option) and what it takes, by the two tables; moves *at behind it. ERR_USAGE otherwise. */
 int option_parse(const struct option *common, const struct option *own, struct arena *a, int argc, char **argv,
 		 int *at, struct options *ret, struct err *err);
+/* The option among the word's ("--name", "-qj") that takes the next word, or NULL. */
+const struct option *option_awaits(const struct option *common, const struct option *own, const char *word);
 /* The row of a long name (NULL: none), or NULL. */
 const struct option *option_named(const struct option *table, const char *name);
 /* Is this word an option: "-x", "--name", but not "-" alone? */

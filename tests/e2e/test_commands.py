@@ -70,10 +70,6 @@ def usage(world):
 @with_world
 def later(world):
     """Words of a later version are refused by that name, never ignored."""
-    for word in ("completion",):
-        done = world.w(word)
-        equal(done.code, 2, str(done))
-        expect("later version" in done.err, str(done))
     step = "steps:\n  - {id: a, uses: set, with: {values: {x: 1}}%s}\n"
     for body in (step % ", foreach: [1]", step % ", pool: p", "pools: {p: 1}\n" + step % "", "hooks: {file: x.lua}\n" + step % "",
                  "steps:\n  - {id: a, uses: plan, with: {file: x.yaml}}\n"):
@@ -120,7 +116,7 @@ def hints(world):
     open(world.path("go"), "w").close()
     w.ok(*again.next())
     equal(w("steps", "undo").next(), ["help", "language"], "the next command after a word that is no step type")
-    for args in (["steps", "undo"], ["help", "completion"], ["runs", "prune"], ["resume"], ["status"]):
+    for args in (["steps", "undo"], ["help", "complete"], ["runs", "prune"], ["resume"], ["status"]):
         done = w(*args)
         equal(done.code, 2, str(done))
         w.ok(*done.next())

@@ -78,7 +78,8 @@ const char *front_word(struct front *, const char *word);
 /* Who runs this, for the journal. */
 const char *front_user(struct front *);
 const char *front_host(struct front *);
-struct report *front_report(const struct front *);
+/* How events are shown, as the command line says. */
+struct report_options front_report(const struct front *);
 /* Leave the signals that the coordinator reads to it; before any thread starts. */
 void front_block_signals(void);
 
@@ -91,6 +92,10 @@ struct plan *front_plan(struct front *, const char *name, struct err *err);
 /* As front_plan, but the problems go to ret, that of a plan which cannot be read at all too. */
 struct plan *front_plan_problems(struct front *, const char *name, struct problems *ret, struct err *err);
 struct plan *front_plan_text(const char *file, const struct buf *text, struct err *err);
+/* {name: SHA-256} of the plan's text, and ret_files: as many files with it. */
+struct value front_closure(struct front *, const struct plan *, struct journal_file **ret_files);
+/* The file that a plan's name means, or NULL with err. */
+const char *front_plan_file(struct front *, const char *name, struct err *err);
 /* Tell how much is wrong with `what`, and all of it; always -1, with nothing left to tell but what to do next. */
 int front_refuse(struct problems *, const char *what, const char *text, size_t len, struct err *err);
 /* Values of the plan's parameters; stored: those of the journal on a resume, or NULL. */
@@ -183,7 +188,22 @@ struct value front_setup(struct front *, const struct run_options *, const struc
 /* Selection and jobs from the options, else from what an earlier process recorded (may be NULL). */
 int front_choose(struct front *, const struct opened *had, struct run_options *ret, struct err *err);
 /* Execute with a report; the exit code or -1. */
-int front_execute(struct front *, struct run_options *, struct run_result *ret, struct err *err);
+int front_execute(struct run_options *, const struct report_options *, struct run_result *ret, struct err *err);
+
+/* cmd_planfile.c: plan files, which `plan -o` writes and `run` takes. */
+
+struct planfile;
+struct foretold;
+/* Write the file that -o names: what the dry-run of this plan had read, and foretold. */
+int front_planfile_write(struct front *, const struct plan *, const struct value *params, const struct foretold *, struct err *err);
+/* The plan file that a word names: 1, or 0 when it names something else, or -1 with err. */
+int front_planfile(struct front *, const char *word, struct planfile **ret, struct err *err);
+/* The plan that it was made from, if it has not been edited; its folder and its parameters are ours from here on. */
+struct plan *front_planfile_plan(struct front *, const struct planfile *, struct err *err);
+/* Are parameters, targets, and what a dry-run announces as they were? Blocks signals like a run. */
+int front_planfile_check(struct front *, const struct planfile *, const struct run_options *, struct err *err);
+/* Its SHA-256, for the journal. */
+const char *front_planfile_sha256(const struct planfile *);
 
 /* cmd_resume.c: go on with a run that is open for writing (or, in a dry-run, read): what is to be done stands in the
  * options. Exit code or -1. */

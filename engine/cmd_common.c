@@ -174,7 +174,7 @@ front_word(struct front *f, const char *word)
 	return ret;
 }
 
-struct report *
+struct report_options
 front_report(const struct front *f)
 {
 	struct report_options o = {
@@ -191,7 +191,7 @@ front_report(const struct front *f)
 		o.format = front_json(f) ? FORMAT_JSON : f->opt.format[0] == 't' ? FORMAT_TTY : FORMAT_PLAIN;
 	if (f->opt.color != NULL)
 		o.color = strcmp(f->opt.color, "always") == 0 ? 1 : strcmp(f->opt.color, "never") == 0 ? 0 : -1;
-	return report_new(&o);
+	return o;
 }
 
 void

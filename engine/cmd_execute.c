@@ -159,11 +159,11 @@ front_setup(struct front *f, const struct run_options *o, const struct pair *mor
 }
 
 int
-front_execute(struct front *f, struct run_options *o, struct run_result *ret, struct err *err)
+front_execute(struct run_options *o, const struct report_options *shown, struct run_result *ret, struct err *err)
 {
 	int code, lost;
 
-	o->report = front_report(f);
+	o->report = report_new(shown);
 	code = run_execute(o, ret, err);
 	lost = report_lost(o->report);
 	report_free(o->report);

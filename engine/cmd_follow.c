@@ -100,7 +100,8 @@ look(struct front *f, const char *run, struct follow *w, struct err *err)
 int
 front_follow(struct front *f, const char *run, struct err *err)
 {
-	struct follow w = { .report = front_report(f), .run = run };
+	const struct report_options shown = front_report(f);
+	struct follow w = { .report = report_new(&shown), .run = run };
 	int more;
 
 	for (;;) {

@@ -9,8 +9,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/hash.h"
 #include "base/io.h"
 #include "base/text.h"
+#include "planfile.h"
 #include "steps/registry.h"
 
 #define SUFFIX ".yaml"
@@ -78,9 +80,8 @@ front_plans(struct front *f, const char ***ret)
 	return n;
 }
 
-/* The file that a plan's name means, or NULL with err. */
-static const char *
-find_plan(struct front *f, const char *name, struct err *err)
+const char *
+front_plan_file(struct front *f, const char *name, struct err *err)
 {
 	const char *dirs[4];
 	const char **names;
@@ -134,7 +135,7 @@ static const char *
 read_plan(struct front *f, const char *name, struct buf *ret, struct err *err)
 {
 	bool is_stdin = strcmp(name, "-") == 0;
-	const char *file = is_stdin ? "stdin" : find_plan(f, name, err);
+	const char *file = is_stdin ? "stdin" : front_plan_file(f, name, err);
 	int got;
 
 	if (file == NULL)
@@ -143,7 +144,25 @@ read_plan(struct front *f, const char *name, struct buf *ret, struct err *err)
 		       : io_read_file(file, YAML_MAX_BYTES, ret, err);
 	if (got < 0 && err->kind == ERR_LOCAL)
 		err->kind = ERR_USAGE; /* the plan named on the command line is at fault, not this machine */
+	if (got == 0 && planfile_is(ret->p, ret->len)) {
+		err_set(err, ERR_USAGE, "'%s' is a plan file, which can only be run", file);
+		got = err_next(err, "wherry run %s", front_word(f, name));
+	}
 	return got < 0 ? NULL : file;
+}
+
+struct value
+front_closure(struct front *f, const struct plan *plan, struct journal_file **ret_files)
+{
+	struct journal_file *files = arena_array(&f->arena, 1, sizeof(*files));
+	struct pair *pairs = arena_array(&f->arena, 1, sizeof(*pairs));
+	char sha[SHA256_HEX];
+
+	files[0] = (struct journal_file){ MAIN_FILE, plan->text, plan->text_len };
+	sha256_hex(plan->text, plan->text_len, sha);
+	pairs[0] = (struct pair){ MAIN_FILE, value_str(arena_strdup(&f->arena, sha)) };
+	*ret_files = files;
+	return value_map(pairs, 1);
 }
 
 struct plan *

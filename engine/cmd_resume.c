@@ -44,6 +44,7 @@ front_go_on(struct front *f, struct opened *o, const struct plan *plan, struct r
 {
 	struct value stored = VALUE_NULL, params;
 	const char *text = o->history.params;
+	const struct report_options shown = front_report(f);
 	struct run_result result = { 0 };
 	int code = -1;
 
@@ -60,7 +61,7 @@ front_go_on(struct front *f, struct opened *o, const struct plan *plan, struct r
 	options->params = &params;
 	front_block_signals();
 	if (go_back(o, err) == 0 && (o->journal == NULL || record_resume(f, o, options, err) == 0))
-		code = front_execute(f, options, &result, err);
+		code = front_execute(options, &shown, &result, err);
 	value_wipe(&params);
 	return code;
 }

@@ -61,13 +61,13 @@ ask_go_on(struct front *f, const struct run_options *o, struct err *err)
 
 /* Write the opening batch: after it, the run exists. */
 static int
-open_journal(struct front *f, struct run_options *o, struct err *err)
+open_journal(struct front *f, struct run_options *o, const struct planfile *planfile, struct err *err)
 {
 	const struct plan *plan = o->plan;
-	const struct journal_file file = { MAIN_FILE, plan->text, plan->text_len };
 	const char *dir = front_state(f, err);
-	char sha[SHA256_HEX];
-	struct pair closure, more[5];
+	struct journal_file *files;
+	const struct value closure = front_closure(f, plan, &files);
+	struct pair more[6];
 	struct value value;
 	struct record open = {
 		.type = REC_OPEN,
@@ -82,23 +82,24 @@ open_journal(struct front *f, struct run_options *o, struct err *err)
 		return -1;
 	random_bytes(&o->seed, sizeof(o->seed));
 	o->seed = o->seed >> 1 | 1; /* an int64_t in the journal, and not 0 */
-	sha256_hex(plan->text, plan->text_len, sha);
-	closure = (struct pair){ file.name, value_str(sha) };
-	more[0] = (struct pair){ "closure", value_map(&closure, 1) };
+	more[0] = (struct pair){ "closure", closure };
 	more[1] = (struct pair){ "params", *o->params };
 	more[2] = (struct pair){ "plan", value_str(plan->name) };
 	more[3] = (struct pair){ "run", value_str(o->run) };
 	more[4] = (struct pair){ "seed", value_int((int64_t)o->seed) };
-	value = front_setup(f, o, more, countof(more));
-	if (journal_create(dir, o->run, &open, &file, 1, &o->journal, err) < 0)
+	if (planfile != NULL)
+		more[5] = (struct pair){ "planfile", value_str(front_planfile_sha256(planfile)) };
+	value = front_setup(f, o, more, planfile != NULL ? 6 : 5);
+	if (journal_create(dir, o->run, &open, files, closure.len, &o->journal, err) < 0)
 		return -1;
-	plan_image_write(plan, &registry, sha, front_image(f, dir, o->run));
+	plan_image_write(plan, &registry, value_get_str(&closure, MAIN_FILE, ""), front_image(f, dir, o->run));
 	return 0;
 }
 
 static int
-start(struct front *f, struct run_options *o, struct err *err)
+start(struct front *f, struct run_options *o, const struct planfile *planfile, struct err *err)
 {
+	const struct report_options shown = front_report(f);
 	struct run_result result = { 0 };
 	struct value params;
 	int code = -1;
@@ -109,9 +110,9 @@ start(struct front *f, struct run_options *o, struct err *err)
 	if (ask_go_on(f, o, err) < 0)
 		goto out;
 	front_block_signals();
-	if (open_journal(f, o, err) < 0)
+	if ((planfile != NULL && front_planfile_check(f, planfile, o, err) < 0) || open_journal(f, o, planfile, err) < 0)
 		goto out;
-	code = front_execute(f, o, &result, err);
+	code = front_execute(o, &shown, &result, err);
 	journal_free(o->journal);
 out:
 	value_wipe(&params);
@@ -122,18 +123,22 @@ int
 cmd_run(struct front *f, struct err *err)
 {
 	struct run_options o = { .mode = MODE_RUN, .run = f->opt.run_id };
+	struct planfile *planfile = NULL;
 	struct plan *plan;
-	int code;
+	int is, code;
 
 	if (o.run != NULL && check_run_id(o.run, err) < 0)
 		return -1;
 	if (o.run == NULL)
 		o.run = new_run_id(f);
-	plan = front_plan(f, f->args[0], err);
+	is = front_planfile(f, f->args[0], &planfile, err);
+	if (is < 0)
+		return -1;
+	plan = is > 0 ? front_planfile_plan(f, planfile, err) : front_plan(f, f->args[0], err);
 	if (plan == NULL)
 		return -1;
 	o.plan = plan;
-	code = start(f, &o, err);
+	code = start(f, &o, planfile, err);
 	plan_free(plan);
 	return code;
 }

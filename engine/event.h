@@ -23,6 +23,7 @@ enum event_kind {
 	EVENT_WORD,      /* step, msg: a person's word on it */
 	EVENT_PAUSE,     /* code, kind, msg, next */
 	EVENT_CLOSE,     /* code, status text in msg, next, outputs of the plan */
+	EVENT_TARGET,    /* dry-run, for `each` only: ref (a target's name), msg (its identity): it was reached */
 };
 
 struct event {
@@ -39,7 +40,9 @@ struct event {
 	const struct value *outputs; /* a map, or NULL; lives as long as the call */
 };
 
-enum report_format { FORMAT_AUTO, FORMAT_TTY, FORMAT_PLAIN, FORMAT_JSON };
+/* Called with every event, in the order in which they are told. */
+typedef void report_each_fn(void *data, const struct event *);
+enum report_format { FORMAT_AUTO, FORMAT_TTY, FORMAT_PLAIN, FORMAT_JSON, FORMAT_NONE };
 struct report_options {
 	enum report_format format;
 	int color;       /* -1 auto (NO_COLOR, terminal), 0 never, 1 always */
@@ -47,6 +50,8 @@ struct report_options {
 	int verbose;
 	int out, err;    /* descriptors: results and JSON events to out, progress and messages to err */
 	const struct typed *typed; /* or NULL; borrowed */
+	report_each_fn *each;      /* or NULL */
+	void *data;
 };
 struct report;
 struct report *report_new(const struct report_options *);

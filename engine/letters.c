@@ -126,6 +126,8 @@ identify(struct coord *c, struct door_letter *l)
 		if (t == NULL)
 			coord_record(c, &(struct record){ .type = REC_TARGET, .target = l->target->name, .value = &l->value },
 				     false);
+		if (c->o->mode == MODE_PLAN)
+			report_event(c->o->report, &(struct event){ .kind = EVENT_TARGET, .ref = l->target->name, .msg = now.p });
 		open_gate(l, 0, NULL);
 	}
 	buf_done(&now);

@@ -20,7 +20,7 @@ static const struct command commands[] = {
 	{ "plans", cmd_plans, "[NAME]", "list the bundled plans, or describe one", options_none, 0, 1 },
 	{ "validate", cmd_validate, "PLAN...", "check plans; report every problem at once", options_validate, 1, 1000 },
 	{ "plan", cmd_plan, "PLAN", "dry-run: print every intended action", options_plan, 1, 1 },
-	{ "run", cmd_run, "PLAN", "run a plan, checkpointed", options_run, 1, 1 },
+	{ "run", cmd_run, "PLAN", "run a plan, or a plan file, checkpointed", options_run, 1, 1 },
 	{ "resume", cmd_resume, "[RUN]", "go on with a run where it stopped", options_resume, 0, 1 },
 	{ "abort", cmd_abort, "[RUN]", "close a run: only its 'finally' steps run", options_resume, 0, 1 },
 	{ "rollback", cmd_rollback, "[RUN]", "take back what a run has done", options_rollback, 0, 1 },

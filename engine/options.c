@@ -39,7 +39,7 @@ const struct option options_common[] = {
 const struct option options_plan[] = {
 	PARAMS, JOBS,
 	{ "detailed-exitcode", 0, OPTION_FLAG, NULL, AT(detailed_exitcode), "exit with 8 when there are changes" },
-	LATER("output", 'o', "FILE"),
+	{ "output", 'o', OPTION_TEXT, "FILE", AT(output), "write a plan file: wherry run FILE does this and nothing else" },
 	END,
 };
 const struct option options_run[] = {

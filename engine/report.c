@@ -22,11 +22,22 @@ is_terminal(int fd)
 	return isatty(fd) == 1 && term != NULL && term[0] != '\0' && strcmp(term, "dumb") != 0;
 }
 
+static void
+tell_nobody(struct report *r, const struct event *e)
+{
+	(void)r;
+	(void)e;
+}
+
+static const struct view view_none = { .event = tell_nobody };
+
 static const struct view *
 choose_view(const struct report_options *o)
 {
 	if (o->format == FORMAT_JSON)
 		return &view_json;
+	if (o->format == FORMAT_NONE)
+		return &view_none;
 	if (o->format != FORMAT_PLAIN && is_terminal(o->err))
 		return &view_tty;
 	return &view_plain;
@@ -203,8 +214,11 @@ report_event(struct report *r, const struct event *e)
 	struct event told = *e;
 
 	told.next = next_typed(r->opt.typed, e->next, &room);
+	if (r->opt.each != NULL)
+		r->opt.each(r->opt.data, e);
 	account(r, &told);
-	r->view->event(r, &told);
+	if (e->kind != EVENT_TARGET)
+		r->view->event(r, &told);
 	buf_done(&room);
 }
 
@@ -260,7 +274,7 @@ report_finish(struct report *r)
 	if (r->view->close != NULL)
 		r->view->close(r);
 	r->state = NULL;
-	if (r->view == &view_json)
+	if (r->view == &view_json || r->view == &view_none)
 		return;
 	if (r->dry_run) {
 		report_plan_summary(r, &b);

@@ -217,6 +217,7 @@ report_line(const struct report *r, const struct event *e, struct buf *b)
 	case EVENT_ACTION:
 	case EVENT_ASSUME:
 	case EVENT_PREDICTED:
+	case EVENT_TARGET:
 		return false;
 	}
 	return false;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A sync without events: the keys of both sides, without values, are merged in order, the source's at one revision.
- * A source key that changed after what has been applied, or that the destination lacks, is fetched and written; a
- * destination key that the source lacks is removed. Nothing is kept but a small group of keys to fetch. Until all
- * of it has arrived the cursor stays what it was, so that an interruption begins it anew. */
+/* A sync without events: the keys of both sides, without values, are merged in order, the source's at one revision or
+ * as its pages show them. A source key that changed after what has been applied, or that the destination lacks, is
+ * fetched and written; a destination key that the source lacks is removed. Nothing is kept but a small group of keys
+ * to fetch. Until all of it has arrived the cursor stays what it was, so that an interruption begins it anew. */
 #include "steps/etcd_sync.h"
 
 #include <stdlib.h>
@@ -17,6 +17,14 @@ struct group {
 	int64_t revision;    /* the lowest of their revisions */
 	struct arena arena, page;
 };
+
+/* Of reads, only those of a compacted revision may be tried again, at a newer one. */
+static int
+read_failed(struct etcd_sync *s, const struct err *err)
+{
+	s->gone = err->kind == ERR_FAILED && err->retryable;
+	return -1;
+}
 
 /* What was fetched into the batch: only keys of the group, both in order. */
 static int
@@ -50,7 +58,7 @@ fetch(struct step_ctx *cx, struct etcd_sync *s, struct group *g, int64_t revisio
 	if (g->n > 1)
 		q.to = etcd_next_key(&g->arena, g->keys[g->n - 1]);
 	if (step_list(cx, &q, &page, err) < 0)
-		return -1;
+		return read_failed(s, err);
 	step_page_keep(cx, &g->page);
 	if (take_fetched(cx, s, g, &page, &bytes, err) < 0)
 		return -1;
@@ -80,7 +88,7 @@ want(struct step_ctx *cx, struct etcd_sync *s, struct group *g, const struct ite
 }
 
 int
-etcd_sync_rescan(struct step_ctx *cx, struct etcd_sync *s, int64_t revision, struct err *err)
+etcd_sync_rescan(struct step_ctx *cx, struct etcd_sync *s, int64_t revision, int64_t reached, struct err *err)
 {
 	struct etcd_side src = etcd_move_source(&s->move), dst = etcd_move_destination(&s->move);
 	struct group *g = xcalloc(1, sizeof(*g));
@@ -92,7 +100,12 @@ etcd_sync_rescan(struct step_ctx *cx, struct etcd_sync *s, int64_t revision, str
 	src.revision = revision;
 	etcd_side_begin(&src, s->move.span.prefix, s->move.span.end);
 	etcd_side_begin(&dst, s->move.span.to_prefix, s->move.span.to_end);
-	while ((rc = etcd_pair_next(cx, &src, &dst, &p, err)) > 0) {
+	for (;;) {
+		rc = etcd_pair_next(cx, &src, &dst, &p, err);
+		if (rc < 0)
+			rc = read_failed(s, err);
+		if (rc <= 0)
+			break;
 		if (p.src == NULL)
 			rc = etcd_sync_remove(cx, s, p.dst, err);
 		else if (p.dst == NULL || p.src->revision > s->applied.revision)
@@ -105,7 +118,7 @@ etcd_sync_rescan(struct step_ctx *cx, struct etcd_sync *s, int64_t revision, str
 	if (rc == 0)
 		rc = fetch(cx, s, g, revision, err);
 	if (rc == 0)
-		rc = etcd_sync_flush(cx, s, revision, err);
+		rc = etcd_sync_flush(cx, s, reached, err);
 	etcd_side_done(&src);
 	etcd_side_done(&dst);
 	arena_done(&g->arena);

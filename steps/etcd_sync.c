@@ -6,7 +6,8 @@
  * applied again.
  *
  * Where the watch is told that its start was compacted, or where it stays silent and the server's word that nothing
- * happened cannot be trusted (before 3.4.25 and 3.5.8), the keys of both sides are compared instead.
+ * happened cannot be trusted (before 3.4.25 and 3.5.8), the keys of both sides are compared instead: at one revision,
+ * or, where that is compacted too, as they are, with a watch from before that on.
  *
  * With on_existing merge a key of the destination is only overwritten or removed when its last change was ours, and
  * an equal foreign key is adopted; the other modes hold the whole range, but a comparison of keys removes only what
@@ -232,19 +233,41 @@ take_changes(struct step_ctx *cx, struct etcd_sync *s, const struct changes *c, 
 	return etcd_sync_flush(cx, s, s->batch_revision, err);
 }
 
-/* The revision at which keys can be compared although `target` may be compacted. */
+/* Compare the keys as they are now, page by page. What changes meanwhile, the watch sees that is opened before: it has
+ * no past that could be compacted away. Goes up to a revision that is newer than every page. */
 static int
-rescan_from(struct step_ctx *cx, struct etcd_sync *s, int64_t compacted, int64_t *target, struct err *err)
+compare_live(struct step_ctx *cx, struct etcd_sync *s, struct watch **w, int64_t *target, struct err *err)
 {
-	if (compacted > *target) {
-		if (etcd_revision_now(cx, s->move.from, &s->move.span, true, target, err) < 0)
-			return -1;
-		step_note(cx, "the source is compacted up to revision %" PRIi64 ": going up to %" PRIi64, compacted,
-			  *target);
-	}
+	const struct query q = { .target = s->move.from, .from = s->move.span.prefix, .to = s->move.span.end };
+	int64_t before, after;
+
+	step_watch_close(*w);
+	*w = NULL;
+	if (etcd_sync_flush(cx, s, s->applied.revision, err) < 0 ||
+	    etcd_revision_now(cx, s->move.from, &s->move.span, true, &before, err) < 0 || step_watch(cx, &q, w, err) < 0)
+		return -1;
+	step_note(cx, "comparing the keys of both sides from source revision %" PRIi64
+		      " on: the changes since the copy are compacted away", before);
+	if (etcd_sync_rescan(cx, s, 0, before, err) < 0 ||
+	    etcd_revision_now(cx, s->move.from, &s->move.span, true, &after, err) < 0)
+		return -1;
+	if (after > *target)
+		*target = after;
+	return 0;
+}
+
+/* What the watch cannot tell. At the revision that is to be reached, where the source still has it. */
+static int
+compare(struct step_ctx *cx, struct etcd_sync *s, const struct changes *c, struct watch **w, int64_t *target,
+	struct err *err)
+{
+	if (c->compact_revision > *target)
+		return compare_live(cx, s, w, target, err);
 	step_note(cx, "comparing the keys of both sides at source revision %" PRIi64 "%s", *target,
-		  compacted > 0 ? ": the changes since the copy are compacted away" : "");
-	return etcd_sync_rescan(cx, s, *target, err);
+		  c->compacted ? ": the changes since the copy are compacted away" : "");
+	if (etcd_sync_rescan(cx, s, *target, *target, err) == 0)
+		return 0;
+	return s->gone ? compare_live(cx, s, w, target, err) : -1;
 }
 
 static int
@@ -266,7 +289,7 @@ follow(struct step_ctx *cx, struct etcd_sync *s, int64_t target, struct err *err
 		if (rc < 0)
 			break;
 		if (c.compacted || (c.n == 0 && c.revision == 0))
-			rc = rescan_from(cx, s, c.compacted ? c.compact_revision : 0, &target, err);
+			rc = compare(cx, s, &c, &w, &target, err);
 		else
 			rc = take_changes(cx, s, &c, target, err);
 	}

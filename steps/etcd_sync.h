@@ -22,6 +22,7 @@ struct etcd_sync {
 	struct etcd_applied applied; /* what the cursor says once the batch is sent; revision: whole ones only */
 	struct etcd_batch batch;
 	int64_t batch_revision;      /* of the source, once the whole batch has arrived */
+	bool gone;                   /* the rescan has failed because its revision was compacted meanwhile */
 	struct etcd_ours ours;
 	struct arena scratch;        /* of one operation */
 };
@@ -32,7 +33,8 @@ int etcd_sync_take(struct step_ctx *cx, struct etcd_sync *s, const struct item *
 int etcd_sync_remove(struct step_ctx *cx, struct etcd_sync *s, const struct item *dst, struct err *err);
 /* Send what was gathered: everything up to this source revision has arrived then. */
 int etcd_sync_flush(struct step_ctx *cx, struct etcd_sync *s, int64_t revision, struct err *err);
-/* Make the destination equal to the source at this revision, knowing that it is at least as new as s->applied. */
-int etcd_sync_rescan(struct step_ctx *cx, struct etcd_sync *s, int64_t revision, struct err *err);
+/* Make the destination equal to the source at this revision, knowing that it is at least as new as s->applied; 0: as each
+ * page shows it. Then everything up to `reached` has arrived. */
+int etcd_sync_rescan(struct step_ctx *cx, struct etcd_sync *s, int64_t revision, int64_t reached, struct err *err);
 
 #endif

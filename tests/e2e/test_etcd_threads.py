@@ -42,7 +42,7 @@ def compaction():
         compacted = []
 
         def compact():
-            while not end.wait(0.02):
+            while not end.wait(0.002):
                 at = a.revision()
                 if not compacted or at > compacted[-1]:
                     a.compact(at)

@@ -91,8 +91,10 @@ size_t front_plans(struct front *, const char ***ret);
 struct plan *front_plan(struct front *, const char *name, struct err *err);
 /* As front_plan, but the problems go to ret, that of a plan which cannot be read at all too. */
 struct plan *front_plan_problems(struct front *, const char *name, struct problems *ret, struct err *err);
-struct plan *front_plan_text(const char *file, const struct buf *text, struct err *err);
-/* {name: SHA-256} of the plan's text, and ret_files: as many files with it. */
+struct plan *front_plan_text(const char *file, const struct buf *text, const struct plan_reader *, struct err *err);
+/* Reads the plans that a plan runs from the disk. */
+struct plan_reader front_reader(struct front *);
+/* {name: SHA-256} of the texts of the plan and of all plans below it, and ret_files: as many files with them. */
 struct value front_closure(struct front *, const struct plan *, struct journal_file **ret_files);
 /* The file that a plan's name means, or NULL with err. */
 const char *front_plan_file(struct front *, const char *name, struct err *err);

@@ -101,6 +101,16 @@ choose_gates(struct front *f, struct run_options *ret, struct err *err)
 	return check_approved(f, ret->plan, o->approve.v, err);
 }
 
+/* Children are only read and checked so far. */
+static int
+refuse_children(const struct plan *plan, struct err *err)
+{
+	if (plan->nforeachs + plan->nsubs + plan->npools == 0)
+		return 0;
+	err_set(err, ERR_PLAN, "plan '%s' has 'foreach', 'pools' or steps that use 'plan', which this version only validates", plan->name);
+	return err_next(err, "wherry validate %s", plan->file);
+}
+
 int
 front_choose(struct front *f, const struct opened *had, struct run_options *ret, struct err *err)
 {
@@ -110,6 +120,8 @@ front_choose(struct front *f, const struct opened *had, struct run_options *ret,
 	const struct value *selection = setup != NULL && !rested ? value_get(setup, "selection") : NULL;
 	const struct options *o = &f->opt;
 
+	if (refuse_children(ret->plan, err) < 0)
+		return -1;
 	ret->registry = &registry;
 	ret->jobs = (unsigned)(o->jobs > 0 ? o->jobs : setup != NULL ? value_get_int(setup, "jobs", DEFAULT_JOBS)
 								    : DEFAULT_JOBS);

@@ -80,12 +80,11 @@ front_plans(struct front *f, const char ***ret)
 	return n;
 }
 
-const char *
-front_plan_file(struct front *f, const char *name, struct err *err)
+/* The file of a bundled plan, or NULL. */
+static const char *
+bundled_file(struct front *f, const char *name)
 {
 	const char *dirs[4];
-	const char **names;
-	size_t n;
 
 	plan_dirs(f, dirs);
 	for (const char **dir = dirs; *dir != NULL && text_is_name(name, strlen(name)); dir++) {
@@ -94,13 +93,52 @@ front_plan_file(struct front *f, const char *name, struct err *err)
 		if (access(path, F_OK) == 0)
 			return path;
 	}
-	if (access(name, F_OK) == 0)
-		return name;
-	n = front_plans(f, &names);
-	err_set(err, ERR_USAGE, "no plan '%s': neither a file nor a bundled plan%s", name,
-		front_nearest(f, name, names, n));
+	return NULL;
+}
+
+/* There is none of that name; always NULL. */
+static const char *
+no_plan(struct front *f, const char *what, const char *name, const char *more, struct err *err)
+{
+	const char **names;
+	const size_t n = front_plans(f, &names);
+
+	err_set(err, ERR_USAGE, "no %s '%s'%s%s", what, name, more, front_nearest(f, name, names, n));
 	err_next(err, "wherry plans");
 	return NULL;
+}
+
+const char *
+front_plan_file(struct front *f, const char *name, struct err *err)
+{
+	const char *path = bundled_file(f, name);
+
+	if (path != NULL || access(name, F_OK) == 0)
+		return path != NULL ? path : name;
+	return no_plan(f, "plan", name, ": neither a file nor a bundled plan", err);
+}
+
+/* plan_reader.read */
+static int
+read_other(void *data, const char *from, const char *word, bool bundled, const char *key, struct arena *a, const char **ret_file,
+	   struct buf *to, struct err *err)
+{
+	const char *slash = strrchr(from, '/');
+	struct front *f = data;
+
+	(void)key;
+	*ret_file = bundled	    ? bundled_file(f, word)
+		    : slash != NULL ? arena_printf(a, "%.*s%s", (int)(slash + 1 - from), from, word)
+				    : word;
+	if (*ret_file == NULL)
+		(void)no_plan(f, "bundled plan", word, "", err);
+	return *ret_file == NULL ? -1 : io_read_file(*ret_file, YAML_MAX_BYTES, to, err);
+}
+
+struct plan_reader
+front_reader(struct front *f)
+{
+	return (struct plan_reader){ read_other, f };
 }
 
 int
@@ -119,10 +157,10 @@ front_refuse(struct problems *problems, const char *what, const char *text, size
 }
 
 struct plan *
-front_plan_text(const char *file, const struct buf *text, struct err *err)
+front_plan_text(const char *file, const struct buf *text, const struct plan_reader *reader, struct err *err)
 {
 	struct problems problems = PROBLEMS_INIT;
-	struct plan *plan = plan_load(&registry, file, text->len > 0 ? text->p : "", text->len, &problems);
+	struct plan *plan = plan_load(&registry, reader, file, text->len > 0 ? text->p : "", text->len, &problems);
 
 	if (plan == NULL)
 		front_refuse(&problems, file, text->p, text->len, err);
@@ -152,17 +190,21 @@ read_plan(struct front *f, const char *name, struct buf *ret, struct err *err)
 }
 
 struct value
-front_closure(struct front *f, const struct plan *plan, struct journal_file **ret_files)
+front_closure(struct front *f, const struct plan *root, struct journal_file **ret_files)
 {
-	struct journal_file *files = arena_array(&f->arena, 1, sizeof(*files));
-	struct pair *pairs = arena_array(&f->arena, 1, sizeof(*pairs));
+	struct journal_file *files = arena_array(&f->arena, root->nparts + 1, sizeof(*files));
+	struct pair *pairs = arena_array(&f->arena, root->nparts + 1, sizeof(*pairs));
 	char sha[SHA256_HEX];
 
-	files[0] = (struct journal_file){ MAIN_FILE, plan->text, plan->text_len };
-	sha256_hex(plan->text, plan->text_len, sha);
-	pairs[0] = (struct pair){ MAIN_FILE, value_str(arena_strdup(&f->arena, sha)) };
+	for (uint32_t i = 0; i <= root->nparts; i++) {
+		const struct plan *p = i == 0 ? root : root->parts[i - 1];
+
+		files[i] = (struct journal_file){ i == 0 ? MAIN_FILE : p->key, p->text, p->text_len };
+		sha256_hex(p->text, p->text_len, sha);
+		pairs[i] = (struct pair){ files[i].name, value_str(arena_strdup(&f->arena, sha)) };
+	}
 	*ret_files = files;
-	return value_map(pairs, 1);
+	return value_map(pairs, root->nparts + 1);
 }
 
 struct plan *
@@ -170,7 +212,8 @@ front_plan(struct front *f, const char *name, struct err *err)
 {
 	struct buf text = BUF_INIT(YAML_MAX_BYTES + 1);
 	const char *file = read_plan(f, name, &text, err);
-	struct plan *plan = file != NULL ? front_plan_text(file, &text, err) : NULL;
+	const struct plan_reader reader = front_reader(f);
+	struct plan *plan = file != NULL ? front_plan_text(file, &text, &reader, err) : NULL;
 
 	buf_done(&text);
 	return plan;
@@ -181,11 +224,12 @@ front_plan_problems(struct front *f, const char *name, struct problems *ret, str
 {
 	struct buf text = BUF_INIT(YAML_MAX_BYTES + 1);
 	const char *file = read_plan(f, name, &text, err);
+	const struct plan_reader reader = front_reader(f);
 	struct plan *plan = NULL;
 
 	if (file == NULL)
 		problems_add(ret, (struct pos){ .file = name }, err->next[0] != '\0' ? err->next : NULL, "%s", err->msg);
-	else if ((plan = plan_load(&registry, file, text.len > 0 ? text.p : "", text.len, ret)) == NULL)
+	else if ((plan = plan_load(&registry, &reader, file, text.len > 0 ? text.p : "", text.len, ret)) == NULL)
 		err_set(err, ERR_PLAN, "%s", "");
 	buf_done(&text);
 	return plan;

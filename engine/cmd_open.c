@@ -96,25 +96,48 @@ opened_done(struct opened *o)
 	arena_done(&o->arena);
 }
 
+/* What the closure of a run has. */
+struct stored {
+	const char *dir, *run;
+	struct value files;
+};
+
+/* plan_reader.read */
+static int
+read_stored(void *data, const char *from, const char *word, bool bundled, const char *key, struct arena *a,
+	    const char **ret_file, struct buf *to, struct err *err)
+{
+	const struct stored *s = data;
+	const char *sha = value_get_str(&s->files, key, NULL);
+
+	(void)from;
+	(void)bundled;
+	*ret_file = arena_printf(a, "run %s: %s", s->run, key);
+	if (sha == NULL)
+		return err_set(err, ERR_REFUSED, "run '%s': its journal names no plan '%s'", s->run, word);
+	return journal_load_file(s->dir, s->run, key, sha, to, err);
+}
+
 struct plan *
 opened_plan(struct front *f, struct opened *o, struct err *err)
 {
 	const char *dir = front_state(f, err), *closure = o->history.closure, *sha;
 	struct buf text = BUF_INIT(YAML_MAX_BYTES + 1);
+	struct stored stored = { dir, o->run, VALUE_NULL };
+	const struct plan_reader reader = { read_stored, &stored };
 	struct plan *plan = NULL;
-	struct value files;
 
 	if (dir == NULL)
 		return NULL;
-	if (closure == NULL || value_parse(&f->arena, closure, strlen(closure), &files, err) < 0 ||
-	    (sha = value_get_str(&files, MAIN_FILE, NULL)) == NULL) {
+	if (closure == NULL || value_parse(&f->arena, closure, strlen(closure), &stored.files, err) < 0 ||
+	    (sha = value_get_str(&stored.files, MAIN_FILE, NULL)) == NULL) {
 		err_set(err, ERR_REFUSED, "run '%s': its journal names no plan", o->run);
 		return NULL;
 	}
 	plan = ahead_end(o->ahead, sha);
 	o->ahead = NULL;
 	if (plan == NULL && journal_load_file(dir, o->run, MAIN_FILE, sha, &text, err) == 0)
-		plan = front_plan_text(arena_printf(&f->arena, "run %s: %s", o->run, MAIN_FILE), &text, err);
+		plan = front_plan_text(arena_printf(&f->arena, "run %s: %s", o->run, MAIN_FILE), &text, &reader, err);
 	buf_done(&text);
 	return plan;
 }

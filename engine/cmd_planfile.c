@@ -207,6 +207,7 @@ load_again(struct front *f, const struct planfile *file, struct err *err)
 {
 	const char *word = text_of(file, "plan");
 	const struct value *root = value_get(part_of(file, "closure"), MAIN_FILE), *kept = root != NULL ? value_get(root, "text") : NULL;
+	const struct plan_reader reader = front_reader(f);
 	struct buf text = BUF_INIT(YAML_MAX_BYTES + 1);
 	struct plan *plan;
 
@@ -217,7 +218,7 @@ load_again(struct front *f, const struct planfile *file, struct err *err)
 	if (strcmp(word, "-") != 0)
 		return front_plan(f, word, err);
 	buf_put(&text, kept->s, kept->len); /* it came from a pipe, which does not come again */
-	plan = front_plan_text("stdin", &text, err);
+	plan = front_plan_text("stdin", &text, &reader, err);
 	buf_done(&text);
 	return plan;
 }

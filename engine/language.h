@@ -23,6 +23,9 @@ enum word_shape {
 	WORD_VALUES,    /* map of names to values with expressions */
 	WORD_USES,      /* a step type */
 	WORD_WITH,      /* the inputs of that type */
+	WORD_POOLS,     /* map of names to numbers */
+	WORD_FOREACH,   /* one whole expression, or a list */
+	WORD_TEMPLATE,  /* text with expressions */
 	WORD_NEEDS,     /* list of ID or ID? */
 	WORD_IDS,       /* list of ID */
 	WORD_CONDITION, /* true, false, or one whole expression */

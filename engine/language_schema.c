@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "lint.h"
+#include "plan.h"
 
 #define NAME_PATTERN "^[A-Za-z][A-Za-z0-9_-]{0,62}$"
 
@@ -313,13 +314,15 @@ cases_of_types(struct json *j, const struct registry *r, bool look)
 			case_of_type(j, (*t)->name, (*t)->inputs);
 }
 
-/* look: only those that change nothing; else `undo` too, which is no type of its own. */
+/* look: only those that change nothing; step: of a step, which may have those that are not in the registry. */
 static void
-type_names(struct json *j, const struct registry *r, bool look, bool undo)
+type_names(struct json *j, const struct registry *r, bool look, bool step)
 {
 	begin(j, "enum", '[');
-	if (undo)
+	if (step) {
 		text(j, NULL, "undo");
+		text(j, NULL, sub_step.name);
+	}
 	for (const struct step_type *const *t = r->steps; *t != NULL; t++)
 		if (is_usable(*t, look))
 			text(j, NULL, (*t)->name);
@@ -390,6 +393,17 @@ word_schema(struct json *j, const struct registry *r, const struct word *w)
 		break;
 	case WORD_VALUES:
 		named(j, NULL);
+		break;
+	case WORD_POOLS:
+		named(j, NULL);
+		raw(j, "maxProperties", "64");
+		raw(j, "additionalProperties", "{\"type\": \"integer\", \"minimum\": 1}");
+		break;
+	case WORD_FOREACH:
+		raw(j, "anyOf", "[{\"type\": \"array\"}, {\"$ref\": \"#/$defs/expression\"}]");
+		break;
+	case WORD_TEMPLATE:
+		ref(j, NULL, "", "template");
 		break;
 	case WORD_USES:
 		type_names(j, r, false, true);
@@ -492,12 +506,14 @@ step_defs(struct json *j, const struct registry *r)
 		if (is_usable(*t, false))
 			object(j, "with-", (*t)->name, (*t)->summary, (*t)->inputs);
 	object(j, "with-", "undo", "run the `undo` of another step", undo_fields);
+	object(j, "with-", sub_step.name, sub_step.summary, sub_step.inputs);
 	begin(j, "step", '{');
 	text(j, "type", "object");
 	words(j, r, IN_STEP);
 	begin(j, "allOf", '[');
 	cases_of_types(j, r, false);
 	case_of_type(j, "undo", undo_fields);
+	case_of_type(j, sub_step.name, sub_step.inputs);
 	end(j, ']');
 	end(j, '}');
 	call(j, r, "call", false);

@@ -293,10 +293,12 @@ load(struct loader *l, const char *text, size_t len)
 	plan_add_params(l, section(l, &root, "params"));
 	add_targets(l, section(l, &root, "targets"));
 	add_outputs(l, section(l, &root, "outputs"));
+	plan_add_pools(l, section(l, &root, "pools"));
 	plan_set_policies(l, section(l, &root, "defaults"));
 	if (node_get(&root, "allow") != NULL && (allow = plan_read_allow(l, node_get(&root, "allow"))) != NULL)
 		p->allow = *allow;
 	index_steps(l);
+	plan_add_children(l);
 	plan_check(l);
 	(void)graph_check_cycles(p, l->problems);
 }
@@ -318,22 +320,23 @@ loader_done(struct loader *l)
 	expr_host_free(l->host);
 }
 
-struct plan *
-plan_load(const struct registry *registry, const char *file, const char *text, size_t len,
-	  struct problems *problems)
+/* One plan of a closure. */
+static struct plan *
+load_one(struct loader *l, const char *file, const char *text, size_t len)
 {
-	const size_t before = problems->n + problems->dropped;
+	const size_t before = l->problems->n + l->problems->dropped;
 	struct plan *p = xcalloc(1, sizeof(*p));
-	struct loader l = {
-		.registry = registry, .plan = p, .problems = problems, .host = expr_host_new()
-	};
 
+	l->plan = p;
+	l->host = expr_host_new();
 	p->file = arena_strdup(&p->arena, file);
+	p->key = arena_strdup(&p->arena, l->key);
 	p->outputs = p->allow = (struct node){ .kind = NODE_MAP };
-	load(&l, text, len);
-	loader_done(&l);
-	if (problems->n + problems->dropped > before) {
-		problems_sort(problems);
+	load(l, text, len);
+	loader_done(l);
+	if (l->problems->n + l->problems->dropped > before) {
+		if (l->outer != NULL)
+			problems_source(l->problems, file, text, len);
 		plan_free(p);
 		return NULL;
 	}
@@ -344,11 +347,46 @@ plan_load(const struct registry *registry, const char *file, const char *text, s
 	return p;
 }
 
+struct plan *
+plan_load_part(const struct loader *outer, const char *key, const char *file, const char *text, size_t len)
+{
+	struct loader l = { .registry = outer->registry, .closure = outer->closure, .outer = outer, .key = key,
+			    .problems = outer->problems };
+
+	return load_one(&l, file, text, len);
+}
+
+struct plan *
+plan_load(const struct registry *registry, const struct plan_reader *reader, const char *file, const char *text, size_t len,
+	  struct problems *problems)
+{
+	const char *base = strrchr(file, '/');
+	struct closure closure = { .reader = reader };
+	struct loader l = { .registry = registry, .closure = &closure, .problems = problems };
+	struct plan *p;
+
+	l.key = arena_printf(&closure.arena, PLAN_BESIDE "%s", base != NULL ? base + 1 : file);
+	p = load_one(&l, file, text, len);
+	if (p == NULL) {
+		problems_sort(problems);
+		for (uint32_t i = 0; i < closure.n; i++)
+			plan_free(closure.parts[i]);
+	} else if (closure.n > 0) {
+		p->parts = arena_array(&p->arena, closure.n, sizeof(*p->parts));
+		memcpy(p->parts, closure.parts, closure.n * sizeof(*p->parts));
+		p->nparts = closure.n;
+	}
+	arena_done(&closure.arena);
+	return p;
+}
+
 void
 plan_free(struct plan *p)
 {
 	if (p == NULL)
 		return;
+	for (uint32_t i = 0; i < p->nparts; i++)
+		plan_free(p->parts[i]);
 	free(p->text);
 	free(p->image);
 	free(p->steps);
@@ -356,20 +394,6 @@ plan_free(struct plan *p)
 	map_done(&p->index);
 	arena_done(&p->arena);
 	free(p);
-}
-
-static int
-by_step(const void *step, const void *undo)
-{
-	const uint32_t a = *(const uint32_t *)step, b = ((const struct plan_undo *)undo)->step;
-
-	return (a > b) - (a < b);
-}
-
-const struct plan_undo *
-plan_undo_of(const struct plan *p, uint32_t step)
-{
-	return p->nundos > 0 ? bsearch(&step, p->undos, p->nundos, sizeof(*p->undos), by_step) : NULL;
 }
 
 uint32_t

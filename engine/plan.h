@@ -8,6 +8,10 @@
 #include "yaml.h"
 
 #define PLAN_MAX_STEPS 200000
+#define PLAN_MAX_GUARDS 100 /* of one step */
+#define PLAN_MAX_POOLS 64    /* of one plan */
+#define PLAN_MAX_DEPTH 8     /* plans within plans */
+#define PLAN_MAX_FILES 64    /* in one closure */
 
 struct retry {
 	uint32_t attempts;           /* in all, at least 1 */
@@ -49,11 +53,41 @@ struct step {
 	bool finally;                     /* one of `finally` */
 	bool undone;                      /* one of those takes it back */
 	uint32_t undoes;                  /* the step that this one takes back (`uses: undo`), or PLAN_NO_STEP */
-	uint32_t nguards;
+	bool each;                        /* it has a `foreach` */
+	uint8_t pool;                     /* 1 + its pool, or 0 */
+	uint16_t nguards;
 	const uint32_t *guards;           /* steps that run again before the first effect */
 	const char *irreversible;         /* why there is no way back from here, or NULL */
 };
 #define PLAN_NO_STEP UINT32_MAX
+
+/* What `foreach` of a step says: each item of the list is a child, told apart by its key. */
+struct plan_foreach {
+	uint32_t step;
+	bool when_each;          /* its `when` names item, index or key: asked for each item; else once, for all of them */
+	const struct node *list; /* one whole expression, or a list */
+	const struct node *key;  /* text with expressions over `item` */
+};
+
+/* A step that `uses: plan`. */
+struct plan_sub {
+	uint32_t step;
+	const struct plan *plan; /* owned by the root of the closure; several steps may share it */
+	struct node params;      /* map of its parameters to values, or len 0 */
+	const uint32_t *targets; /* for each of its targets 1 + the one of ours that is handed in, or 0: its own */
+};
+
+/* `uses: undo` of a step inside a child that is known from the plan: "etcd/fence". The step undoes (step.undoes) is the
+ * first one on the path. */
+struct plan_reach {
+	uint32_t step;
+	const char *path;
+};
+
+struct plan_pool {
+	const char *name;
+	uint32_t limit;          /* steps of it under way at once, at least 1 */
+};
 
 struct param {
 	struct field field;               /* name, type, default, … as a field */
@@ -67,6 +101,7 @@ struct plan_target {
 	const struct target_type *type;
 	struct node fields;
 	struct pos where;
+	bool required;            /* the caller's: it has no fields of its own, and a plan with one does not run by itself */
 };
 
 struct plan {
@@ -84,22 +119,45 @@ struct plan {
 	uint32_t nsteps, nmain;    /* nmain: those before `finally` */
 	struct need *needs;
 	struct plan_undo *undos;   /* in plan order: few steps have one */
-	uint32_t nneeds, npolicies, nundos;
+	struct plan_foreach *foreachs; /* these too */
+	struct plan_sub *subs;
+	struct plan_reach *reaches;
+	struct plan_pool *pools;
+	uint32_t nneeds, npolicies, nundos, nforeachs, nsubs, nreaches, npools;
 	struct policy *policies;   /* each that a step has, once */
 	struct node outputs;       /* map, or len 0 */
 	struct node allow;         /* map of lints to reasons, or len 0 */
+	const char *key;           /* its name in the closure of a run; the root's is not used */
+	struct plan **parts;       /* of a root: all plans below it, each once, in the order they were read */
+	uint32_t nparts;
 	struct map index;          /* step id -> index; of a plan from its image filled when it is first asked for */
 };
 
-/* Load, check and freeze a plan's text. NULL when there are problems (all of them collected). File and
- * text are copied. */
-struct plan *plan_load(const struct registry *, const char *file, const char *text, size_t len,
-		       struct problems *problems);
+/* Where the plans come from that a plan runs. */
+struct plan_reader {
+	/* Append the text of the plan that the plan in the file `from` names by word: a bundled one's name, or a path from
+	 * there. key: what it is called in the closure of a run. ret_file: what it is called in messages, in the arena. */
+	int (*read)(void *data, const char *from, const char *word, bool bundled, const char *key, struct arena *,
+		    const char **ret_file, struct buf *to, struct err *err);
+	void *data;
+};
+/* Load, check and freeze a plan's text, and the plans that it runs (reader NULL: it may not run any). NULL when there
+ * are problems (all of them collected). File and text are copied. */
+struct plan *plan_load(const struct registry *, const struct plan_reader *reader, const char *file, const char *text,
+		       size_t len, struct problems *problems);
 void plan_free(struct plan *);
 /* The number of a step, or MAP_NONE. For one thread at a time. */
 uint32_t plan_find(const struct plan *, const char *id, size_t len);
 /* What `undo:` of the step says, or NULL: it is taken back by itself. */
 const struct plan_undo *plan_undo_of(const struct plan *, uint32_t step);
+/* What `foreach` of the step says, or NULL. */
+const struct plan_foreach *plan_foreach_of(const struct plan *, uint32_t step);
+/* The plan that the step runs, or NULL. */
+const struct plan_sub *plan_sub_of(const struct plan *, uint32_t step);
+/* The path inside a child that the step (`uses: undo`) takes back, or NULL: all of step.undoes. */
+const char *plan_reach_of(const struct plan *, uint32_t step);
+/* The type of a step that `uses: plan`: data for tables; the coordinator runs it. */
+extern const struct step_type sub_step;
 
 /* Parameter values from -p, --params, environment and defaults, in this order of strength. given: pairs name, text
  * (from -p; a secret is refused), file: a parsed params file or NULL. use_env false on a resume: only secrets are read

@@ -1,236 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Owns the checks that need the whole plan, and the needs of each step: inputs against the tables, every reference in
- * every expression, explicit needs. A reference to steps.X is a need; where a step is named twice, the strong need
- * wins. Secrets may be named only where the table allows one. */
+/* Owns the checks that need the whole plan: inputs against the tables, explicit needs, guards, undos, targets. What the
+ * references in their expressions mean is plan_refs.c's. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/text.h"
-#include "plan_load.h"
+#include "plan_scope.h"
 #include "undo.h"
-
-#define OUTPUTS_MAX 32 /* of a step type */
-#define SEARCHES_MAX 8 /* unknown step names that get a suggestion */
-
-/* Where we are: what a reference found here means. */
-struct scope {
-	struct loader *l;
-	uint32_t step;      /* the step that is checked, or MAP_NONE in a target or output */
-	uint32_t target;    /* the target whose fields are checked, or MAP_NONE */
-	const char *what;   /* "field 'x'" without the word: its name */
-	bool secret, value; /* may hold a secret; may use `value` */
-	uint32_t *
-	    seen; /* for each step: 1 + where it stands in the needs of the current step, if stamped so */
-	uint32_t *stamp; /* for each step: 1 + the step that last needed it */
-};
 
 static struct pos
 step_pos(const struct loader *l, const struct step *s)
 {
 	return (struct pos){ l->plan->file, s->line, s->col };
-}
-
-static void
-push_need(struct needs *v, uint32_t to, bool weak)
-{
-	if (v->n == v->cap) {
-		v->cap = v->cap == 0 ? 4 : v->cap * 2;
-		v->list = xreallocarray(v->list, v->cap, sizeof(*v->list));
-	}
-	v->list[v->n++] = (struct need){ to, weak };
-}
-
-static void
-unknown_step(struct loader *l, const char *id, struct pos where)
-{
-	const char **names;
-
-	if (l->searches++ >= SEARCHES_MAX) {
-		problems_add(l->problems, where, NULL, "unknown step '%.60s'", id);
-		return;
-	}
-	names = xcalloc(l->plan->nsteps, sizeof(*names));
-	for (uint32_t i = 0; i < l->plan->nsteps; i++)
-		names[i] = l->plan->steps[i].id;
-	problems_add_near(l->problems, where, id, names, l->plan->nsteps, "unknown step '%.60s'",
-			  id);
-	free(names);
-}
-
-/* The current step needs another. explicit: written under `needs`. */
-static void
-add_need(const struct scope *c, uint32_t to, bool weak, bool explicit, struct pos where)
-{
-	const struct step *from = &c->l->plan->steps[c->step], *other = &c->l->plan->steps[to];
-
-	if (to == c->step) {
-		problems_add(c->l->problems, where, NULL, "step '%s' refers to itself", from->id);
-		return;
-	}
-	if (!from->finally && other->finally) {
-		problems_add(c->l->problems, where, NULL,
-			     "step '%s' cannot wait for '%s', which is in 'finally'", from->id,
-			     other->id);
-		return;
-	}
-	if (from->finally && !other->finally) {
-		if (explicit && !weak)
-			problems_add(c->l->problems, where, NULL,
-				     "a step of 'finally' runs whatever happened before: write "
-				     "'%s?', or a 'when'",
-				     other->id);
-		weak = true;
-	}
-	if (c->stamp[to] == c->step + 1) {
-		struct need *there = &c->l->needs.list[c->seen[to]];
-
-		there->weak = there->weak && weak;
-		return;
-	}
-	c->stamp[to] = c->step + 1;
-	c->seen[to] = (uint32_t)c->l->needs.n;
-	push_need(&c->l->needs, to, weak);
-}
-
-static void
-use_target(const struct scope *c, uint32_t target, struct pos where)
-{
-	const struct needs *v = &c->l->target_needs[target];
-
-	for (size_t i = 0; i < v->n; i++) {
-		if (c->step != MAP_NONE)
-			add_need(c, v->list[i].to, v->list[i].weak, false, where);
-		else if (c->target != MAP_NONE)
-			push_need(&c->l->target_needs[c->target], v->list[i].to, v->list[i].weak);
-	}
-}
-
-/* Outputs are data too: one that the step type does not have would read as null for ever. */
-static void
-check_output(const struct scope *c, const struct expr_ref *ref, const struct step_type *type)
-{
-	const char *names[OUTPUTS_MAX];
-	size_t n = 0;
-
-	for (const struct field *f = type->outputs; f != NULL && f->name != NULL; f++) {
-		if (strcmp(f->name, ref->output) == 0 || strcmp(f->name, "*") == 0 || n == OUTPUTS_MAX)
-			return;
-		names[n++] = f->name;
-	}
-	problems_add_near(c->l->problems, ref->where, ref->output, names, n,
-			  "step '%s' (%s) has no output '%.60s'", ref->key, type->name, ref->output);
-}
-
-static void
-ref_step(const struct scope *c, const struct expr_ref *ref)
-{
-	const bool weak = ref->member != NULL && strcmp(ref->member, "outputs") != 0;
-	const uint32_t to = plan_find(c->l->plan, ref->key, strlen(ref->key));
-
-	if (to == MAP_NONE) {
-		unknown_step(c->l, ref->key, ref->where);
-		return;
-	}
-	if (ref->output != NULL && c->l->plan->steps[to].type != NULL)
-		check_output(c, ref, c->l->plan->steps[to].type);
-	if (c->step != MAP_NONE)
-		add_need(c, to, weak, false, ref->where);
-	else if (c->target != MAP_NONE)
-		push_need(&c->l->target_needs[c->target], to, weak);
-}
-
-static void
-ref_param(const struct scope *c, const struct expr_ref *ref)
-{
-	const struct plan *p = c->l->plan;
-	const uint32_t at = map_get(&c->l->param_index, ref->key, strlen(ref->key));
-	const char **names;
-
-	if (at != MAP_NONE) {
-		if (p->params[at].field.secret && !c->secret)
-			problems_add(c->l->problems, ref->where, NULL,
-				     "secret 'params.%s' in '%s', which may not hold one", ref->key,
-				     c->what);
-		return;
-	}
-	names = xcalloc(p->nparams, sizeof(*names));
-	for (size_t i = 0; i < p->nparams; i++)
-		names[i] = p->params[i].field.name;
-	problems_add_near(c->l->problems, ref->where, ref->key, names, p->nparams,
-			  "unknown param '%.60s'", ref->key);
-	free(names);
-}
-
-/* A target by name; in the fields of a target only those above it are known, so that there is no circle. */
-static uint32_t
-find_target(const struct scope *c, const char *name, struct pos where)
-{
-	const struct plan *p = c->l->plan;
-	const uint32_t at = map_get(&c->l->target_index, name, strlen(name));
-	const char **names;
-
-	if (at != MAP_NONE && c->target != MAP_NONE && at >= c->target) {
-		problems_add(c->l->problems, where, NULL,
-			     "target '%s' is not declared above this one", name);
-		return MAP_NONE;
-	}
-	if (at != MAP_NONE)
-		return at;
-	names = xcalloc(p->ntargets, sizeof(*names));
-	for (size_t i = 0; i < p->ntargets; i++)
-		names[i] = p->targets[i].name;
-	problems_add_near(c->l->problems, where, name, names, p->ntargets, "unknown target '%.60s'",
-			  name);
-	free(names);
-	return MAP_NONE;
-}
-
-/* expr_ref_fn */
-static int
-check_ref(void *data, const struct expr_ref *ref)
-{
-	const struct scope *c = data;
-	uint32_t target;
-
-	if (strcmp(ref->root, "steps") == 0) {
-		ref_step(c, ref);
-	} else if (strcmp(ref->root, "params") == 0) {
-		ref_param(c, ref);
-	} else if (strcmp(ref->root, "targets") == 0) {
-		target = find_target(c, ref->key, ref->where);
-		if (target != MAP_NONE)
-			use_target(c, target, ref->where);
-	} else if (strcmp(ref->root, "value") == 0) {
-		if (!c->value)
-			problems_add(c->l->problems, ref->where, NULL,
-				     "'value' is known only in inputs of type expression");
-	} else if (strcmp(ref->root, "run") != 0) {
-		problems_add(c->l->problems, ref->where, NULL, "'%s' comes in a later version",
-			     ref->root);
-	}
-	return 0;
-}
-
-static void
-check_template(const struct scope *c, const struct node *n)
-{
-	struct scope copy = *c;
-
-	template_check(c->l->host, n, c->l->plan->file, check_ref, &copy, c->l->problems);
-}
-
-/* For schema_check. */
-static const char *
-target_kind(void *data, const struct node *name)
-{
-	const struct scope *c = data;
-	const struct pos where = plan_pos(c->l, name);
-	const uint32_t at = find_target(c, name->s, where);
-
-	if (at == MAP_NONE)
-		return NULL;
-	use_target(c, at, where);
-	return c->l->plan->targets[at].type != NULL ? c->l->plan->targets[at].type->kind : NULL;
 }
 
 static void check_with(struct scope *c, const struct step_type *type, const struct node *with,
@@ -290,7 +71,7 @@ check_with(struct scope *c, const struct step_type *type, const struct node *wit
 	const size_t before = c->l->problems->n + c->l->problems->dropped;
 
 	if (type != NULL)
-		schema_check(type->inputs, with, at, c->l->plan->file, target_kind, c,
+		schema_check(type->inputs, with, at, c->l->plan->file, scope_target_kind, c,
 			     c->l->problems);
 	for (uint32_t i = 0; i < with->len; i++) {
 		const struct node *key = &with->items[2 * i], *n = key + 1;
@@ -303,7 +84,7 @@ check_with(struct scope *c, const struct step_type *type, const struct node *wit
 		c->what = key->s;
 		c->secret = f == NULL || f->secret || f->type == F_SECRET;
 		c->value = f == NULL || f->type == F_EXPR;
-		check_template(c, n);
+		scope_template(c, n);
 	}
 	if (type != NULL && type->check != NULL &&
 	    c->l->problems->n + c->l->problems->dropped == before)
@@ -328,7 +109,7 @@ named_step(const struct scope *c, const char *word, const struct node *n, bool *
 	id[len] = '\0';
 	to = plan_find(c->l->plan, id, len);
 	if (to == MAP_NONE)
-		unknown_step(c->l, id, plan_pos(c->l, n));
+		scope_unknown_step(c->l, id, plan_pos(c->l, n));
 	if (weak != NULL)
 		*weak = marked;
 	return to;
@@ -340,13 +121,17 @@ check_guards(const struct scope *c, struct step *s, const struct node *guard)
 {
 	uint32_t *list = arena_array(&c->l->plan->arena, guard->len, sizeof(*list));
 
+	if (guard->len > PLAN_MAX_GUARDS) {
+		problems_add(c->l->problems, plan_pos(c->l, guard), NULL, "more than %d guards", PLAN_MAX_GUARDS);
+		return;
+	}
 	for (uint32_t i = 0; i < guard->len; i++) {
 		const uint32_t to = named_step(c, "guard", &guard->items[i], NULL);
 		const struct step *other = to != MAP_NONE ? &c->l->plan->steps[to] : NULL;
 
 		if (other == NULL)
 			continue;
-		add_need(c, to, false, true, plan_pos(c->l, &guard->items[i]));
+		scope_need(c, to, false, true, plan_pos(c->l, &guard->items[i]));
 		list[s->nguards++] = to;
 		if (other->type != NULL && ((other->type->flags & STEP_PURE) || !is_callable(other->type, &other->with)))
 			problems_add(c->l->problems, plan_pos(c->l, &guard->items[i]), NULL,
@@ -364,7 +149,7 @@ check_explicit(const struct scope *c, const struct node *needs)
 		const uint32_t to = named_step(c, "needs", &needs->items[i], &weak);
 
 		if (to != MAP_NONE)
-			add_need(c, to, weak, true, plan_pos(c->l, &needs->items[i]));
+			scope_need(c, to, weak, true, plan_pos(c->l, &needs->items[i]));
 	}
 }
 
@@ -384,7 +169,7 @@ resolve_undo(struct loader *l, uint32_t i)
 	s->type = &undo_step;
 	s->with = (struct node){ .kind = NODE_MAP };
 	if (s->undoes == PLAN_NO_STEP) {
-		unknown_step(l, name->s, plan_pos(l, name));
+		scope_unknown_step(l, name->s, plan_pos(l, name));
 		return;
 	}
 	type = l->plan->steps[s->undoes].type;
@@ -410,6 +195,7 @@ check_undo(struct scope *c, uint32_t i)
 	kept->type = plan_step_type(l, node_get(undo, "uses"));
 	kept->with = with != NULL && with->kind == NODE_MAP ? node_copy(&l->plan->arena, with) : none;
 	c->step = MAP_NONE;
+	c->each = l->plan->steps[i].each;
 	check_with(c, kept->type, &kept->with, plan_pos(l, undo));
 }
 
@@ -426,24 +212,54 @@ check_undos(struct scope *c)
 		check_undo(c, i);
 }
 
+/* What may hold no secret and knows no `value`. */
+static void
+check_plain(struct scope *c, const char *what, const struct node *n)
+{
+	c->what = what;
+	c->secret = c->value = false;
+	scope_template(c, n);
+}
+
+/* The list knows no item yet; the key has to be of the item, whatever its place is. */
+static void
+check_foreach(struct scope *c, const struct step *s, const struct draft *d)
+{
+	c->each = false;
+	check_plain(c, "foreach", d->foreach);
+	c->each = true;
+	c->named = 0;
+	if (d->key == NULL)
+		return;
+	check_plain(c, "key", d->key);
+	if (c->named != NAMES_ITEM)
+		problems_add(c->l->problems, plan_pos(c->l, d->key), "key: ${{ item.name }}",
+			     "step '%s': 'key' has to tell items apart by what they are: by 'item'%s", s->id,
+			     c->named != 0 ? " alone" : "");
+}
+
 static void
 check_step(struct scope *c, uint32_t i)
 {
-	struct step *s = &c->l->plan->steps[i];
+	struct loader *l = c->l;
+	struct step *s = &l->plan->steps[i];
 
 	c->step = i;
-	s->need_first = (uint32_t)c->l->needs.n;
+	c->each = s->each;
+	s->need_first = (uint32_t)l->needs.n;
 	if (s->undoes != PLAN_NO_STEP)
-		add_need(c, s->undoes, true, false, step_pos(c->l, s));
+		scope_need(c, s->undoes, true, false, step_pos(c->l, s));
 	check_explicit(c, &c->l->drafts[i].needs);
 	if (c->l->drafts[i].guard != NULL)
 		check_guards(c, s, c->l->drafts[i].guard);
-	check_with(c, s->type, &s->with, step_pos(c->l, s));
-	if (s->when != NULL) {
-		c->what = "when";
-		c->secret = c->value = false;
-		check_template(c, s->when);
-	}
+	if (s->each)
+		check_foreach(c, s, &l->drafts[i]);
+	check_with(c, s->type, &s->with, step_pos(l, s));
+	c->named = 0;
+	if (s->when != NULL)
+		check_plain(c, "when", s->when);
+	if (s->each && c->named != 0)
+		((struct plan_foreach *)plan_foreach_of(l->plan, i))->when_each = true;
 	s->need_count = (uint32_t)c->l->needs.n - s->need_first;
 }
 
@@ -454,7 +270,7 @@ check_target(struct scope *c, uint32_t i)
 
 	c->target = i;
 	if (t->type != NULL)
-		schema_check(t->type->fields, &t->fields, t->where, t->where.file, target_kind, c,
+		schema_check(t->type->fields, &t->fields, t->where, t->where.file, scope_target_kind, c,
 			     c->l->problems);
 	for (uint32_t k = 0; k < t->fields.len; k++) {
 		const struct node *key = &t->fields.items[2 * k];
@@ -463,7 +279,7 @@ check_target(struct scope *c, uint32_t i)
 
 		c->what = key->s;
 		c->secret = f == NULL || f->secret || f->type == F_SECRET;
-		check_template(c, key + 1);
+		scope_template(c, key + 1);
 	}
 	c->target = MAP_NONE;
 }
@@ -482,7 +298,7 @@ plan_check(struct loader *l)
 	for (uint32_t i = 0; i < p->outputs.len; i++) {
 		c.what = p->outputs.items[2 * i].s;
 		c.secret = false;
-		check_template(&c, &p->outputs.items[2 * i + 1]);
+		scope_template(&c, &p->outputs.items[2 * i + 1]);
 	}
 	for (uint32_t i = 0; i < p->nsteps; i++)
 		if (l->drafts[i].undoes)

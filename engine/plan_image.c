@@ -21,10 +21,11 @@
 #define HEAD (2 * (SHA256_HEX - 1)) /* hex of the maker and of the text */
 
 /* A new member is a line in the function of its struct below, and its size here. */
-_Static_assert(sizeof(void *) != 8 || (sizeof(struct plan) == 232 && sizeof(struct step) == 104 &&
+_Static_assert(sizeof(void *) != 8 || (sizeof(struct plan) == 304 && sizeof(struct step) == 104 &&
 	       sizeof(struct node) == 24 && sizeof(struct policy) == 40 && sizeof(struct need) == 8 &&
-	       sizeof(struct param) == 128 && sizeof(struct plan_target) == 56 && sizeof(struct field) == 96 &&
-	       sizeof(struct pos) == 16 && sizeof(struct plan_undo) == 40),
+	       sizeof(struct param) == 128 && sizeof(struct plan_target) == 64 && sizeof(struct field) == 96 &&
+	       sizeof(struct pos) == 16 && sizeof(struct plan_undo) == 40 &&
+	       sizeof(struct plan_foreach) == 24 && sizeof(struct plan_pool) == 16),
 	       "the image does not know all of a plan");
 
 struct coder {
@@ -294,10 +295,33 @@ undo(struct coder *c, void *at)
 }
 
 static void
+foreach(struct coder *c, void *at)
+{
+	struct plan_foreach *f = at;
+
+	NUMBER(c, f->step);
+	NUMBER(c, f->when_each);
+	own_node(c, &f->list);
+	own_node(c, &f->key);
+	c->bad |= f->step >= c->plan->nsteps || f->list == NULL || f->key == NULL;
+}
+
+static void
+pool(struct coder *c, void *at)
+{
+	struct plan_pool *p = at;
+
+	text(c, &p->name);
+	NUMBER(c, p->limit);
+	c->bad |= p->name == NULL;
+}
+
+static void
 step(struct coder *c, void *at)
 {
 	const struct plan *p = c->plan;
 	struct step *s = at;
+	uint32_t nguards = s->nguards;
 
 	text(c, &s->id);
 	s->undoes++; /* none, the usual, is 0 */
@@ -317,10 +341,13 @@ step(struct coder *c, void *at)
 	NUMBER(c, s->col);
 	NUMBER(c, s->finally);
 	NUMBER(c, s->undone);
+	NUMBER(c, s->pool);
+	NUMBER(c, s->each);
 	text(c, &s->irreversible);
-	places(c, &s->guards, &s->nguards);
+	places(c, &s->guards, &nguards);
+	s->nguards = (uint16_t)nguards;
 	c->bad |= s->id == NULL || s->need_first > p->nneeds || s->need_count > p->nneeds - s->need_first ||
-		  (s->undoes >= p->nsteps && s->undoes != PLAN_NO_STEP);
+		  (s->undoes >= p->nsteps && s->undoes != PLAN_NO_STEP) || s->pool > p->npools;
 }
 
 static void
@@ -384,6 +411,7 @@ target(struct coder *c, void *at)
 	target_type(c, &t->type);
 	node(c, &t->fields, 0);
 	place(c, &t->where);
+	NUMBER(c, t->required);
 	c->bad |= t->name == NULL;
 }
 
@@ -402,6 +430,8 @@ plan(struct coder *c)
 	NUMBER(c, p->nmain);
 	p->nneeds = (uint32_t)count(c, p->nneeds);
 	p->nundos = (uint32_t)count(c, p->nundos);
+	p->nforeachs = (uint32_t)count(c, p->nforeachs);
+	p->npools = (uint32_t)count(c, p->npools);
 	c->bad |= p->name == NULL || p->nmain > p->nsteps || p->nsteps > PLAN_MAX_STEPS;
 	if (c->bad)
 		return;
@@ -412,6 +442,8 @@ plan(struct coder *c)
 		p->steps = xcalloc(p->nsteps, sizeof(*p->steps));
 		p->needs = xcalloc(p->nneeds, sizeof(*p->needs));
 		p->undos = arena_array(&p->arena, p->nundos, sizeof(*p->undos));
+		p->foreachs = arena_array(&p->arena, p->nforeachs, sizeof(*p->foreachs));
+		p->pools = arena_array(&p->arena, p->npools, sizeof(*p->pools));
 	}
 	list(c, p->params, p->nparams, sizeof(*p->params), param);
 	list(c, p->targets, p->ntargets, sizeof(*p->targets), target);
@@ -419,6 +451,8 @@ plan(struct coder *c)
 	list(c, p->needs, p->nneeds, sizeof(*p->needs), need);
 	list(c, p->steps, p->nsteps, sizeof(*p->steps), step);
 	list(c, p->undos, p->nundos, sizeof(*p->undos), undo);
+	list(c, p->foreachs, p->nforeachs, sizeof(*p->foreachs), foreach);
+	list(c, p->pools, p->npools, sizeof(*p->pools), pool);
 	node(c, &p->outputs, 0);
 	node(c, &p->allow, 0);
 }
@@ -464,6 +498,8 @@ plan_image_write(const struct plan *frozen, const struct registry *registry, con
 	struct err ignored = ERR_INIT;
 	char made_by[SHA256_HEX];
 
+	if (frozen->nparts > 0)
+		return;
 	maker(&c, made_by);
 	c.fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (c.fd >= 0) {

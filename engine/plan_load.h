@@ -25,6 +25,7 @@ struct draft {
 	struct node needs; /* list, or len 0 */
 	const struct node *guard; /* list, or NULL */
 	struct node undo;  /* map {uses, with}, or len 0 */
+	const struct node *foreach, *key, *pool; /* as written, or NULL; foreach and key in the plan's arena */
 	bool undoes;       /* `uses: undo`: what it does is another step's `undo` */
 	uint32_t policy;   /* into loader.said */
 };
@@ -34,8 +35,24 @@ struct needs {
 	size_t n, cap;
 };
 
+#define PLAN_BESIDE "sub/"      /* begins the key of a plan that is named by its path */
+#define PLAN_BUNDLED "bundled/" /* … by the name of a bundled one */
+
+/* All plans of one load but its root, each file once. */
+struct closure {
+	const struct plan_reader *reader;
+	struct plan *parts[PLAN_MAX_FILES];
+	const char *keys[PLAN_MAX_FILES]; /* of each; those that have problems have no part */
+	uint32_t n;
+	size_t bytes;
+	struct arena arena;
+};
+
 struct loader {
 	const struct registry *registry;
+	struct closure *closure;
+	const struct loader *outer; /* of the plan that runs this one, or NULL */
+	const char *key;            /* of this one in the closure */
 	struct plan *plan;
 	struct problems *problems;
 	struct arena scratch;
@@ -56,6 +73,13 @@ int plan_add_item(void *data, const char *section, const struct node *item);
 void plan_set_policies(struct loader *l, const struct node *defaults);
 /* Declarations of `params`. */
 void plan_add_params(struct loader *l, const struct node *params);
+/* The plan of `outer` or below it, in a load that is under way; NULL with problems. */
+struct plan *plan_load_part(const struct loader *outer, const char *key, const char *file, const char *text, size_t len);
+/* `pools`, or NULL. */
+void plan_add_pools(struct loader *l, const struct node *pools);
+/* What `foreach`, `key`, `pool` and `uses: plan` say, once all steps are in their places; the plans that they run are
+ * loaded. */
+void plan_add_children(struct loader *l);
 /* The step type of this name; NULL with a problem when there is none, or not yet. */
 const struct step_type *plan_step_type(struct loader *l, const struct node *name);
 /* The word that a key is, in its place; NULL with a problem when there is none, or not yet. */

@@ -148,7 +148,7 @@ is_later_type(const char *name)
 	for (size_t i = 0; i < countof(families); i++)
 		if (strncmp(name, families[i], strlen(families[i])) == 0)
 			return true;
-	return strcmp(name, "plan") == 0;
+	return false;
 }
 
 const struct step_type *
@@ -167,6 +167,8 @@ plan_step_type(struct loader *l, const struct node *name)
 			     "'uses': expected the name of a step type");
 	else if (strcmp(name->s, "undo") == 0)
 		problems_add(l->problems, plan_pos(l, name), NULL, "'undo' can stand only in 'finally'");
+	else if (strcmp(name->s, sub_step.name) == 0)
+		problems_add(l->problems, plan_pos(l, name), NULL, "'plan' can stand only in a step of its own");
 	else if (type != NULL || is_later_type(name->s))
 		problems_add(l->problems, plan_pos(l, name), NULL,
 			     "'%.60s' comes in a later version", name->s);
@@ -178,6 +180,19 @@ plan_step_type(struct loader *l, const struct node *name)
 				  "unknown step type '%.60s'", name->s);
 	}
 	return NULL;
+}
+
+/* Of an item: two words are not in the registry. */
+static void
+read_uses(struct loader *l, const struct node *n, struct step *s, struct draft *d)
+{
+	d->undoes = s->finally && n->kind == NODE_SCALAR && strcmp(n->s, "undo") == 0;
+	if (d->undoes)
+		s->type = NULL;
+	else if (n->kind == NODE_SCALAR && strcmp(n->s, sub_step.name) == 0)
+		s->type = &sub_step;
+	else
+		s->type = plan_step_type(l, n);
 }
 
 static const struct node *
@@ -228,8 +243,7 @@ read_part(struct loader *l, enum word_id word, const struct node *n, struct step
 		read_id(l, n, s);
 		break;
 	case WORD_IS_USES:
-		d->undoes = s->finally && n->kind == NODE_SCALAR && strcmp(n->s, "undo") == 0;
-		s->type = d->undoes ? NULL : plan_step_type(l, n);
+		read_uses(l, n, s, d);
 		break;
 	case WORD_IS_WITH:
 		if (n->kind == NODE_MAP)
@@ -264,6 +278,16 @@ read_part(struct loader *l, enum word_id word, const struct node *n, struct step
 		break;
 	case WORD_IS_ALLOW:
 		s->allow = plan_read_allow(l, n);
+		break;
+	case WORD_IS_FOREACH:
+		s->each = true;
+		d->foreach = keep_node(&l->plan->arena, n);
+		break;
+	case WORD_IS_KEY:
+		d->key = keep_node(&l->plan->arena, n);
+		break;
+	case WORD_IS_POOL:
+		d->pool = keep_node(&l->scratch, n);
 		break;
 	case WORD_IS_UNDO:
 		if (n->kind == NODE_MAP && node_get(n, "uses") != NULL &&

@@ -192,20 +192,42 @@ lines_seek(struct lines *l, uint32_t number)
 }
 
 void
+problems_source(struct problems *p, const char *file, const char *text, size_t len)
+{
+	p->sources = xreallocarray(p->sources, p->nsources + 1, sizeof(*p->sources));
+	p->sources[p->nsources++] = (struct problem_source){ xstrdup(file), xstrndup(text, len), len };
+}
+
+static const struct problem_source *
+source_of(const struct problems *p, const char *file, const struct problem_source *other)
+{
+	for (size_t i = 0; file != NULL && i < p->nsources; i++)
+		if (strcmp(p->sources[i].file, file) == 0)
+			return &p->sources[i];
+	return other;
+}
+
+void
 problems_show(const struct problems *p, struct buf *to, const char *text, size_t len)
 {
-	struct lines lines = { .text = text, .text_end = len > 0 ? text + len : text };
+	const struct problem_source whole = { .text = (char *)text, .len = len }, *source = NULL;
+	struct lines lines = { 0 };
 
 	for (size_t i = 0; i < p->n; i++) {
 		const struct problem *at = &p->list[i];
+		const struct problem_source *its = source_of(p, at->where.file, &whole);
 		bool placed = at->where.line > 0;
+
+		if (its != source)
+			lines = (struct lines){ .text = its->text, .text_end = its->len > 0 ? its->text + its->len : its->text };
+		source = its;
 
 		if (at->where.file != NULL)
 			text_escape(to, at->where.file, strlen(at->where.file));
 		if (placed)
 			buf_printf(to, ":%u:%u", at->where.line, at->where.col);
 		buf_printf(to, "%s%s\n", at->where.file != NULL || placed ? ": " : "", at->msg);
-		if (placed && len > 0 && lines_seek(&lines, at->where.line))
+		if (placed && its->len > 0 && lines_seek(&lines, at->where.line))
 			put_excerpt(to, at, lines.at, lines.end);
 		else if (at->hint != NULL)
 			buf_printf(to, "       %s\n", at->hint);
@@ -219,6 +241,11 @@ problems_done(struct problems *p)
 {
 	for (size_t i = 0; i < p->n; i++)
 		problem_done(&p->list[i]);
+	for (size_t i = 0; i < p->nsources; i++) {
+		free(p->sources[i].file);
+		free(p->sources[i].text);
+	}
+	free(p->sources);
 	free(p->list);
 	*p = PROBLEMS_INIT;
 }

@@ -36,6 +36,11 @@ struct problem {
 struct problems {
 	struct problem *list;
 	size_t n, cap, dropped; /* dropped: over PROBLEMS_MAX */
+	struct problem_source {
+		char *file, *text;
+		size_t len;
+	} *sources;             /* of problems in other files than the one that is shown */
+	size_t nsources;
 };
 #define PROBLEMS_MAX 100
 #define PROBLEMS_INIT ((struct problems){ 0 })
@@ -45,7 +50,10 @@ void problems_add_near(struct problems *p, struct pos where, const char *word, c
 		       const char *fmt, ...) PRINTF(6, 7);
 /* Sort by file, line, column and drop exact duplicates. */
 void problems_sort(struct problems *p);
-/* "file:line:col: message" lines with an excerpt of the source line, a caret and the hint. text is the file's bytes. */
+/* Keep a copy of the text of a file that has problems, for their excerpts. */
+void problems_source(struct problems *p, const char *file, const char *text, size_t len);
+/* "file:line:col: message" lines with an excerpt of the source line, a caret and the hint. text: of the files that no
+ * source was kept of. */
 void problems_show(const struct problems *p, struct buf *to, const char *text, size_t len);
 void problems_done(struct problems *p);
 

@@ -73,7 +73,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (data[0] == 'v') {
 		read_values(text, size - 1, &problems);
 	} else {
-		plan = plan_load(&fake_registry, "fuzz", text, size - 1, &problems);
+		plan = plan_load(&fake_registry, NULL, "fuzz", text, size - 1, &problems);
 		if ((plan == NULL) != (problems.n > 0))
 			abort();
 	}

@@ -153,7 +153,7 @@ check_row(void **state)
 	char *plan_text = xasprintf("wherry: v1\nname: t\nparams: %s\n" STEPS, row->params);
 	char *given_text = xstrdup(row->given ? row->given : ""), *env_text = xstrdup(row->env ? row->env : "");
 	struct problems problems = PROBLEMS_INIT;
-	struct plan *plan = plan_load(&fake_registry, "f", plan_text, strlen(plan_text), &problems);
+	struct plan *plan = plan_load(&fake_registry, NULL, "f", plan_text, strlen(plan_text), &problems);
 	struct variables variables = { 0 };
 	struct arena a = ARENA_INIT;
 	struct value file = parse(&a, row->file), stored = parse(&a, row->stored), got = VALUE_NULL;

@@ -49,8 +49,8 @@ static struct row {
 	  "2:7 'name': expected [A-Za-z][A-Za-z0-9_-]{0,62}" },
 	{ "unknown top-level key", HEAD "step: 1\nsteps: [{id: a, uses: set, with: {values: {}}}]",
 	  "3:1 unknown key 'step' (did you mean 'steps'?)" },
-	{ "pools and hooks are later", HEAD "pools: {a: 1}\nhooks: {}\nsteps: [{id: a, uses: set, with: {values: {}}}]",
-	  "3:1 'pools' comes in a later version\n4:1 'hooks' comes in a later version" },
+	{ "hooks are later", HEAD "hooks: {}\nsteps: [{id: a, uses: set, with: {values: {}}}]",
+	  "3:1 'hooks' comes in a later version" },
 	{ "steps is a map", HEAD "steps: {a: 1}\n", "3:8 'steps': expected a list" },
 	{ "duplicate key and more at once", HEAD "name: u\nsteps: [{id: a, uses: nope}]",
 	  "3:1 duplicate key 'name' in line 3: it is also in line 2\n4:23 unknown step type 'nope'" },
@@ -68,11 +68,6 @@ static struct row {
 	  "3:16 duplicate step id 'a' in line 3: it is also in line 4" },
 	{ "unknown key of a step", HEAD "steps: [{id: a, uses: set, with: {values: {}}, need: [b]}]",
 	  "3:48 unknown key 'need' (did you mean 'needs'?)" },
-	{ "later words of a step",
-	  HEAD "steps:\n- id: a\n  uses: set\n  with: {values: {}}\n  foreach: x\n  key: x\n  pool: x\n"
-	  "  undo: {uses: exec, with: {argv: [x]}}\n  on_error: rollback\n",
-	  "7:3 'foreach' comes in a later version\n8:3 'key' comes in a later version\n"
-	  "9:3 'pool' comes in a later version" },
 	{ "guards", HEAD "steps:\n- {id: a, uses: exec, with: {argv: [x], read_only: true}}\n"
 	  "- {id: b, uses: exec, with: {argv: [x]}, irreversible: no way back, guard: [a]}\n", NULL },
 	{ "guards that do not look",
@@ -91,7 +86,7 @@ static struct row {
 	{ "later types",
 	  HEAD "steps:\n- {id: a, uses: plan}\n- {id: b, uses: kubernetes.apply}\n- {id: c, uses: etcd.fence}\n"
 	  "- {id: e, uses: undo}\n- {id: f, uses: http.get}\n",
-	  "4:17 'plan' comes in a later version\n5:17 'kubernetes.apply' comes in a later version\n"
+	  "4:8 step 'a': 'plan' takes 'file', or the 'name' of a bundled plan\n5:17 'kubernetes.apply' comes in a later version\n"
 	  "6:17 'etcd.fence' comes in a later version\n7:17 'undo' can stand only in 'finally'\n"
 	  "8:17 'http.get' comes in a later version" },
 	{ "undo in finally",
@@ -201,7 +196,7 @@ static struct row {
 	{ "value outside of expr inputs", HEAD "steps: [{id: a, uses: set, with: {values: {x: '${{ value }}'}}}]",
 	  "3:52 'value' is known only in inputs of type expression" },
 	{ "item is later", HEAD "steps: [{id: a, uses: set, with: {values: {x: '${{ item }}'}}}]",
-	  "3:52 'item' comes in a later version" },
+	  "3:52 'item' is known only in a step with 'foreach'" },
 	{ "main step needs a finally step",
 	  HEAD "steps: [{id: a, uses: set, with: {values: {}}, needs: [f]}]\n"
 	  "finally: [{id: f, uses: set, with: {values: {}}}]\n",
@@ -316,7 +311,7 @@ check_row(void **state)
 	const struct row *row = *state;
 	struct problems p = PROBLEMS_INIT;
 	struct buf text = BUF_INIT(0);
-	struct plan *plan = plan_load(&fake_registry, "f", row->yaml, strlen(row->yaml), &p);
+	struct plan *plan = plan_load(&fake_registry, NULL, "f", row->yaml, strlen(row->yaml), &p);
 
 	problems_text(&p, &text);
 	assert_string_equal(text.len > 0 ? text.p : "", row->want != NULL ? row->want : "");
@@ -331,7 +326,7 @@ must_load(const char *yaml)
 {
 	struct problems p = PROBLEMS_INIT;
 	struct buf text = BUF_INIT(0);
-	struct plan *plan = plan_load(&fake_registry, "f", yaml, strlen(yaml), &p);
+	struct plan *plan = plan_load(&fake_registry, NULL, "f", yaml, strlen(yaml), &p);
 
 	problems_text(&p, &text);
 	assert_string_equal(text.len > 0 ? text.p : "", "");
@@ -369,7 +364,7 @@ test_needs(void **state)
 		"- {id: find, uses: set, with: {values: {}}}\n"
 		"- {id: remove-it, uses: set, with: {values: {}}}\n"
 		"- {id: copy, uses: etcd.get, with: {from: db, key: \"${{ steps['remove-it'].outputs.x }}\"}, needs: [a, a?]}\n"
-		"- {id: weak, uses: set, with: {values: {r: '${{ steps.a.status }}', s: '${{ steps.find.items }}'}}}\n"
+		"- {id: weak, uses: set, with: {values: {r: '${{ steps.a.status }}', s: '${{ steps.find.status }}'}}}\n"
 		"- {id: strong, uses: set, with: {values: {r: '${{ steps.a.status .. steps.a.outputs.x }}'}}, needs: [find?]}\n"
 		"- {id: wait, uses: wait, with: {step: {uses: etcd.get, with: {from: db, key: '${{ steps.a.outputs.k }}'}}, "
 		"until: '${{ value == steps.weak.outputs.r }}'}}\n"
@@ -488,7 +483,7 @@ test_too_many_steps(void **state)
 	for (unsigned i = 0; i <= PLAN_MAX_STEPS; i++)
 		buf_printf(&yaml, "{id: s%u,uses: set,with: {values: {}}},", i);
 	buf_puts(&yaml, "]");
-	assert_null(plan_load(&fake_registry, "f", yaml.p, yaml.len, &p));
+	assert_null(plan_load(&fake_registry, NULL, "f", yaml.p, yaml.len, &p));
 	assert_int_equal(p.n, 1);
 	assert_string_equal(p.list[0].msg, "more than 200000 steps");
 	problems_done(&p);
@@ -506,7 +501,7 @@ test_many_problems(void **state)
 	buf_puts(&yaml, HEAD "steps:\n");
 	for (unsigned i = 0; i < 20000; i++)
 		buf_printf(&yaml, "- {id: step%u, uses: set, with: {values: {}}, needs: [setp%u]}\n", i, i);
-	assert_null(plan_load(&fake_registry, "f", yaml.p, yaml.len, &p));
+	assert_null(plan_load(&fake_registry, NULL, "f", yaml.p, yaml.len, &p));
 	assert_int_equal(p.n, PROBLEMS_MAX);
 	assert_int_equal(p.dropped, 20000 - PROBLEMS_MAX);
 	problems_done(&p);
@@ -521,11 +516,11 @@ test_file_name(void **state)
 	static const char bad[] = HEAD "steps: [{id: a, uses: nope}]";
 	struct problems p = PROBLEMS_INIT;
 	char *name = xstrdup("plan.yaml");
-	struct plan *plan = plan_load(&fake_registry, name, good, strlen(good), &p);
+	struct plan *plan = plan_load(&fake_registry, NULL, name, good, strlen(good), &p);
 
 	(void)state;
 	assert_non_null(plan);
-	assert_null(plan_load(&fake_registry, name, bad, strlen(bad), &p));
+	assert_null(plan_load(&fake_registry, NULL, name, bad, strlen(bad), &p));
 	free(name);
 	assert_string_equal(plan->file, "plan.yaml");
 	assert_string_equal(plan->params[0].where.file, "plan.yaml");

@@ -34,6 +34,7 @@ static const char every_word[] =
 	"  while: {type: duration, min: 1s, max: 1h, default: 90s}\n"
 	"targets:\n"
 	"  db: {kind: etcd, endpoints: ['http://a:1', '${{ params.text }}']}\n"
+	"pools: {narrow: 1, wide: 300}\n"
 	"defaults: {timeout: 5m, retry: {attempts: 3, backoff: 2s, max_backoff: 30s}}\n"
 	"finally:\n"
 	"- {id: back, uses: undo, with: {step: freeze}}\n"
@@ -56,6 +57,9 @@ static const char every_word[] =
 	"- {id: c, uses: set, when: false, with: {values: {}}}\n"
 	"- {id: look, uses: exec, with: {argv: [/bin/true], read_only: true}}\n"
 	"- {id: cut, uses: exec, with: {argv: [/bin/true]}, guard: [look], irreversible: no way back}\n"
+	"- {id: all, foreach: '${{ steps.a.outputs.z }}', key: '${{ item.id }}', when: '${{ index > 1 }}', pool: wide, uses: set,"
+	" with: {values: {k: '${{ item.id }}'}}}\n"
+	"- {id: both, foreach: [1, 2], key: 'n${{ item }}', uses: set, with: {values: {}}}\n"
 	"allow: {no-undo: nothing is done}\n"
 	"outputs: {n: '${{ steps.b.outputs.m }}'}\n";
 
@@ -111,7 +115,7 @@ dump_step(struct buf *to, const struct plan *p, const struct step *s)
 
 	dump_text(to, "\nstep", s->id);
 	buf_printf(to, " %p %u:%u %d %u", (const void *)s->type, s->line, s->col, s->finally, s->undoes);
-	buf_printf(to, " %d", s->undone);
+	buf_printf(to, " %d %d %d", s->undone, s->pool, s->each);
 	buf_printf(to, " policy %lld %u %lld %lld %d", (long long)policy->timeout, policy->retry.attempts,
 		   (long long)policy->retry.backoff, (long long)policy->retry.max_backoff, policy->on_error);
 	for (uint32_t k = 0; k < s->need_count; k++)
@@ -150,6 +154,14 @@ dump_plan(struct buf *to, const struct plan *p)
 		dump_node(to, &p->undos[i].with);
 		assert_ptr_equal(plan_undo_of(p, p->undos[i].step), &p->undos[i]);
 	}
+	for (uint32_t i = 0; i < p->nforeachs; i++) {
+		buf_printf(to, "\nforeach %u %d", p->foreachs[i].step, p->foreachs[i].when_each);
+		dump_node(to, p->foreachs[i].list);
+		dump_node(to, p->foreachs[i].key);
+		assert_ptr_equal(plan_foreach_of(p, p->foreachs[i].step), &p->foreachs[i]);
+	}
+	for (uint32_t i = 0; i < p->npools; i++)
+		buf_printf(to, "\npool %s %u", p->pools[i].name, p->pools[i].limit);
 	dump_node(to, &p->outputs);
 	dump_node(to, &p->allow);
 }
@@ -169,7 +181,7 @@ pack(struct box *b, const char *text, size_t len)
 	int fd;
 
 	*b = (struct box){ .path = "/tmp/wherry-image-XXXXXX", .image = BUF_INIT(0) };
-	b->plan = plan_load(&registry, "p.yaml", text, len, &problems);
+	b->plan = plan_load(&registry, NULL, "p.yaml", text, len, &problems);
 	for (size_t i = 0; i < problems.n; i++)
 		print_error("%u:%u %s\n", problems.list[i].where.line, problems.list[i].where.col, problems.list[i].msg);
 	assert_non_null(b->plan);

@@ -185,7 +185,7 @@ static int
 go(const char *yaml, enum run_mode mode, bool resume, const char *events)
 {
 	struct problems problems = PROBLEMS_INIT;
-	struct plan *plan = plan_load(&world_registry, "test.yaml", yaml, strlen(yaml), &problems);
+	struct plan *plan = plan_load(&world_registry, NULL, "test.yaml", yaml, strlen(yaml), &problems);
 	struct value params = value_map(NULL, 0);
 	struct report_options ro = { .format = FORMAT_JSON, .quiet = true };
 	struct journal *journal = NULL;

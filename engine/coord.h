@@ -8,10 +8,12 @@
 #include "overlay.h"
 #include "pool.h"
 #include "run.h"
+#include "scope.h"
 
 /* One step's state. Small: there may be 200,000. */
 struct live {
 	uint8_t status;        /* enum step_status */
+	bool active;           /* ready, under way, waiting for a retry, or ended and not told yet: its scope stays open */
 	bool torn;             /* may have begun in the lost batch */
 	bool selected, over;   /* over: its end has been told to those who wait for it */
 	bool unknown;          /* dry-run: outputs and status cannot be known */
@@ -21,6 +23,7 @@ struct live {
 	uint32_t maybe;        /* effects that happened or may have: `.ran` */
 	const char *outputs;   /* canonical bytes in coord.keep, or NULL */
 	struct task *task;     /* while it is under way or waits for a retry */
+	uint32_t scope;        /* that it belongs to */
 };
 
 /* A step under way, over all of its attempts. */
@@ -39,34 +42,44 @@ struct ended {
 	char *msg, *next;
 };
 
-enum phase { PHASE_SETTLE, PHASE_MAIN, PHASE_ROLLBACK, PHASE_FINALLY };
-
 /* Events of a dry-run wait here until all steps before theirs have been printed. */
 struct held_event {
 	struct held_event *next;
 	struct event event;
 };
+struct held_events {
+	struct held_event *first, *last;
+};
+
+/* What an expression or a binding sees: a scope, and the step in it. */
+struct sight {
+	struct coord *c;
+	const struct scope *scope;
+	struct expr_env env;
+	struct bind_env bind;
+};
 
 struct coord {
 	const struct run_options *o;
-	const struct plan *plan;
-	struct graph graph;
-	struct live *live;
+	const struct plan *plan;    /* the run's own */
+	struct scope **scopes;      /* the first is the run's own */
+	uint32_t nscopes, scopes_cap;
+	struct scope *idle;         /* those in which nothing was active any more, at some time since the last look */
+	bool stopped;               /* a failure has stopped some since the last look */
+	struct live *live;          /* of all scopes; moves when one is added */
+	uint32_t nlive, live_cap;
 	struct arena keep;          /* outputs and what else lives as long as the run */
 	struct arena eval;          /* of one evaluation */
 	struct expr_host *host;
-	struct expr_env env;
-	struct bind_env bind;
-	struct target *targets, *locals;
-	size_t ntargets, nlocals;
+	struct target *locals;
+	size_t nlocals;
 	struct overlay overlay;
 	struct shared shared;
 	struct pool *pool;
 	struct heap ready, timers, held; /* held: ready, but not before what is in doubt has settled */
 	struct attempt *attempts;   /* under way */
 	unsigned running;
-	enum phase phase;
-	uint32_t unsettled;         /* steps still in doubt from before */
+	bool settling;              /* what is in doubt from before goes first, and all else is held */
 	/* one turn */
 	struct door_letter **gates; /* intents to let through once durable */
 	size_t ngates, gates_cap;
@@ -85,56 +98,73 @@ struct coord {
 	size_t ntaken, taken_cap;
 	/* the end */
 	bool reopened;              /* a closed, failed run goes on */
-	bool failed, stopping, pausing, broken; /* stopping: a failure with on_error stop; broken: the journal cannot be written any more */
-	struct err reason;          /* of the pause, or the first failure */
+	bool pausing, broken;       /* broken: the journal cannot be written any more */
+	bool resting;               /* what was asked for is done, and the rest was left out: nothing closes */
+	struct err reason;          /* of the pause */
 	const char *reason_step;
 	int signals, signo, sigfd;
 	int64_t drain_until, tick_at;
 	uint64_t rng;
 	uint32_t changes;
-	struct rollback *roll;      /* while steps are taken back, and after */
-	bool roll_back;             /* a step with on_error: rollback has failed */
 	struct foreseen *foreseen;  /* dry-run: effects of steps that a step of finally takes back, newest first */
-	struct held_event **events, ***events_last; /* dry-run, by step */
+	struct held_events *events; /* dry-run, by step */
 	uint32_t printed;           /* dry-run: steps printed so far */
 };
 
 static inline const struct step *
 step_of(const struct coord *c, uint32_t live)
 {
-	return &c->plan->steps[live];
+	const struct scope *s = c->scopes[c->live[live].scope];
+
+	return &s->plan->steps[live - s->base];
 }
 static inline const char *
 path_of(const struct coord *c, uint32_t live)
 {
-	return c->plan->steps[live].id;
+	return step_of(c, live)->id;
 }
 
-/* restore.c: take over what the journal of a resumed run says. */
-void coord_restore(struct coord *);
+/* restore.c: take over what the journal of a resumed run says of a scope's steps. */
+void coord_restore(struct coord *, struct scope *);
+/* Is it in doubt from before, and not settled yet? */
+bool coord_unsettled(const struct coord *, uint32_t live);
+/* A batch was lost: these of the scope's steps may have begun in it. */
+void coord_doubt_torn(struct coord *, const struct scope *);
 /* Record what is to happen again, and that a closed run is open again. */
 void coord_record_reopen(struct coord *);
 /* recheck.c: pause where what settled effects left is gone or other. */
 void coord_recheck(struct coord *);
+/* closing.c: pause or close, sealed and told. Returns the exit code. */
+int coord_close(struct coord *, struct err *err);
+/* An event of the run itself. */
+void coord_report(struct coord *, struct event);
 /* run.c: take what signals have come. */
 void coord_signals(struct coord *);
 
 /* roots.c: what expressions see, and targets. */
 void roots_init(struct coord *);
 void roots_done(struct coord *);
-/* How the run closes, as far as can be told now: done, failed, aborted or rolled-back. */
-const char *coord_closes_as(const struct coord *);
-/* The plan's outputs as a map in coord.eval, without those that cannot be had: lost then names each, with its place and
- * why. */
-void roots_outputs(struct coord *, struct value *ret, struct buf *lost);
-/* step.c: a step's way from ready to its end. */
+void sight_init(struct sight *ret, struct coord *, const struct scope *);
+void scope_open_targets(struct coord *, struct scope *);
+void scope_close_targets(struct scope *);
+/* How a scope closes, as far as can be told now: done, failed, aborted or rolled-back. */
+const char *coord_closes_as(const struct coord *, const struct scope *);
+/* The outputs of a scope's plan as a map in coord.eval, without those that cannot be had: lost then names each, with its
+ * place and why. */
+void roots_outputs(struct coord *, const struct scope *, struct value *ret, struct buf *lost);
+/* attempt.c: a step's way from ready to its attempts. */
 void coord_start_ready(struct coord *);
+/* ending.c: what becomes of it. */
 void coord_attempt_end(struct coord *, struct attempt *);
+/* The one way a step gets its final status: recorded, and told to others only after the sync. at: its attempt, or NULL. */
+void coord_finish(struct coord *, uint32_t step, enum step_status, const struct attempt *at, const struct err *);
 /* Tell those who wait, after the sync. */
 void coord_tell(struct coord *, const struct ended *);
-/* May what is ready be started? */
+/* May anything that is ready be started? */
 bool coord_may_start(const struct coord *);
-/* Queue a step whose needs have all ended, if it belongs to the present phase. */
+/* May this step, as far as failures go? */
+bool coord_may_go(const struct coord *, uint32_t step);
+/* Queue a step whose needs have all ended, if it belongs to its scope's phase. */
 void coord_ready(struct coord *, uint32_t step);
 /* Pause: start nothing new; the first reason stays. */
 void coord_pause(struct coord *, const char *step, const struct err *);
@@ -148,14 +178,16 @@ void coord_commit(struct coord *);
 /* attempt.c, for park.c: run what needs no worker, or hand over to one. 1: it holds a worker now. */
 int coord_work(struct coord *, struct attempt *);
 void coord_attempt_free(struct attempt *);
+/* It is no longer under way. */
+void coord_leave(struct coord *, struct attempt *);
 /* park.c: steps under way without a worker. */
 void coord_park(struct coord *, struct attempt *);
 /* Queue it. */
 void coord_wake(struct coord *, struct attempt *);
 /* Its time or its word has come, or its time-out: go on with it. 1: it holds a worker now. */
 int coord_unpark(struct coord *, struct attempt *);
-/* Those that will not go on: they stay pending. */
-void coord_drop_parked(struct coord *);
+/* Those that will not go on (all, or those that a failure has stopped): they stay pending. */
+void coord_drop_parked(struct coord *, bool all);
 /* Those that wait for people and have run out of time go on. */
 void coord_park_timers(struct coord *, int64_t now);
 /* people.c: gates, and the inbox. */
@@ -186,18 +218,18 @@ void coord_clear_inbox(struct coord *);
 int coord_bind_guards(struct coord *, struct attempt *, struct err *err);
 /* rollback.c: taking steps back. */
 
-/* Which step does an attempt of this one take back? PLAN_NO_STEP: none. */
+/* Which step does an attempt of this one take back? NO_LIVE: none. */
 uint32_t coord_undoes(const struct coord *, uint32_t step);
 /* What is known of the undo under that path, and what it has to take back. */
-int coord_undo_memory(struct coord *, const char *path, struct memory *ret, struct err *err);
+int coord_undo_memory(struct coord *, uint32_t step, const char *path, struct memory *ret, struct err *err);
 int coord_undo_bind(struct coord *, struct attempt *, uint32_t undoes, struct err *err);
 /* A step was taken back. */
 void coord_undone(struct coord *, uint32_t step, const struct attempt *);
-/* Begin to take back all that stands, or what the options say. */
-int coord_roll_begin(struct coord *, struct err *err);
+/* Begin to take back all that stands of a scope, or what the options say. */
+int coord_roll_begin(struct coord *, struct scope *, struct err *err);
 /* Queue what may be taken back now; false: all is. */
-bool coord_roll_on(struct coord *);
-void coord_roll_done(struct coord *);
+bool coord_roll_on(struct coord *, struct scope *);
+void coord_roll_done(struct scope *);
 /* dryrun.c */
 
 /* Keep what an effect would do, if its step is taken back in `finally`. */

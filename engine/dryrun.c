@@ -16,7 +16,7 @@ coord_hold_event(struct coord *c, uint32_t step, const struct event *e)
 
 	if (c->o->mode != MODE_PLAN)
 		return;
-	if (c->phase == PHASE_ROLLBACK) { /* its order is not the plan's */
+	if (c->scopes[0]->phase == PHASE_ROLLBACK) { /* its order is not the plan's */
 		struct event now = *e;
 
 		now.step = path_of(c, step);
@@ -25,20 +25,21 @@ coord_hold_event(struct coord *c, uint32_t step, const struct event *e)
 	}
 	h = arena_alloc(&c->keep, sizeof(*h));
 	h->event = *e;
-	h->event.step = c->plan->steps[step].id;
-	h->event.type = c->plan->steps[step].type->name;
+	h->event.step = path_of(c, step);
+	h->event.type = step_of(c, step)->type->name;
 	h->event.index = step;
-	h->event.steps = c->plan->nsteps;
+	h->event.steps = c->nlive;
 	h->event.ref = keep_text(c, e->ref);
 	h->event.verb = keep_text(c, e->verb);
 	h->event.says = keep_text(c, e->says);
 	h->event.msg = keep_text(c, e->msg);
 	h->event.next = keep_text(c, e->next);
 	h->event.diff = keep_text(c, e->diff);
-	if (c->events_last[step] == NULL)
-		c->events_last[step] = &c->events[step];
-	*c->events_last[step] = h;
-	c->events_last[step] = &h->next;
+	if (c->events[step].first == NULL)
+		c->events[step].first = h;
+	else
+		c->events[step].last->next = h;
+	c->events[step].last = h;
 }
 
 void
@@ -46,8 +47,8 @@ coord_print_ready(struct coord *c, bool all)
 {
 	if (c->o->mode != MODE_PLAN)
 		return;
-	for (; c->printed < c->plan->nsteps && (c->live[c->printed].over || all); c->printed++)
-		for (const struct held_event *h = c->events[c->printed]; h != NULL; h = h->next)
+	for (; c->printed < c->nlive && (c->live[c->printed].over || all); c->printed++)
+		for (const struct held_event *h = c->events[c->printed].first; h != NULL; h = h->next)
 			report_event(c->o->report, &h->event);
 }
 
@@ -63,7 +64,7 @@ coord_foresee(struct coord *c, const struct door_letter *l)
 	const uint32_t step = l->at->step;
 	struct foreseen *f;
 
-	if (l->effect == NULL || !step_of(c, step)->undone || c->roll != NULL)
+	if (l->effect == NULL || !step_of(c, step)->undone || scope_of(c, step)->roll != NULL)
 		return;
 	f = arena_alloc(&c->keep, sizeof(*f));
 	*f = (struct foreseen){ .next = c->foreseen, .step = step };

@@ -68,14 +68,18 @@ coord_unpark(struct coord *c, struct attempt *at)
 }
 
 void
-coord_drop_parked(struct coord *c)
+coord_drop_parked(struct coord *c, bool all)
 {
-	while (c->parked != NULL) {
-		struct attempt *at = c->parked;
+	struct attempt *next;
 
+	for (struct attempt *at = c->parked; at != NULL; at = next) {
+		next = at->next;
+		if (!all && coord_may_go(c, at->step))
+			continue;
 		unlink_parked(c, at);
 		c->live[at->step].status = STEP_PENDING;
 		c->live[at->step].task->attempt = NULL;
+		live_deactivate(c, at->step);
 		coord_attempt_free(at);
 	}
 }
@@ -92,5 +96,5 @@ void
 coord_wake(struct coord *c, struct attempt *at)
 {
 	at->woken = true;
-	heap_push(&c->ready, at->step, at->step);
+	heap_push(&c->ready, live_key(c, at->step), at->step);
 }

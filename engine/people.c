@@ -115,9 +115,10 @@ static bool
 has_gate(const struct coord *c, uint32_t step)
 {
 	const struct step *s = step_of(c, step);
+	const struct scope *in = scope_of(c, step);
 
 	for (uint32_t k = 0; k < s->need_count; k++) {
-		const uint32_t to = c->plan->needs[s->need_first + k].to;
+		const uint32_t to = in->base + in->plan->needs[s->need_first + k].to;
 
 		if ((step_of(c, to)->type->flags & STEP_GATE) && c->live[to].status == STEP_DONE)
 			return true;
@@ -243,29 +244,25 @@ static bool
 comes_early(const struct coord *c, const struct record *r)
 {
 	const struct hist_step *hs = c->o->history != NULL ? history_step(c->o->history, r->step) : NULL;
-	bool pending = false;
+	const uint32_t step = live_find(c, r->step);
 
-	if (r->type != REC_APPROVE || hs == NULL || !history_waits(hs))
-		return false;
-	for (uint32_t i = 0; i < c->plan->nsteps && !pending; i++)
-		pending = c->live[i].status == STEP_PENDING && strcmp(path_of(c, i), r->step) == 0;
-	return pending;
+	return r->type == REC_APPROVE && hs != NULL && history_waits(hs) && step != NO_LIVE &&
+	       c->live[step].status == STEP_PENDING;
 }
 
 /* A word on a step that is in doubt: the run drains already, so it is for the resume. */
 static int
 take_resolve(struct coord *c, const struct record *r, struct err *err)
 {
-	for (uint32_t i = 0; i < c->plan->nsteps; i++) {
-		if (c->live[i].status != STEP_IN_DOUBT || strcmp(path_of(c, i), r->step) != 0)
-			continue;
-		tell_word(c, i, r);
-		c->live[i].status = STEP_PENDING;
-		if (c->reason_step != NULL && strcmp(c->reason_step, r->step) == 0)
-			c->reason.next[0] = '\0';
-		return 0;
-	}
-	return err_set(err, ERR_USAGE, "step '%s' is not in doubt", r->step);
+	const uint32_t step = live_find(c, r->step);
+
+	if (step == NO_LIVE || c->live[step].status != STEP_IN_DOUBT)
+		return err_set(err, ERR_USAGE, "step '%s' is not in doubt", r->step);
+	tell_word(c, step, r);
+	c->live[step].status = STEP_PENDING;
+	if (c->reason_step != NULL && strcmp(c->reason_step, r->step) == 0)
+		c->reason.next[0] = '\0';
+	return 0;
 }
 
 /* Trimmed of blanks; the word itself, or "" for an empty line. */

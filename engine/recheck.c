@@ -45,9 +45,9 @@ kind_of(const struct coord *c, const char *ref, const char **ret_path)
 	for (size_t i = 0; i < c->nlocals; i++)
 		if (is_rechecked(&c->locals[i], ref, space))
 			return c->locals[i].type;
-	for (size_t i = 0; i < c->ntargets; i++)
-		if (is_rechecked(&c->targets[i], ref, space))
-			return c->targets[i].type;
+	for (size_t i = 0; i < c->plan->ntargets; i++)
+		if (is_rechecked(&c->scopes[0]->own[i], ref, space))
+			return c->scopes[0]->own[i].type;
 	return NULL;
 }
 
@@ -79,7 +79,7 @@ recheck(struct coord *c, const struct trace *t, struct err *err)
 {
 	const struct hist_effect *e = t->effect;
 	struct opctx op = { .arena = &c->eval, .deadline = NEVER, .cancel = &c->shared.cancel, .cancel_fd = c->shared.cancel_fd,
-		.run = c->shared.run, .step = c->plan->steps[t->step].id, .epoch = c->shared.epoch, .scratch = c->shared.dir };
+		.run = c->shared.run, .step = path_of(c, t->step), .epoch = c->shared.epoch, .scratch = c->shared.dir };
 	struct value after;
 
 	if ((e->state != EFFECT_OK && e->state != EFFECT_UNCHANGED) || e->value == NULL || c->live[t->step].anew)
@@ -95,7 +95,7 @@ static void
 doubt(struct coord *c, const struct trace *t, const struct err *why)
 {
 	struct event e = coord_event(c, EVENT_NOTE, t->step);
-	const char *step = c->plan->steps[t->step].id;
+	const char *step = path_of(c, t->step);
 	struct err err = ERR_INIT;
 
 	err_set(&err, ERR_IN_DOUBT, "%s; put it back and resume, or say whether it may stay so (--done) or is to be done again "
@@ -115,8 +115,8 @@ coord_recheck(struct coord *c)
 	struct traces t = { .index = MAP_INIT };
 	struct hist_walk walk = { 0 };
 
-	for (uint32_t i = 0; i < c->plan->nsteps; i++) {
-		const struct hist_step *hs = history_walk(c->o->history, &walk, c->plan->steps[i].id);
+	for (uint32_t i = 0; i < c->nlive; i++) {
+		const struct hist_step *hs = history_walk(c->o->history, &walk, path_of(c, i));
 
 		for (const struct hist_effect *e = hs != NULL ? hs->effects : NULL; e != NULL; e = e->next)
 			collect(c, &t, i, e);

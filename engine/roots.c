@@ -16,9 +16,10 @@ keep(struct coord *c, struct value v)
 }
 
 static const struct value *
-step_root(struct coord *c, const char *id, struct err *err)
+step_root(const struct sight *in, const char *id, struct err *err)
 {
-	const uint32_t i = plan_find(c->plan, id, strlen(id));
+	struct coord *c = in->c;
+	const uint32_t i = plan_find(in->scope->plan, id, strlen(id));
 	struct pair *pairs = arena_array(&c->eval, 4, sizeof(*pairs));
 	const struct live *l;
 
@@ -26,12 +27,12 @@ step_root(struct coord *c, const char *id, struct err *err)
 		err_set(err, ERR_PLAN, "no step '%s'", id);
 		return NULL;
 	}
-	l = &c->live[i];
+	l = &c->live[in->scope->base + i];
 	pairs[0] = (struct pair){ "status", value_str(step_status_name(l->status)) };
 	pairs[1] = (struct pair){ "ran", value_bool(l->maybe > 0) };
 	pairs[2] = (struct pair){ "outputs", value_map(NULL, 0) }; /* of a skipped step every output is null */
 	pairs[3] = (struct pair){ "items", VALUE_NULL };
-	if (l->unknown && l->maybe == 0 && !(c->plan->steps[i].type->flags & (STEP_READ_ONLY | STEP_PURE)))
+	if (l->unknown && l->maybe == 0 && !(in->scope->plan->steps[i].type->flags & (STEP_READ_ONLY | STEP_PURE)))
 		pairs[1].v = value_unknown(arena_printf(&c->eval, "whether step '%s' runs", id));
 	if (l->unknown) {
 		pairs[0].v = value_unknown(arena_printf(&c->eval, "the end of step '%s'", id));
@@ -44,60 +45,76 @@ step_root(struct coord *c, const char *id, struct err *err)
 }
 
 const char *
-coord_closes_as(const struct coord *c)
+coord_closes_as(const struct coord *c, const struct scope *s)
 {
-	return run_status_name(c->o->abort ? RUN_ABORTED : c->o->rollback ? RUN_ROLLED_BACK : c->failed ? RUN_FAILED : RUN_DONE);
+	return run_status_name(c->o->abort ? RUN_ABORTED : c->o->rollback ? RUN_ROLLED_BACK : s->failed ? RUN_FAILED : RUN_DONE);
+}
+
+static const struct value *
+run_root(const struct sight *in)
+{
+	struct coord *c = in->c;
+	struct pair *pairs = arena_array(&c->eval, 4, sizeof(*pairs));
+
+	pairs[0] = (struct pair){ "id", value_str(c->shared.run) };
+	pairs[1] = (struct pair){ "dir", value_str(c->shared.dir != NULL ? c->shared.dir : "(run.dir)") };
+	pairs[2] = (struct pair){ "plan", value_str(in->scope->plan->name) };
+	pairs[3] = (struct pair){ "status", value_str(in->scope->phase < PHASE_FINALLY ? "running" : coord_closes_as(c, in->scope)) };
+	return keep(c, value_map(pairs, 4));
+}
+
+static const struct value *
+target_root(const struct sight *in, const char *name)
+{
+	for (size_t i = 0; i < in->scope->plan->ntargets; i++) {
+		const struct plan_target *t = &in->scope->plan->targets[i];
+
+		if (strcmp(t->name, name) == 0) {
+			struct pair *pairs = arena_array(&in->c->eval, 2, sizeof(*pairs));
+
+			pairs[0] = (struct pair){ "name", value_str(t->name) };
+			pairs[1] = (struct pair){ "kind", value_str(t->type->kind) };
+			return keep(in->c, value_map(pairs, 2));
+		}
+	}
+	return NULL;
 }
 
 static const struct value *
 root_get(void *data, const char *root, const char *key, struct err *err)
 {
-	struct coord *c = data;
-	const struct value *v;
+	const struct sight *in = data;
+	const struct value *v = NULL;
 
 	if (strcmp(root, "steps") == 0)
-		return step_root(c, key, err);
+		return step_root(in, key, err);
 	if (strcmp(root, "params") == 0) {
-		v = value_get(c->o->params, key);
-		return v != NULL ? v : keep(c, VALUE_NULL);
+		v = value_get(in->scope->params, key);
+		return v != NULL ? v : keep(in->c, VALUE_NULL);
 	}
-	if (strcmp(root, "targets") == 0) {
-		for (size_t i = 0; i < c->ntargets; i++)
-			if (strcmp(c->targets[i].name, key) == 0) {
-				struct pair *pairs = arena_array(&c->eval, 2, sizeof(*pairs));
-
-				pairs[0] = (struct pair){ "name", value_str(c->targets[i].name) };
-				pairs[1] = (struct pair){ "kind", value_str(c->targets[i].type->kind) };
-				return keep(c, value_map(pairs, 2));
-			}
-	}
-	if (strcmp(root, "run") == 0) {
-		struct pair *pairs = arena_array(&c->eval, 4, sizeof(*pairs));
-
-		pairs[0] = (struct pair){ "id", value_str(c->shared.run) };
-		pairs[1] = (struct pair){ "dir", value_str(c->shared.dir != NULL ? c->shared.dir : "(run.dir)") };
-		pairs[2] = (struct pair){ "plan", value_str(c->plan->name) };
-		pairs[3] = (struct pair){ "status", value_str(c->phase < PHASE_FINALLY ? "running" : coord_closes_as(c)) };
-		return keep(c, value_map(pairs, 4));
-	}
-	err_set(err, ERR_PLAN, "'%s%s%s' is not known here", root, key != NULL ? "." : "", key != NULL ? key : "");
-	return NULL;
+	if (strcmp(root, "targets") == 0)
+		v = target_root(in, key);
+	else if (strcmp(root, "run") == 0)
+		v = run_root(in);
+	if (v == NULL)
+		err_set(err, ERR_PLAN, "'%s%s%s' is not known here", root, key != NULL ? "." : "", key != NULL ? key : "");
+	return v;
 }
 
 /* Bound on first use and for good: the fields may come from steps that have ended by then. */
 static struct target *
 find_target(void *data, const char *name, struct err *err)
 {
-	struct coord *c = data;
+	const struct sight *in = data;
 
-	for (size_t i = 0; i < c->ntargets; i++) {
-		struct target *t = &c->targets[i];
+	for (size_t i = 0; i < in->scope->plan->ntargets; i++) {
+		struct target *t = in->scope->targets[i];
 
-		if (strcmp(t->name, name) != 0)
+		if (strcmp(in->scope->plan->targets[i].name, name) != 0)
 			continue;
 		if (!t->bound) {
 			t->args = arena_alloc(&t->arena, t->type->args_size);
-			if (schema_bind(t->type->fields, &t->def->fields, &c->bind, &t->arena, t->args, NULL, err) < 0) {
+			if (schema_bind(t->type->fields, &t->def->fields, &in->bind, &t->arena, t->args, NULL, err) < 0) {
 				err_wrap(err, "target '%s'", name);
 				return NULL;
 			}
@@ -110,11 +127,11 @@ find_target(void *data, const char *name, struct err *err)
 }
 
 static int
-bind_guard(struct coord *c, const struct step *s, struct arena *a, struct guard *ret, struct err *err)
+bind_guard(const struct sight *in, const struct step *s, struct arena *a, struct guard *ret, struct err *err)
 {
 	void *args = arena_alloc(a, s->type->args_size > 0 ? s->type->args_size : 1);
 
-	if (schema_bind(s->type->inputs, &s->with, &c->bind, a, args, NULL, err) < 0)
+	if (schema_bind(s->type->inputs, &s->with, &in->bind, a, args, NULL, err) < 0)
 		return -1;
 	if (!(s->type->flags & STEP_READ_ONLY) && !s->type->is_read_only(args))
 		return err_set(err, ERR_PLAN, "a guard must be read-only, and this '%s' is not", s->type->name);
@@ -128,14 +145,19 @@ int
 coord_bind_guards(struct coord *c, struct attempt *at, struct err *err)
 {
 	const struct step *s = step_of(c, at->step);
+	const struct scope *scope = scope_of(c, at->step);
+	struct sight in;
 	struct guard *list = s->nguards > 0 ? arena_array(&at->arena, s->nguards, sizeof(*list)) : NULL;
 
 	at->guards = list;
+	sight_init(&in, c, scope);
 	for (uint32_t i = 0; i < s->nguards; i++) {
-		if (c->live[s->guards[i]].status == STEP_SKIPPED)
+		const struct step *guard = &scope->plan->steps[s->guards[i]];
+
+		if (c->live[scope->base + s->guards[i]].status == STEP_SKIPPED)
 			continue;
-		if (bind_guard(c, step_of(c, s->guards[i]), &at->arena, &list[at->nguards], err) < 0)
-			return err_wrap(err, "guard '%s'", step_of(c, s->guards[i])->id);
+		if (bind_guard(&in, guard, &at->arena, &list[at->nguards], err) < 0)
+			return err_wrap(err, "guard '%s'", guard->id);
 		at->nguards++;
 	}
 	return 0;
@@ -145,18 +167,18 @@ static const struct call *
 bind_call(void *data, struct arena *a, const struct node *n, struct err *err)
 {
 	static const struct node none = { .kind = NODE_MAP };
-	struct coord *c = data;
+	const struct sight *in = data;
 	const struct node *uses = node_get(n, "uses"), *with = node_get(n, "with");
 	struct call *call = arena_alloc(a, sizeof(*call));
 	void *args;
 
-	call->type = uses != NULL && uses->kind == NODE_SCALAR ? registry_step(c->o->registry, uses->s) : NULL;
+	call->type = uses != NULL && uses->kind == NODE_SCALAR ? registry_step(in->c->o->registry, uses->s) : NULL;
 	if (call->type == NULL) {
 		err_set(err, ERR_PLAN, "a nested step needs 'uses' with a step type");
 		return NULL;
 	}
 	args = arena_alloc(a, call->type->args_size);
-	if (schema_bind(call->type->inputs, with != NULL ? with : &none, &c->bind, a, args, NULL, err) < 0)
+	if (schema_bind(call->type->inputs, with != NULL ? with : &none, &in->bind, a, args, NULL, err) < 0)
 		return NULL;
 	if (!(call->type->flags & STEP_READ_ONLY) &&
 	    (call->type->is_read_only == NULL || !call->type->is_read_only(args))) {
@@ -168,21 +190,52 @@ bind_call(void *data, struct arena *a, const struct node *n, struct err *err)
 }
 
 void
+sight_init(struct sight *ret, struct coord *c, const struct scope *s)
+{
+	*ret = (struct sight){ .c = c, .scope = s, .env = { .get = root_get, .data = ret } };
+	ret->bind = (struct bind_env){ .host = c->host, .expr = &ret->env, .file = s->plan->file, .target = find_target,
+		.call = bind_call, .data = ret };
+}
+
+void
+scope_open_targets(struct coord *c, struct scope *s)
+{
+	const size_t n = s->plan->ntargets;
+
+	s->own = xcalloc(n, sizeof(*s->own));
+	s->targets = arena_array(&c->keep, n, sizeof(struct target *));
+	for (size_t i = 0; i < n; i++) {
+		const struct plan_target *def = &s->plan->targets[i];
+
+		s->own[i] = (struct target){ .name = def->name, .type = def->type, .def = def };
+		pthread_mutex_init(&s->own[i].lock, NULL);
+		s->targets[i] = &s->own[i];
+	}
+}
+
+static void
+close_target(struct target *t)
+{
+	if (t->conn != NULL)
+		t->type->close(t->conn);
+	arena_done(&t->arena);
+	pthread_mutex_destroy(&t->lock);
+}
+
+void
+scope_close_targets(struct scope *s)
+{
+	for (size_t i = 0; i < s->plan->ntargets; i++)
+		close_target(&s->own[i]);
+	free(s->own);
+}
+
+void
 roots_init(struct coord *c)
 {
 	size_t n = 0;
 
 	c->host = expr_host_new();
-	c->env = (struct expr_env){ .get = root_get, .data = c };
-	c->bind = (struct bind_env){ .host = c->host, .expr = &c->env, .file = c->plan->file, .target = find_target,
-		.call = bind_call, .data = c };
-	c->ntargets = c->plan->ntargets;
-	c->targets = xcalloc(c->ntargets, sizeof(*c->targets));
-	for (size_t i = 0; i < c->ntargets; i++) {
-		c->targets[i] = (struct target){ .name = c->plan->targets[i].name, .type = c->plan->targets[i].type,
-			.def = &c->plan->targets[i] };
-		pthread_mutex_init(&c->targets[i].lock, NULL);
-	}
 	for (const struct target_type *const *t = c->o->registry->targets; *t != NULL; t++)
 		n += (*t)->local;
 	c->locals = xcalloc(n, sizeof(*c->locals));
@@ -201,31 +254,33 @@ roots_init(struct coord *c)
 }
 
 static int
-plan_output(struct coord *c, const struct node *n, struct value *ret, struct err *err)
+plan_output(const struct sight *in, const struct node *n, struct value *ret, struct err *err)
 {
-	if (template_eval(c->host, n, c->plan->file, &c->env, &c->eval, ret, err) < 0)
+	if (template_eval(in->c->host, n, in->bind.file, &in->env, &in->c->eval, ret, err) < 0)
 		return -1;
 	if (ret->flags & VF_SECRET)
-		return err_at(err, node_pos(n, c->plan->file), "it is a secret, and secrets are not kept");
+		return err_at(err, node_pos(n, in->bind.file), "it is a secret, and secrets are not kept");
 	return 0;
 }
 
 void
-roots_outputs(struct coord *c, struct value *ret, struct buf *lost)
+roots_outputs(struct coord *c, const struct scope *s, struct value *ret, struct buf *lost)
 {
-	const struct node *all = &c->plan->outputs;
+	const struct node *all = &s->plan->outputs;
 	struct pair *pairs;
+	struct sight in;
 	uint32_t n = 0;
 
+	sight_init(&in, c, s);
 	arena_reset(&c->eval);
 	pairs = arena_array(&c->eval, all->len, sizeof(*pairs));
 	for (uint32_t i = 0; i < all->len; i++) {
 		const struct node *key = &all->items[2 * i];
-		const struct pos at = node_pos(&key[1], c->plan->file);
+		const struct pos at = node_pos(&key[1], s->plan->file);
 		struct err err = ERR_INIT;
 
 		pairs[n].key = key->s;
-		if (plan_output(c, &key[1], &pairs[n].v, &err) == 0) {
+		if (plan_output(&in, &key[1], &pairs[n].v, &err) == 0) {
 			n++;
 			continue;
 		}
@@ -237,23 +292,11 @@ roots_outputs(struct coord *c, struct value *ret, struct buf *lost)
 	*ret = value_map(pairs, n);
 }
 
-static void
-close_target(struct target *t)
-{
-	if (t->conn != NULL)
-		t->type->close(t->conn);
-	arena_done(&t->arena);
-	pthread_mutex_destroy(&t->lock);
-}
-
 void
 roots_done(struct coord *c)
 {
-	for (size_t i = 0; i < c->ntargets; i++)
-		close_target(&c->targets[i]);
 	for (size_t i = 0; i < c->nlocals; i++)
 		close_target(&c->locals[i]);
-	free(c->targets);
 	free(c->locals);
 	free(c->shared.locals);
 	expr_host_free(c->host);

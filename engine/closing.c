@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* How a run stops: its pause or its close is on record, the journal is sealed, and people are told. A close is final. */
+#include <signal.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "coord.h"
+
+/* A dry-run leaves nothing that could go on, so it names no next command. */
+void
+coord_report(struct coord *c, struct event e)
+{
+	e.run = c->shared.run;
+	e.plan = c->plan->name;
+	e.steps = c->plan->nsteps;
+	e.wall = clock_wall_ms();
+	if (c->o->mode == MODE_PLAN)
+		e.next = NULL;
+	report_event(c->o->report, &e);
+}
+
+static int
+pause_run(struct coord *c, struct err *err)
+{
+	const struct scope *root = c->scopes[0];
+	const bool failed = root->failed && !c->pausing;
+	const struct err *why = failed ? root->reason : &c->reason;
+	const char *step = failed ? root->reason_step : c->reason_step;
+	int code = failed ? 1 : c->signo == SIGINT ? 130 : c->signo != 0 ? 143 : err_exit_code(why->kind);
+	const bool back = c->o->rollback && (c->pausing || c->broken);
+	char *next = why->next[0] != '\0' ? xstrdup(why->next)
+						: xasprintf("wherry %s %s", back ? "rollback" : "resume", c->shared.run);
+	char *msg = step != NULL ? xasprintf("step '%s': %s", step, why->msg) : xstrdup(why->msg);
+
+	coord_record(c, &(struct record){ .type = REC_PAUSE, .kind = err_kind_name(why->kind), .msg = msg, .next = next,
+		.code = (uint32_t)code, .step = step }, true);
+	coord_commit(c);
+	if (c->broken)
+		code = err_exit_code(ERR_LOCAL);
+	else if (c->o->journal != NULL && journal_seal(c->o->journal, err) < 0)
+		code = err_exit_code(err->kind);
+	coord_report(c, (struct event){ .kind = EVENT_PAUSE, .code = code, .err_kind = err_kind_name(why->kind), .msg = msg,
+		.next = next });
+	free(next);
+	free(msg);
+	return code;
+}
+
+/* The plan's outputs belong to the close of a run that is done. One that cannot be had is told, and no reason to fail: all
+ * the work is. */
+static void
+record_close(struct coord *c, const char *status, struct value *ret_outputs)
+{
+	const struct scope *root = c->scopes[0];
+	struct record r = { .type = REC_CLOSE, .status = status, .msg = root->failed ? root->reason->msg : NULL };
+	struct buf lost = BUF_INIT(0);
+
+	if (!root->failed && !c->o->abort && !c->o->rollback && c->o->mode == MODE_RUN && c->plan->outputs.len > 0) {
+		roots_outputs(c, root, ret_outputs, &lost);
+		r.value = ret_outputs;
+	}
+	if (lost.len > 0)
+		r.msg = lost.p;
+	coord_record(c, &r, true);
+	coord_commit(c);
+	if (lost.len > 0 && !c->broken)
+		coord_report(c, (struct event){ .kind = EVENT_NOTE, .msg = lost.p });
+	buf_done(&lost);
+}
+
+static int
+close_run(struct coord *c, struct err *err)
+{
+	const struct scope *root = c->scopes[0];
+	const char *status = coord_closes_as(c, root);
+	struct value outputs = VALUE_NULL;
+	char *next = NULL;
+	int code = root->failed ? 1 : 0;
+
+	record_close(c, status, &outputs);
+	if (c->broken) /* the close is not on disk: the run is still open */
+		return pause_run(c, err);
+	if (root->failed && !c->o->abort && !c->o->rollback)
+		next = xasprintf("wherry resume %s", c->shared.run);
+	if (c->o->journal != NULL && journal_seal(c->o->journal, err) < 0) {
+		code = err_exit_code(err->kind);
+		status = err->msg;
+		if (next == NULL)
+			next = xasprintf("wherry status %s", c->shared.run);
+	}
+	coord_report(c, (struct event){ .kind = EVENT_CLOSE, .code = code, .msg = status, .next = next,
+		.err_kind = root->failed ? err_kind_name(root->reason->kind) : NULL, .outputs = &outputs });
+	free(next);
+	return code;
+}
+
+/* Selected steps are done, others were left out: the run stays open, and that is no trouble. */
+static int
+rest_run(struct coord *c, struct err *err)
+{
+	const bool failed = c->scopes[0]->failed;
+
+	if (c->scopes[0]->phase == PHASE_ROLLBACK)
+		err_set(&c->reason, ERR_NONE, "rolled back to before step '%s'", c->o->rollback_to);
+	else if (!failed)
+		err_set(&c->reason, ERR_NONE, "the selected steps are done; others were left out");
+	(void)pause_run(c, err);
+	return c->broken ? err_exit_code(ERR_LOCAL) : failed ? 1 : 0;
+}
+
+int
+coord_close(struct coord *c, struct err *err)
+{
+	if (c->pausing || c->broken)
+		return pause_run(c, err);
+	return c->resting ? rest_run(c, err) : close_run(c, err);
+}

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the undo of a step is told: its effects as the journal has them (in a dry-run, as they would be), with targets and
+ * values bound as the step itself sees them. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "door.h"
+#include "rollback.h"
+
+int
+roll_read_past(const struct coord *c, struct history *ret, struct err *err)
+{
+	history_init(ret);
+	return c->o->journal != NULL ? journal_again(c->o->journal, history_apply, ret, err) : 0;
+}
+
+bool
+roll_is_torn(const struct coord *c, uint32_t step, const struct hist_step *hs)
+{
+	return (c->live[step].torn || (hs != NULL && hs->torn)) && !(step_of(c, step)->type->flags & (STEP_PURE | STEP_READ_ONLY));
+}
+
+static const char *
+keep(struct arena *a, const char *s)
+{
+	return s != NULL ? arena_strdup(a, s) : NULL;
+}
+
+struct value
+roll_value(struct arena *a, const char *text)
+{
+	struct value v = VALUE_NULL;
+	struct err ignored = ERR_INIT;
+
+	if (text != NULL && value_parse(a, keep(a, text), strlen(text), &v, &ignored) < 0)
+		return VALUE_NULL;
+	return v;
+}
+
+/* The object's target, by the name that a ref begins with; NULL where the plan has none. */
+static int
+bind_ref(struct coord *c, uint32_t step, struct arena *a, const char *ref, struct ref *ret, struct err *err)
+{
+	const struct scope *s = scope_of(c, step);
+	const char *space = strchr(ref, ' ');
+	const char *name = arena_strndup(a, ref, space != NULL ? (size_t)(space - ref) : strlen(ref));
+
+	*ret = (struct ref){ .path = space != NULL ? arena_strdup(a, space + 1) : "" };
+	for (size_t i = 0; i < s->plan->ntargets; i++)
+		if (strcmp(s->targets[i]->name, name) == 0) {
+			struct sight in;
+
+			sight_init(&in, c, s);
+			ret->target = in.bind.target(in.bind.data, s->plan->targets[i].name, err);
+			return ret->target != NULL ? 0 : -1;
+		}
+	for (size_t i = 0; i < c->nlocals; i++)
+		if (strcmp(c->locals[i].name, name) == 0)
+			ret->target = &c->locals[i];
+	return 0;
+}
+
+int
+roll_bind_effect(struct coord *c, const struct rollback *roll, uint32_t step, struct arena *a, const struct hist_effect *e,
+		 struct undo_effect *ret, struct err *err)
+{
+	const uint32_t at = roll != NULL && e->ref != NULL ? map_get(&roll->index, e->ref, strlen(e->ref)) : MAP_NONE;
+
+	*ret = (struct undo_effect){
+		.number = e->number,
+		.ref = keep(a, e->ref != NULL ? e->ref : ""),
+		.nonce = keep(a, e->nonce != NULL ? e->nonce : ""),
+		.state = e->state,
+		.stream = e->class != NULL && strcmp(e->class, "cursor") == 0,
+		.blind = e->before == NULL,
+		.before = roll_value(a, e->before),
+		.after = roll_value(a, e->value),
+		.left = at != MAP_NONE && roll->objects[at].seq > e->begun ? roll->objects[at].left : NULL,
+	};
+	ret->effect = (struct effect){
+		.verb = keep(a, e->verb != NULL ? e->verb : ""),
+		.says = keep(a, e->says != NULL ? e->says : e->ref),
+		.class = effect_class_parse(e->class),
+		.body = roll_value(a, e->body),
+	};
+	return bind_ref(c, step, a, ret->ref, &ret->effect.on, err);
+}
+
+/* The first stream of the same scope: one that has no inverse of its own is taken back with it. */
+static void
+join_streams(const struct history *past, const char *step, struct arena *a, struct undo_effect *x, const char *body)
+{
+	uint64_t first = UINT64_MAX;
+
+	for (uint32_t i = 0; i < past->nsteps; i++)
+		for (const struct hist_effect *e = past->steps[i].effects; e != NULL; e = e->next)
+			if (e->class != NULL && strcmp(e->class, "cursor") == 0 && !e->undone && e->seq < first &&
+			    e->ref != NULL && strcmp(e->ref, x->ref) == 0 &&
+			    (e->body == NULL ? body == NULL : body != NULL && strcmp(e->body, body) == 0)) {
+				first = e->seq;
+				x->with = strcmp(past->steps[i].path, step) != 0 ? keep(a, past->steps[i].path) : NULL;
+			}
+}
+
+/* What stands of the step's effects, last begun first. */
+static int
+bind_effects(struct coord *c, uint32_t step, const struct history *past, const struct hist_step *hs, struct arena *a,
+	     struct undo_args *ret, struct err *err)
+{
+	struct undo_effect *list;
+	size_t n = 0, at;
+
+	for (const struct hist_effect *e = hs->effects; e != NULL; e = e->next)
+		n += history_stands(e) && e->state != EFFECT_UNCHANGED;
+	ret->list = list = arena_array(a, n, sizeof(*list));
+	ret->n = at = n;
+	for (const struct hist_effect *e = hs->effects; e != NULL; e = e->next) {
+		if (!history_stands(e) || e->state == EFFECT_UNCHANGED)
+			continue;
+		if (roll_bind_effect(c, scope_roll(scope_of(c, step)), step, a, e, &list[--at], err) < 0)
+			return -1;
+		if (list[at].stream)
+			join_streams(past, hs->path, a, &list[at], e->body);
+	}
+	return 0;
+}
+
+static const struct plan_undo *
+undo_of(const struct coord *c, uint32_t step)
+{
+	const struct scope *s = scope_of(c, step);
+
+	return plan_undo_of(s->plan, step - s->base);
+}
+
+/* One that cannot be called is the operator's to do. */
+static void
+bind_call(struct coord *c, uint32_t step, const struct plan_undo *undo, struct arena *a, struct undo_args *ret)
+{
+	struct sight in;
+	struct call *call = arena_alloc(a, sizeof(*call));
+	void *args = arena_alloc(a, undo->type->args_size > 0 ? undo->type->args_size : 1);
+	struct err err = ERR_INIT;
+
+	arena_reset(&c->eval);
+	sight_init(&in, c, scope_of(c, step));
+	if (schema_bind(undo->type->inputs, &undo->with, &in.bind, a, args, NULL, &err) < 0 ||
+	    (undo->type->check != NULL && undo->type->check(args, &err) < 0)) {
+		ret->why_not = arena_printf(a, "its undo cannot be run: %s", err.msg);
+		return;
+	}
+	*call = (struct call){ undo->type, args };
+	ret->call = call;
+}
+
+static int
+bind_from(struct coord *c, struct attempt *at, uint32_t step, const struct history *past, struct err *err)
+{
+	const char *path = path_of(c, step);
+	const struct plan_undo *undo = undo_of(c, step);
+	const struct hist_step *hs = history_step(past, path);
+	struct undo_args *args = arena_alloc(&at->arena, sizeof(*args));
+
+	at->args = args;
+	if (roll_is_torn(c, step, hs)) {
+		err_set(err, ERR_IN_DOUBT, "step '%s' may have begun something in the batch that was lost; where it has, take it back "
+			"by hand, then say --not-done", path);
+		return err_next(err, "wherry resolve %s %s --not-done --reason TEXT", c->shared.run, path);
+	}
+	if (hs == NULL)
+		return 0;
+	if (bind_effects(c, step, past, hs, &at->arena, args, err) < 0)
+		return -1;
+	if (args->n > 0 && undo != NULL)
+		bind_call(c, step, undo, &at->arena, args);
+	return 0;
+}
+
+/* In a dry-run: what the step would have done. */
+static int
+bind_foreseen(struct coord *c, struct attempt *at, uint32_t step, struct err *err)
+{
+	const char *path = path_of(c, step);
+	const struct plan_undo *undo = undo_of(c, step);
+	struct undo_args *args = arena_alloc(&at->arena, sizeof(*args));
+
+	at->args = args;
+	if (c->live[step].unknown && c->live[step].maybe == 0)
+		return err_set(err, ERR_PREDICTED, "what step '%s' does is not known yet", path);
+	args->list = coord_foreseen(c, step, &at->arena, &args->n);
+	if (args->n > 0 && undo != NULL)
+		bind_call(c, step, undo, &at->arena, args);
+	return 0;
+}
+
+uint32_t
+coord_undoes(const struct coord *c, uint32_t step)
+{
+	if (scope_roll(scope_of(c, step)) != NULL)
+		return step;
+	return step_of(c, step)->undoes != PLAN_NO_STEP ? scope_of(c, step)->base + step_of(c, step)->undoes : NO_LIVE;
+}
+
+int
+coord_undo_memory(struct coord *c, uint32_t step, const char *path, struct memory *ret, struct err *err)
+{
+	const struct rollback *roll = scope_roll(scope_of(c, step));
+	struct history own;
+	int rc;
+
+	if (roll != NULL) {
+		memory_init(ret, history_step(roll->past, path), false);
+		return 0;
+	}
+	rc = roll_read_past(c, &own, err);
+	memory_init(ret, rc == 0 ? history_step(&own, path) : NULL, false);
+	history_done(&own);
+	return rc;
+}
+
+int
+coord_undo_bind(struct coord *c, struct attempt *at, uint32_t step, struct err *err)
+{
+	const struct rollback *roll = scope_roll(scope_of(c, at->step));
+	struct history own;
+	int rc;
+
+	if (roll != NULL)
+		return bind_from(c, at, step, roll->past, err);
+	if (c->o->mode == MODE_PLAN && scope_of(c, at->step)->roll == NULL)
+		return bind_foreseen(c, at, step, err);
+	rc = roll_read_past(c, &own, err);
+	if (rc == 0)
+		rc = bind_from(c, at, step, &own, err);
+	history_done(&own);
+	return rc;
+}

@@ -111,6 +111,17 @@ refuse_children(const struct plan *plan, struct err *err)
 	return err_next(err, "wherry validate %s", plan->file);
 }
 
+/* What is handed in by a plan has to come from one. */
+static int
+check_alone(const struct plan *plan, struct err *err)
+{
+	for (size_t i = 0; i < plan->ntargets; i++)
+		if (plan->targets[i].required)
+			return err_set(err, ERR_PLAN, "plan '%s' does not run by itself: its target '%s' is handed in by a plan that runs it",
+				       plan->name, plan->targets[i].name);
+	return 0;
+}
+
 int
 front_choose(struct front *f, const struct opened *had, struct run_options *ret, struct err *err)
 {
@@ -120,7 +131,7 @@ front_choose(struct front *f, const struct opened *had, struct run_options *ret,
 	const struct value *selection = setup != NULL && !rested ? value_get(setup, "selection") : NULL;
 	const struct options *o = &f->opt;
 
-	if (refuse_children(ret->plan, err) < 0)
+	if (check_alone(ret->plan, err) < 0 || refuse_children(ret->plan, err) < 0)
 		return -1;
 	ret->registry = &registry;
 	ret->jobs = (unsigned)(o->jobs > 0 ? o->jobs : setup != NULL ? value_get_int(setup, "jobs", DEFAULT_JOBS)

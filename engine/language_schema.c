@@ -11,6 +11,8 @@
 
 #define NAME_PATTERN "^[A-Za-z][A-Za-z0-9_-]{0,62}$"
 
+static const char *const of_targets[] = { "kind", "required" };
+
 /* A writer of indented JSON: commas and line breaks come by themselves. */
 struct json {
 	struct buf *to;
@@ -186,15 +188,15 @@ literal(struct json *j, const struct field *f, bool exprs)
 	}
 }
 
-/* also: a member that is told elsewhere, or NULL. */
+/* target: it also has what is told of all targets. */
 static void
-members(struct json *j, const struct field *fields, bool exprs, const char *also)
+members(struct json *j, const struct field *fields, bool exprs, bool target)
 {
 	bool any = false;
 
 	begin(j, "properties", '{');
-	if (also != NULL)
-		raw(j, also, "true");
+	for (size_t i = 0; target && i < countof(of_targets); i++)
+		raw(j, of_targets[i], "true");
 	for (const struct field *f = fields; f->name != NULL; f++) {
 		begin(j, f->name, '{');
 		text(j, "description", f->help);
@@ -227,7 +229,7 @@ field_schema(struct json *j, const struct field *f, bool exprs)
 	}
 	if (f->type == F_MAP && f->members != NULL) {
 		types(j, f);
-		members(j, f->members, false, NULL);
+		members(j, f->members, false, false);
 		return;
 	}
 	if (f->type == F_SECRET) {
@@ -257,7 +259,7 @@ object(struct json *j, const char *prefix, const char *name, const char *summary
 	begin(j, b.p, '{');
 	text(j, "description", summary);
 	text(j, "type", "object");
-	members(j, fields, true, NULL);
+	members(j, fields, true, false);
 	end(j, '}');
 	buf_done(&b);
 }
@@ -495,7 +497,8 @@ small_defs(struct json *j)
 }
 
 static const struct field undo_fields[] = {
-	{ .name = "step", .type = F_STRING, .pattern = NAME_PATTERN, .required = true, .help = "the step to take back" },
+	{ .name = "step", .type = F_STRING, .pattern = "^[A-Za-z][A-Za-z0-9_-]{0,62}(/[A-Za-z][A-Za-z0-9_-]{0,62})*$", .required = true,
+	  .help = "the step to take back: ID, or ID/ID of one in a plan that is run" },
 	{ 0 },
 };
 
@@ -520,7 +523,8 @@ step_defs(struct json *j, const struct registry *r)
 	call(j, r, "look", true);
 }
 
-/* A target: its kind, and the fields of that. The kind stands among the fields, so each case holds it too. */
+/* A target: its kind, and the fields of that, unless it is handed in. What all have stands among the fields, so each case
+ * holds it too. */
 static void
 target_def(struct json *j, const struct registry *r)
 {
@@ -534,18 +538,26 @@ target_def(struct json *j, const struct registry *r)
 			text(j, NULL, (*t)->kind);
 	end(j, ']');
 	end(j, '}');
+	begin(j, "required", '{');
+	text(j, "description", "handed in by the plan that runs this one");
+	text(j, "type", "boolean");
+	end(j, '}');
 	end(j, '}');
 	raw(j, "required", "[\"kind\"]");
+	raw(j, "if", "{\"properties\": {\"required\": {\"const\": true}}, \"required\": [\"required\"]}");
+	raw(j, "then", "{\"maxProperties\": 2}");
+	begin(j, "else", '{');
 	begin(j, "allOf", '[');
 	for (const struct target_type *const *t = r->targets; *t != NULL; t++) {
 		if (!registry_is_declarable(*t))
 			continue;
 		begin_case(j, "kind", (*t)->kind);
-		members(j, (*t)->fields, true, "kind");
+		members(j, (*t)->fields, true, true);
 		end(j, '}');
 		end(j, '}');
 	}
 	end(j, ']');
+	end(j, '}');
 	end(j, '}');
 }
 
@@ -563,7 +575,7 @@ language_schema(const struct registry *r, struct buf *to)
 	small_defs(&j);
 	begin(&j, "param", '{');
 	text(&j, "type", "object");
-	members(&j, language_param_fields, false, NULL);
+	members(&j, language_param_fields, false, false);
 	end(&j, '}');
 	target_def(&j, r);
 	step_defs(&j, r);

@@ -218,6 +218,7 @@ struct usage {
 	const struct plan *plan;
 	struct map *index;
 	bool *used;
+	struct expr_host *host;
 };
 
 /* expr_ref_fn */
@@ -236,11 +237,12 @@ use_param(void *data, const struct expr_ref *ref)
 }
 
 static void
-use_node(struct usage *u, struct expr_host *host, const struct node *n)
+use_node(void *data, const struct node *n)
 {
 	struct problems none = PROBLEMS_INIT;
+	struct usage *u = data;
 
-	template_check(host, n, u->plan->file, use_param, u, &none);
+	template_check(u->host, n, u->plan->file, use_param, u, &none);
 	problems_done(&none);
 }
 
@@ -249,24 +251,17 @@ lint_unused_parameter(struct lint *l)
 {
 	const struct plan *p = l->plan;
 	struct map index = MAP_INIT;
-	struct usage u = { p, &index, xcalloc(p->nparams + 1, sizeof(bool)) };
-	struct expr_host *host = expr_host_new();
+	struct usage u = { p, &index, xcalloc(p->nparams + 1, sizeof(bool)), expr_host_new() };
 
 	for (uint32_t i = 0; i < p->nparams; i++)
 		(void)map_add(&index, p->params[i].field.name, strlen(p->params[i].field.name), i);
 	for (size_t i = 0; i < p->ntargets; i++)
-		use_node(&u, host, &p->targets[i].fields);
-	for (uint32_t i = 0; i < p->nsteps; i++) {
-		use_node(&u, host, &p->steps[i].with);
-		if (p->steps[i].when != NULL)
-			use_node(&u, host, p->steps[i].when);
-	}
-	if (p->outputs.len > 0)
-		use_node(&u, host, &p->outputs);
+		use_node(&u, &p->targets[i].fields);
+	plan_each_template(p, use_node, &u);
 	for (size_t i = 0; i < p->nparams; i++)
 		if (!u.used[i])
 			lint_found(l, p->params[i].where, "parameter '%s' is not used", p->params[i].field.name);
-	expr_host_free(host);
+	expr_host_free(u.host);
 	free(u.used);
 	map_done(&index);
 }

@@ -264,3 +264,39 @@ params_resolve(const struct plan *plan, const struct param_source *from, struct 
 	*ret = value_map(pairs, plan->nparams);
 	return problems->n + problems->dropped > before ? -1 : 0;
 }
+
+/* What is not known yet stays so; all else takes its normal form. */
+static int
+hand(const struct resolver *r, const struct param *p, const struct value *v, struct value *ret, struct err *err)
+{
+	if (finish(r, p, v, ret, err) == 0)
+		return 0;
+	if (err->kind != ERR_PREDICTED)
+		return -1;
+	*err = ERR_INIT;
+	*ret = *v;
+	return 0;
+}
+
+int
+params_hand(const struct plan *plan, const struct value *given, struct arena *a, struct value *ret, struct err *err)
+{
+	const struct resolver r = { .plan = plan, .arena = a };
+	struct pair *pairs = arena_array(a, plan->nparams, sizeof(*pairs));
+
+	for (size_t i = 0; i < plan->nparams; i++) {
+		const struct param *p = &plan->params[i];
+		const struct value *v = value_get(given, p->field.name);
+		struct value dflt;
+
+		pairs[i] = (struct pair){ p->field.name, VALUE_NULL };
+		if ((v == NULL || (v->kind == V_NULL && !p->field.required)) && p->dflt != NULL) {
+			dflt = node_value(a, p->dflt);
+			v = &dflt;
+		}
+		if (v != NULL && hand(&r, p, v, &pairs[i].v, err) < 0)
+			return err_wrap(err, "parameter '%s' of plan '%s'", p->field.name, plan->name);
+	}
+	*ret = value_map(pairs, plan->nparams);
+	return 0;
+}

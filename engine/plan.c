@@ -114,7 +114,7 @@ target_type(struct loader *l, const struct node *kind)
 	return NULL;
 }
 
-/* The map without its `kind`. */
+/* The map without what every kind has: `kind`, and `required`. */
 static struct node
 target_fields(struct loader *l, const struct node *map)
 {
@@ -124,11 +124,28 @@ target_fields(struct loader *l, const struct node *map)
 	fields.len = 0;
 	fields.items = pairs;
 	for (uint32_t i = 0; i < map->len; i++)
-		if (strcmp(map->items[2 * i].s, "kind") != 0) {
+		if (strcmp(map->items[2 * i].s, "kind") != 0 && strcmp(map->items[2 * i].s, "required") != 0) {
 			pairs[2 * fields.len] = map->items[2 * i];
 			pairs[2 * fields.len++ + 1] = map->items[2 * i + 1];
 		}
 	return node_copy(&l->plan->arena, &fields);
+}
+
+/* `required: true` of a target: it is handed in, so that nothing is left to say about it here. */
+static bool
+is_required(struct loader *l, const struct node *name, const struct node *map)
+{
+	const struct node *n = node_get(map, "required");
+	const struct value v = n != NULL && n->kind == NODE_SCALAR ? node_value(&l->scratch, n) : VALUE_NULL;
+
+	if (n == NULL)
+		return false;
+	if (v.kind != V_BOOL)
+		problems_add(l->problems, plan_pos(l, n), NULL, "'required': expected true or false");
+	else if (v.b && map->len > 2)
+		problems_add(l->problems, plan_pos(l, n), NULL, "target '%s' is handed in by the plan that runs this one: it has no fields here",
+			     name->s);
+	return v.kind != V_BOOL || v.b;
 }
 
 static void
@@ -157,6 +174,7 @@ add_targets(struct loader *l, const struct node *targets)
 		t->type = kind != NULL ? target_type(l, kind) : NULL;
 		t->fields = map->kind == NODE_MAP ? target_fields(l, map)
 						  : (struct node){ .kind = NODE_MAP };
+		t->required = map->kind == NODE_MAP && is_required(l, name, map);
 		(void)map_add(&l->target_index, t->name, name->len, (uint32_t)p->ntargets++);
 	}
 }

@@ -156,6 +156,8 @@ const struct plan_foreach *plan_foreach_of(const struct plan *, uint32_t step);
 const struct plan_sub *plan_sub_of(const struct plan *, uint32_t step);
 /* The path inside a child that the step (`uses: undo`) takes back, or NULL: all of step.undoes. */
 const char *plan_reach_of(const struct plan *, uint32_t step);
+/* All nodes that may hold expressions, but for the fields of targets. */
+void plan_each_template(const struct plan *, void (*fn)(void *data, const struct node *), void *data);
 /* The type of a step that `uses: plan`: data for tables; the coordinator runs it. */
 extern const struct step_type sub_step;
 
@@ -175,5 +177,8 @@ struct param_source {
 };
 int params_resolve(const struct plan *, const struct param_source *, struct arena *, struct value *ret,
 		   struct problems *problems);
+/* The same for a plan that another one runs: given is the evaluated map of what it hands in, all else takes its default.
+ * What is UNKNOWN stays so. ret may share memory with given. */
+int params_hand(const struct plan *, const struct value *given, struct arena *a, struct value *ret, struct err *err);
 
 #endif

@@ -132,6 +132,9 @@ check_guards(const struct scope *c, struct step *s, const struct node *guard)
 		if (other == NULL)
 			continue;
 		scope_need(c, to, false, true, plan_pos(c->l, &guard->items[i]));
+		if (other->each)
+			problems_add(c->l->problems, plan_pos(c->l, &guard->items[i]), NULL,
+				     "guard '%s': a step with 'foreach' cannot be one", other->id);
 		list[s->nguards++] = to;
 		if (other->type != NULL && ((other->type->flags & STEP_PURE) || !is_callable(other->type, &other->with)))
 			problems_add(c->l->problems, plan_pos(c->l, &guard->items[i]), NULL,
@@ -153,30 +156,74 @@ check_explicit(const struct scope *c, const struct node *needs)
 	}
 }
 
+/* The step of that id in a plan below, or NULL with a problem. */
+static const struct step *
+step_below(struct loader *l, const struct node *name, const struct plan *p, const char *id)
+{
+	const uint32_t i = plan_find(p, id, strlen(id));
+	const char **names;
+
+	if (i != MAP_NONE)
+		return &p->steps[i];
+	names = arena_array(&l->scratch, p->nsteps, sizeof(*names));
+	for (uint32_t k = 0; k < p->nsteps; k++)
+		names[k] = p->steps[k].id;
+	problems_add_near(l->problems, plan_pos(l, name), id, names, p->nsteps, "plan '%s' has no step '%.60s'", p->name, id);
+	return NULL;
+}
+
+/* A path that a step of `finally` takes back: ID, or down into plans that are known now, ID/ID. Returns the last step, or
+ * NULL with a problem; ret_first: the first one. */
+static const struct step *
+step_at(struct loader *l, const struct node *name, uint32_t *ret_first)
+{
+	char *rest = arena_strdup(&l->scratch, name->s), *id = strsep(&rest, "/");
+	const struct plan *p = l->plan;
+	const struct step *s;
+
+	*ret_first = plan_find(p, id, strlen(id));
+	if (*ret_first == MAP_NONE) {
+		scope_unknown_step(l, id, plan_pos(l, name));
+		return NULL;
+	}
+	s = &p->steps[*ret_first];
+	while (s != NULL && (id = strsep(&rest, "/")) != NULL) {
+		const struct plan_sub *sub = plan_sub_of(p, (uint32_t)(s - p->steps));
+
+		if (s->each || s->type != &sub_step)
+			problems_add(l->problems, plan_pos(l, name), NULL, "'%s': step '%s' %s", name->s, s->id,
+				     s->each ? "has 'foreach': its items are not known from the plan" : "runs no plan that would have steps");
+		if (sub == NULL || s->each)
+			return NULL;
+		p = sub->plan;
+		s = step_below(l, name, p, id);
+	}
+	return s;
+}
+
 /* `uses: undo, with: {step: ID}` of `finally`. */
 static void
 resolve_undo(struct loader *l, uint32_t i)
 {
 	struct step *s = &l->plan->steps[i];
 	const struct node *name = node_get(&s->with, "step");
-	const struct step_type *type;
+	const struct step *last;
 
 	if (name == NULL || name->kind != NODE_SCALAR || s->with.len != 1) {
 		problems_add(l->problems, step_pos(l, s), NULL, "step '%s': 'undo' takes {step: ID}", s->id);
 		return;
 	}
-	s->undoes = plan_find(l->plan, name->s, name->len);
+	last = step_at(l, name, &s->undoes);
 	s->type = &undo_step;
 	s->with = (struct node){ .kind = NODE_MAP };
-	if (s->undoes == PLAN_NO_STEP) {
-		scope_unknown_step(l, name->s, plan_pos(l, name));
+	if (s->undoes == PLAN_NO_STEP)
 		return;
-	}
-	type = l->plan->steps[s->undoes].type;
-	if (type != NULL && (type->flags & (STEP_READ_ONLY | STEP_PURE)))
+	if (last != NULL && last->type != NULL && (last->type->flags & (STEP_READ_ONLY | STEP_PURE)))
 		problems_add(l->problems, plan_pos(l, name), NULL, "step '%s' (%s) changes nothing that could be taken back",
-			     name->s, type->name);
+			     name->s, last->type->name);
 	l->plan->steps[s->undoes].undone = true;
+	if (strchr(name->s, '/') != NULL)
+		l->plan->reaches[l->plan->nreaches++] = (struct plan_reach){ i, name->s };
 }
 
 /* What `undo:` says is kept. It is run when its step has ended, so that it may name the outputs of any other step. */
@@ -254,7 +301,10 @@ check_step(struct scope *c, uint32_t i)
 		check_guards(c, s, c->l->drafts[i].guard);
 	if (s->each)
 		check_foreach(c, s, &l->drafts[i]);
-	check_with(c, s->type, &s->with, step_pos(l, s));
+	if (s->type == &sub_step)
+		plan_check_sub(c, i);
+	else
+		check_with(c, s->type, &s->with, step_pos(l, s));
 	c->named = 0;
 	if (s->when != NULL)
 		check_plain(c, "when", s->when);
@@ -269,7 +319,7 @@ check_target(struct scope *c, uint32_t i)
 	const struct plan_target *t = &c->l->plan->targets[i];
 
 	c->target = i;
-	if (t->type != NULL)
+	if (t->type != NULL && !t->required)
 		schema_check(t->type->fields, &t->fields, t->where, t->where.file, scope_target_kind, c,
 			     c->l->problems);
 	for (uint32_t k = 0; k < t->fields.len; k++) {
@@ -289,6 +339,7 @@ plan_check(struct loader *l)
 {
 	struct plan *p = l->plan;
 	struct scope c = { .l = l, .step = MAP_NONE, .target = MAP_NONE };
+	uint32_t undoes = 0;
 
 	c.seen = xcalloc(p->nsteps, sizeof(*c.seen));
 	c.stamp = xcalloc(p->nsteps, sizeof(*c.stamp));
@@ -300,7 +351,10 @@ plan_check(struct loader *l)
 		c.secret = false;
 		scope_template(&c, &p->outputs.items[2 * i + 1]);
 	}
-	for (uint32_t i = 0; i < p->nsteps; i++)
+	for (uint32_t i = p->nmain; i < p->nsteps; i++)
+		undoes += l->drafts[i].undoes;
+	p->reaches = arena_array(&p->arena, undoes, sizeof(*p->reaches));
+	for (uint32_t i = p->nmain; i < p->nsteps; i++)
 		if (l->drafts[i].undoes)
 			resolve_undo(l, i);
 	for (uint32_t i = 0; i < p->nsteps; i++)

@@ -83,6 +83,23 @@ plan_reach_of(const struct plan *p, uint32_t step)
 }
 
 void
+plan_each_template(const struct plan *p, void (*fn)(void *data, const struct node *), void *data)
+{
+	for (uint32_t i = 0; i < p->nsteps; i++) {
+		fn(data, &p->steps[i].with);
+		if (p->steps[i].when != NULL)
+			fn(data, p->steps[i].when);
+	}
+	for (uint32_t i = 0; i < p->nforeachs; i++) {
+		fn(data, p->foreachs[i].list);
+		fn(data, p->foreachs[i].key);
+	}
+	for (uint32_t i = 0; i < p->nundos; i++)
+		fn(data, &p->undos[i].with);
+	fn(data, &p->outputs);
+}
+
+void
 plan_add_pools(struct loader *l, const struct node *pools)
 {
 	struct plan *p = l->plan;
@@ -238,8 +255,9 @@ named_plan(struct loader *l, const struct step *s)
 			     "step '%s': 'plan' takes 'file', or the 'name' of a bundled plan", s->id);
 		return NULL;
 	}
-	if (at->kind != NODE_SCALAR || !schema_is_literal(at) || at->len == 0 || at->s[0] == '/' ||
-	    (at == name && !text_is_name(at->s, at->len))) {
+	if (at->kind != NODE_SCALAR || (at == name && !template_has_expr(at->s) && !text_is_name(at->s, at->len)))
+		return NULL; /* the check of its inputs says so */
+	if (template_has_expr(at->s) || at->len == 0 || at->s[0] == '/') {
 		problems_add(l->problems, plan_pos(l, at), NULL, "'%s': expected %s, without expressions", at == name ? "name" : "file",
 			     at == name ? "the name of a bundled plan" : "a path from the folder of this plan");
 		return NULL;

@@ -29,6 +29,8 @@ void scope_unknown_step(struct loader *, const char *id, struct pos where);
 uint32_t scope_find_target(const struct scope *, const char *name, struct pos where);
 /* Every expression in the tree. */
 void scope_template(struct scope *, const struct node *);
+/* What the step (`uses: plan`) hands in, and what it may not say. */
+void plan_check_sub(struct scope *, uint32_t step);
 /* For schema_check; data is the scope. */
 const char *scope_target_kind(void *data, const struct node *name);
 

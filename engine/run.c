@@ -118,6 +118,21 @@ cancel_all(struct coord *c, int level)
 	(void)!write(c->shared.cancel_fd, &one, sizeof(one));
 }
 
+/* Somebody who has pressed ^C must see that it was heard. */
+static void
+tell_stopping(struct coord *c)
+{
+	const unsigned n = c->running;
+	struct buf b = BUF_INIT(0);
+
+	if (n == 0)
+		return;
+	buf_printf(&b, "stopping: %u step%s may end first, for 30s at most; a second signal stops at once", n,
+		   n == 1 ? "" : "s");
+	coord_report(c, (struct event){ .kind = EVENT_NOTE, .msg = b.p });
+	buf_done(&b);
+}
+
 void
 coord_signals(struct coord *c)
 {
@@ -135,6 +150,7 @@ coord_signals(struct coord *c)
 			coord_pause(c, NULL, &err);
 			atomic_store(&c->shared.stop, 1);
 			c->drain_until = clock_now() + DRAIN;
+			tell_stopping(c);
 		} else {
 			cancel_all(c, 2);
 		}

@@ -10,7 +10,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from wtest import Wherry, equal, expect, free_port, main, scratch
+from wtest import LIMIT, Wherry, equal, expect, free_port, main, scratch, wait_for
 
 HEAD = "wherry: v1\nname: t\nsummary: A test.\n"
 
@@ -305,19 +305,21 @@ def interrupted(world):
     """INT and TERM pause with 130 and 143 and name the next command, which works; finally has not run."""
     for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
         plan = world.plan("params: {dir: {type: string, required: true}}\nsteps:\n"
-                          '  - {id: a, uses: exec, with: {argv: [sh, -c, "echo a >>$0/log; sleep 0.5", "${{ params.dir }}"]}}\n'
+                          '  - {id: a, uses: exec, with: {argv: [sh, -c, "echo a >>$0/log; until [ -e $0/go ]; do sleep 0.02; done", "${{ params.dir }}"]}}\n'
                           '  - {id: b, uses: exec, needs: [a], with: {argv: [sh, -c, "echo b >>$0/log", "${{ params.dir }}"]}}\n'
                           'finally:\n  - {id: f, uses: exec, with: {argv: [sh, -c, "echo f >>$0/log", "${{ params.dir }}"]}}\n')
         run = "r%d" % code
         log = world.path("log")
-        if os.path.exists(log):
-            os.remove(log)
-        p = world.w.start("run", plan, "--run-id", run, "--yes", "-p", "dir=" + world.folder, stderr=subprocess.PIPE, text=True)
-        while not os.path.exists(log):
-            time.sleep(0.01)
+        for path in (log, world.path("go")):
+            if os.path.exists(path):
+                os.remove(path)
+        p = world.w.start("run", plan, "--run-id", run, "--yes", "-p", "dir=" + world.folder, stderr=open(world.path("err"), "w"))
+        wait_for(lambda: os.path.exists(log), "a runs", p)
         p.send_signal(number)
-        err = p.stderr.read()
-        equal(p.wait(), code, "exit code; " + err)
+        wait_for(lambda: "stopping: 1 step may end first" in world.text("err"), "it heard the signal", p)
+        open(world.path("go"), "w").close()
+        equal(p.wait(LIMIT), code, "exit code; " + world.text("err"))
+        err = world.text("err")
         expect("next: wherry resume " + run in err, "no next command: " + err)
         equal(world.text("log"), "a\n", "effects when paused")
         world.w.ok("resume", run, "--yes")
@@ -328,16 +330,18 @@ def interrupted(world):
 def elsewhere(world):
     """A resume from another folder goes back to the one in which the run began: relative paths stay the same files."""
     plan = world.plan("steps:\n  - {id: a, uses: file.write, with: {path: one, content: x}}\n"
-                      "  - {id: b, uses: exec, needs: [a], with: {argv: [sh, -c, 'echo >two; sleep 0.5']}}\n"
+                      "  - {id: b, uses: exec, needs: [a], with: {argv: [sh, -c, 'echo >two; until [ -e go ]; do sleep 0.02; done']}}\n"
                       "  - {id: c, uses: file.write, needs: [b], with: {path: three, content: z}}\n")
     there, here = world.path("there"), world.path("here")
     os.mkdir(there)
     os.mkdir(here)
-    p = world.w.start("run", plan, "--run-id", "one", "--yes", cwd=there, stderr=subprocess.DEVNULL)
-    while not os.path.exists(os.path.join(there, "two")):
-        time.sleep(0.01)
+    p = world.w.start("run", plan, "--run-id", "one", "--yes", cwd=there, stderr=open(world.path("err"), "w"))
+    wait_for(lambda: os.path.exists(os.path.join(there, "two")), "b runs", p)
     p.send_signal(signal.SIGINT)
-    equal(p.wait(), 130, "exit code")
+    wait_for(lambda: "stopping: " in world.text("err"), "it heard the signal", p)
+    open(os.path.join(there, "go"), "w").close()
+    equal(p.wait(LIMIT), 130, "exit code")
+    os.remove(os.path.join(there, "go"))
     equal(world.w.start("resume", "one", cwd=here, stderr=subprocess.DEVNULL).wait(), 0, "exit code of the resume")
     equal(sorted(os.listdir(there)), ["one", "three", "two"], "where the run began")
     equal(os.listdir(here), [], "where it was resumed")
@@ -355,15 +359,15 @@ def in_doubt(world):
         log = world.path("log")
         if os.path.exists(log):
             os.remove(log)
-        p = world.w.start("run", plan, "--run-id", run, "--yes", "-q", "-p", "dir=" + world.folder, stderr=subprocess.PIPE, text=True)
-        while not os.path.exists(log):
-            time.sleep(0.01)
+        p = world.w.start("run", plan, "--run-id", run, "--yes", "-p", "dir=" + world.folder, stderr=open(world.path("err"), "w"))
+        wait_for(lambda: os.path.exists(log), "a runs", p)
         p.send_signal(number)
-        time.sleep(0.5)
+        wait_for(lambda: "a second signal stops at once" in world.text("err"), "it heard the signal", p)
+        time.sleep(0.3)
         equal(p.poll(), None, "end of the run after one signal, while a step runs")
         p.send_signal(number)
-        err = p.communicate(timeout=20)[1]
-        equal(p.returncode, code, "exit code after two signals: " + err)
+        equal(p.wait(LIMIT), code, "exit code after two signals: " + world.text("err"))
+        err = world.text("err")
         expect("next: wherry resume " + run in err, "no next command: " + err)
         expect("a: in-doubt" in world.w.ok("status", run).out, "the command is not in doubt")
         out = world.w("resume", run, "--yes")

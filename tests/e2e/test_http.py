@@ -9,11 +9,10 @@ import shutil
 import subprocess
 import sys
 import threading
-import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from scripted import Scripted, reply, tls_server
-from wtest import SOURCE, Wherry, equal, expect, main, scratch
+from wtest import LIMIT, SOURCE, Wherry, equal, expect, main, scratch, wait_for
 
 JSON = ["Content-Type: application/json"]
 
@@ -179,9 +178,9 @@ def bounds(world):
     drip = [b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n"] + [b"x", 0.3] * 60
     for name, answer in (("a dripping body", drip), ("silence", [30])):
         with Scripted(lambda r: answer) as s:
-            done = world.run({"a": {"method": "POST", "url": s.url, "stall": "1s"}}, timeout=30)
+            done = world.run({"a": {"method": "POST", "url": s.url, "stall": "1s"}})
             equal((done.code, len(s.seen)), (3, 1), "%s: %s" % (name, done))
-            done = world.run({"a": {"method": "POST", "url": s.url, "step": {"timeout": "1s"}}}, timeout=30)
+            done = world.run({"a": {"method": "POST", "url": s.url, "step": {"timeout": "1s"}}})
             equal((done.code, len(s.seen)), (3, 2), "%s until the time-out: %s" % (name, done))
 
 
@@ -263,9 +262,9 @@ def away(world):
     """A server that is away pauses the run with 7; one that comes back is waited for."""
     with Scripted(lambda r: reply(200)) as s:
         port = s.port
-    done = world.run({"a": {"method": "POST", "url": "http://127.0.0.1:%d/" % port}}, timeout=30)
+    done = world.run({"a": {"method": "POST", "url": "http://127.0.0.1:%d/" % port}})
     equal((done.code, done.next()), (7, ["resume", world.id]), str(done))
-    done = world.run({"a": {"url": "http://127.0.0.1:%d/" % port}}, timeout=30)
+    done = world.run({"a": {"url": "http://127.0.0.1:%d/" % port}})
     equal(done.code, 7, str(done))
     expect("waiting for http" in done.err, str(done))
     later = []
@@ -275,17 +274,10 @@ def away(world):
         threading.Timer(1, lambda: later.append(Scripted(lambda r: reply(200), port=s.port))).start()
         return [reply(200, headers=["Connection: close"]), None]
     with Scripted(answer) as s:
-        done = world.run({"a": {"url": s.url}, "b": {"method": "POST", "url": s.url}}, timeout=30)
+        done = world.run({"a": {"url": s.url}, "b": {"method": "POST", "url": s.url}})
         equal((done.code, len(later[0].seen)), (0, 1), str(done))
         expect("waiting for http" in done.err, str(done))
         later[0].stop()
-
-
-def wait_for(condition):
-    end = time.monotonic() + 20
-    while not condition():
-        expect(time.monotonic() < end, "waited in vain")
-        time.sleep(0.01)
 
 
 @with_world
@@ -294,19 +286,21 @@ def stops(world):
     for method, signals, code, left in (("GET", [2, 2], 130, "resume"), ("POST", [2], 130, "resume"), ("POST", [15, 15], 143, "resolve"),
                                         ("POST", [9], -9, "resolve")):
         answered = threading.Event()
-        with Scripted(lambda r: [reply(200), None] if answered.wait(20) else [None]) as s:
+        with Scripted(lambda r: [reply(200), None] if answered.wait(LIMIT) else [None]) as s:
             world.n += 1
             run = "run%d" % world.n
+            told = world.path("told")
             p = world.w.start("run", world.plan({"a": {"method": method, "url": s.url}, "b": {"url": s.url}}), "--yes", "--run-id", run,
-                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            wait_for(lambda: s.seen)
-            for number in signals:
+                              stdout=subprocess.DEVNULL, stderr=open(told, "w"))
+            wait_for(lambda: s.seen, "it asked", p)
+            p.send_signal(signals[0])
+            wait_for(lambda: p.poll() is not None or "a second signal stops at once" in open(told).read(), "it heard the signal")
+            for number in signals[1:]:
                 p.send_signal(number)
-                time.sleep(0.3)
             if method == "POST" and signals == [2]:
                 expect(p.poll() is None, "it did not wait for the answer")
                 answered.set()
-            equal((p.wait(20), len(s.seen)), (code, 1), "%s, signals %s" % (method, signals))
+            equal((p.wait(LIMIT), len(s.seen)), (code, 1), "%s, signals %s" % (method, signals))
             answered.set()
             done = world.w("resume", run, "--yes")
             equal((done.code, len(s.asked("POST"))), (3 if left == "resolve" else 0, method == "POST"), "%s, signals %s: %s" % (method, signals, done))
@@ -340,7 +334,7 @@ def tls(world):
             equal((done.code, len(s.seen)), (7, 0), str(done))
             expect("without certificate" in done.err, "it is not told why: %s" % done)
     with Scripted(lambda r: reply(200)) as s:  # no TLS where TLS is asked for
-        done = world.run({"a": {"method": "POST", "url": s.url.replace("http:", "https:")}}, timeout=30)
+        done = world.run({"a": {"method": "POST", "url": s.url.replace("http:", "https:")}})
         equal((done.code, len(s.seen)), (7, 0), str(done))
 
 

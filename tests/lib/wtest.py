@@ -23,6 +23,7 @@ import time
 SOURCE = os.environ.get("WHERRY_SOURCE") or os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 WHERRY = os.environ.get("WHERRY") or os.path.join(SOURCE, "build", "wherry")
 SKIPPED = 77
+LIMIT = 120  # seconds that anything may take on a slow machine, where how long it takes is not the claim
 
 
 class Violation(Exception):
@@ -37,6 +38,15 @@ def expect(condition, text):
 def equal(got, wanted, what):
     if got != wanted:
         raise Violation("%s: expected %r, got %r" % (what, wanted, got))
+
+
+def wait_for(condition, what, process=None):
+    """Until the condition holds. A process that is given has to live until then."""
+    end = time.monotonic() + LIMIT
+    while not condition():
+        expect(time.monotonic() < end, "it takes too long until " + what)
+        expect(process is None or process.poll() is None, "it ended before %s, with %s" % (what, process and process.returncode))
+        time.sleep(0.01)
 
 
 def golden(name, text):
@@ -101,7 +111,7 @@ class Wherry:
     def start(self, *args, env=None, **more):
         return subprocess.Popen(self.argv(args), env={**self.env, **(env or {})}, stdin=subprocess.DEVNULL, **more)
 
-    def __call__(self, *args, env=None, timeout=60, stdin=None):
+    def __call__(self, *args, env=None, timeout=LIMIT, stdin=None):
         p = subprocess.Popen(self.argv(args), env={**self.env, **(env or {})}, text=True, errors="replace",
                              stdin=subprocess.PIPE if stdin is not None else subprocess.DEVNULL,
                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=bool(self.prefix))
@@ -296,7 +306,7 @@ class Etcd(KV):
 
     def start(self):
         self.spawn()
-        end = time.monotonic() + 15
+        end = time.monotonic() + LIMIT
         while time.monotonic() < end and self.process.poll() is None:
             try:
                 if self.scheme == "https":
@@ -353,7 +363,7 @@ class Cluster:
             self.wait(m)
 
     def wait(self, member):
-        end = time.monotonic() + 15
+        end = time.monotonic() + LIMIT
         while True:
             try:
                 return member.revision()
@@ -366,7 +376,7 @@ class Cluster:
 
     def leader(self):
         """The member that leads, as the first one that answers says."""
-        end = time.monotonic() + 15
+        end = time.monotonic() + LIMIT
         while time.monotonic() < end:
             for m in self.members:
                 try:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from wtest import WHERRY, Wherry, equal, expect, main, scratch
+from wtest import LIMIT, WHERRY, Wherry, equal, expect, main, scratch
 
 PLAN = """wherry: v1
 name: p
@@ -155,7 +155,7 @@ def in_bash(world, words):
     script = ('source <(wherry completion bash) || exit 1; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMP_LINE=$L; COMP_POINT=${#L}\n'
               '_wherry; printf "%s\\n" "${COMPREPLY[@]}"')
     done = subprocess.run(["bash", "--norc", "-c", script, "bash"] + parted, env={**world.w.env, "L": line}, cwd=world.folder,
-                          capture_output=True, text=True, timeout=60)
+                          capture_output=True, text=True, timeout=LIMIT)
     equal((done.returncode, done.stderr), (0, ""), "bash")
     cut = re.match("(?:.*[=:])?", words[-1]).group()  # bash replaces what stands behind it
     return [cut + word for word in done.stdout.split("\n") if word]
@@ -179,7 +179,7 @@ zpty -d z
 def in_zsh(world, words):
     """The matches that zsh's own completion system is given when TAB is pressed."""
     done = subprocess.run(["zsh", "-fc", ZSH, "zsh", " ".join(["wherry"] + words)], env={**world.w.env, "TERM": "dumb"}, cwd=world.folder,
-                          capture_output=True, text=True, timeout=60)
+                          capture_output=True, text=True, timeout=LIMIT)
     equal(done.returncode, 0, "zsh: " + done.stderr)
     return re.findall(r"hit:([^\r\n]*)", done.stdout)
 
@@ -187,7 +187,7 @@ def in_zsh(world, words):
 def in_fish(world, words):
     done = subprocess.run(["fish", "--no-config", "-c", "wherry completion fish | source; complete -C $argv[1]", " ".join(["wherry"] + words)],
                           env={**world.w.env, "XDG_CONFIG_HOME": world.folder, "XDG_DATA_HOME": world.folder}, cwd=world.folder,
-                          capture_output=True, text=True, timeout=60)
+                          capture_output=True, text=True, timeout=LIMIT)
     equal((done.returncode, done.stderr), (0, ""), "fish")
     return [line.split("\t")[0] for line in done.stdout.splitlines()]
 

@@ -11,7 +11,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from test_etcd_rights import Guarded, may_write
-from wtest import Etcd, Wherry, Writer, equal, expect, find_etcd, main, scratch
+from wtest import LIMIT, Etcd, Wherry, Writer, equal, expect, find_etcd, main, scratch
 
 KEYS = 1500
 
@@ -114,7 +114,7 @@ def taken_back():
         while not f.destination.range("/registry/"):
             time.sleep(0.005)
         f.destination.put("/registry/zz-intruder", "x")
-        equal(p.wait(timeout=60), 1, "exit code")
+        equal(p.wait(timeout=LIMIT), 1, "exit code")
         expect(not os.path.exists(f.handed), "it was handed over")
         equal(f.guarded.rights(), f.rights, "permissions after the failure")
         expect(may_write(f.kube, "/registry/between"), "kube cannot write after the failure")

@@ -11,7 +11,7 @@ import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from wtest import Etcd, Wherry, Writer, equal, expect, find_etcd, free_port, main, scratch
+from wtest import LIMIT, Etcd, Wherry, Writer, equal, expect, find_etcd, free_port, main, scratch, wait_for
 
 KEYS = 3000
 
@@ -49,8 +49,7 @@ class Move:
     def killed_half_way(self, share=3, **more):
         """A run slowed down and killed when a part of the keys is there."""
         p = self.w.start("run", "etcd-to-etcd", "--run-id", "one", "--yes", "-q", *self.params(rate_keys=3000, **more))
-        while p.poll() is None and self.count() < KEYS // share:
-            time.sleep(0.01)
+        wait_for(lambda: self.count() >= KEYS // share, "its part of the keys is there", p)
         p.kill()
         equal(p.wait(), -signal.SIGKILL, "the killed run's end")
 
@@ -79,17 +78,12 @@ def versions():
         with scratch() as folder, Move(folder, pair) as move:
             writer = Writer(move.source, "/src/", random.Random(2))
             frozen = os.path.join(folder, "frozen")
-            stopper = threading.Thread(target=lambda: (wait_for_file(os.path.join(folder, "freeze")), writer.stop(), open(frozen, "w").close()))
+            stopper = threading.Thread(target=lambda: (wait_for(lambda: os.path.exists(os.path.join(folder, "freeze")), "the freeze"), writer.stop(), open(frozen, "w").close()))
             stopper.start()
             move.run(freeze="command", freeze_command=": >%s/freeze; until [ -e %s ]; do sleep 0.01; done" % (folder, frozen))
             stopper.join()
             move.equal()
     return "etcd %s is not here, see tests/lib/etcd_versions.sh" % ", ".join(missing) if len(missing) == 3 else None
-
-
-def wait_for_file(path):
-    while not os.path.exists(path):
-        time.sleep(0.005)
 
 
 def truth():
@@ -165,9 +159,7 @@ def sync_fails():
         args = ["run", "etcd-to-etcd", "--run-id", "one", "--yes", *move.params(rate_keys=KEYS // 3)]
         counted = Wherry(os.path.join(folder, "counted"), prefix=["strace", "-f", "-qq", "-o", log, "-e", "trace=fdatasync"])
         p = counted.start(*args, stderr=subprocess.DEVNULL, start_new_session=True)
-        while move.count() < KEYS // 3:
-            expect(p.poll() is None, "the counted run ended")
-            time.sleep(0.01)
+        wait_for(lambda: move.count() >= KEYS // 3, "a third is there", p)
         os.killpg(p.pid, signal.SIGKILL)
         p.wait()
         with open(log) as f:
@@ -242,17 +234,15 @@ def servers_fail():
         dead = "http://127.0.0.1:%d," % free_port(1)
         p = move.w.start("run", "etcd-to-etcd", "--run-id", "one", "--yes", "-q", *move.params(
             source=dead + move.source.url, destination=dead + move.destination.url, rate_keys=2000))
-        while move.count() < KEYS // 4:
-            time.sleep(0.01)
+        wait_for(lambda: move.count() >= KEYS // 4, "a quarter is there", p)
         move.destination.pause()
         time.sleep(1)
         move.destination.go_on()
-        while move.count() < KEYS // 2:
-            time.sleep(0.01)
+        wait_for(lambda: move.count() >= KEYS // 2, "half is there", p)
         move.destination.stop()
         time.sleep(1)
         expect(move.destination.start(), "the destination does not come back")
-        equal(p.wait(timeout=60), 0, "the run's exit code")
+        equal(p.wait(timeout=LIMIT), 0, "the run's exit code")
         move.equal()
 
 

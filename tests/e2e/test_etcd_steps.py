@@ -9,7 +9,7 @@ import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from wtest import Etcd, Wherry, Writer, equal, expect, find_etcd, main, scratch
+from wtest import LIMIT, Etcd, Wherry, Writer, equal, expect, find_etcd, main, scratch
 
 HEAD = """wherry: v1
 name: %s
@@ -191,7 +191,7 @@ def foreign():
         while not p.b.range("/d/"):
             time.sleep(0.01)
         p.b.put("/d/00950", "x")  # the same value, and still somebody else's
-        equal(run.wait(timeout=60), 1, "exit code of a copy that met a foreign key")
+        equal(run.wait(timeout=LIMIT), 1, "exit code of a copy that met a foreign key")
         expect("/d/00950" in open(os.path.join(folder, "err")).read(), "the foreign key is not named")
     for mode, left in (("refuse", True), ("merge", True), ("replace", False)):
         for compact in (False, True):
@@ -219,7 +219,7 @@ def foreign_while_it_runs(mode, left, compact):
         if compact:
             p.a.compact(p.a.revision())
         open(go, "w").close()
-        code, err = run.wait(timeout=60), open(os.path.join(folder, "err")).read()
+        code, err = run.wait(timeout=LIMIT), open(os.path.join(folder, "err")).read()
         got = p.b.values("/d/")
         # without a reason to compare keys nobody looks for what is too much: verify tells
         equal(b"foreign" in got, left or not compact, "the foreign key is there (%s, compacted: %s)" % (mode, compact))

@@ -12,7 +12,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from wtest import Etcd, Wherry, equal, expect, find_etcd, main, scratch
+from wtest import LIMIT, Etcd, Wherry, equal, expect, find_etcd, main, scratch
 
 HEAD = """wherry: v1
 name: store
@@ -212,7 +212,7 @@ def raise_killed():
             at = s.etcd.revision()
             expect(start + share * 3000 <= at < goal, "killed at %d" % at)
             p = s.w.start("resume", "r1", "--yes", "-q")
-        equal(p.wait(timeout=60), 0, "the last resume")
+        equal(p.wait(timeout=LIMIT), 0, "the last resume")
         expect(goal < s.etcd.revision() < goal + 40, "the revision: %d, wanted %d" % (s.etcd.revision(), goal))
         equal(s.etcd.range(), keys, "the keys")
 

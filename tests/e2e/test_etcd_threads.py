@@ -13,20 +13,12 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from test_etcd_move import CERTIFICATES, shell
-from wtest import Cluster, Etcd, Wherry, Writer, equal, expect, find_etcd, main, scratch
+from wtest import LIMIT, Cluster, Etcd, Wherry, Writer, equal, expect, find_etcd, main, scratch, wait_for
 
 
 def words(source, destination, **more):
     pairs = {"source": source, "destination": destination, "prefix": "/src/", "destination_prefix": "/dst/", **more}
     return [x for k, v in pairs.items() for x in ("-p", "%s=%s" % (k, v))]
-
-
-def wait_for(condition, process, what):
-    end = time.monotonic() + 60
-    while not condition():
-        expect(time.monotonic() < end, "it takes too long until " + what)
-        expect(process.poll() is None, "it ended before %s, with %s" % (what, process.returncode))
-        time.sleep(0.005)
 
 
 def fill(kv, keys, size=100, seed=1):
@@ -55,13 +47,13 @@ def compaction():
         p = w.start("run", "etcd-to-etcd", "--run-id", "one", "--yes", "-q", *words(
             a.url, b.url, rate_keys=4000, freeze="command", freeze_command=": >%s.wanted; until [ -e %s ]; do sleep 0.01; done" % (frozen, frozen)))
         try:
-            wait_for(lambda: os.path.exists(frozen + ".wanted"), p, "the freeze")
+            wait_for(lambda: os.path.exists(frozen + ".wanted"), "the freeze", p)
         finally:
             writer.stop()
             end.set()
             compacter.join()
         open(frozen, "w").close()
-        equal(p.wait(timeout=60), 0, "exit code")
+        equal(p.wait(timeout=LIMIT), 0, "exit code")
         expect(len(compacted) > 10, "compacted %d times" % len(compacted))
         equal(b.values("/dst/"), a.values("/src/"), "the copy")
 
@@ -121,7 +113,7 @@ def member_loss():
         p = w.start("run", "etcd-to-etcd", "--run-id", "one", "--yes", "-q", *words(c.urls(), c.urls(), rate_keys=1500))
 
         def arrived(share):
-            wait_for(lambda: len(c.members[1].values("/dst/")) > KEYS * share // 10, p, "%d tenths" % share)
+            wait_for(lambda: len(c.members[1].values("/dst/")) > KEYS * share // 10, "%d tenths" % share, p)
 
         arrived(1)
         leader = c.leader()
@@ -144,7 +136,7 @@ def member_loss():
         hanging.pause()
         time.sleep(3)
         hanging.go_on()
-        equal(p.wait(timeout=120), 0, "exit code")
+        equal(p.wait(timeout=LIMIT), 0, "exit code")
         got = c.wait(c.members[1]) and c.members[1].range("/dst/")
         equal({k[5:]: kv["value"] for k, kv in got.items()}, c.members[1].values("/src/"), "the copy")
         equal({kv["version"] for kv in got.values()}, {1}, "how often keys were written")
@@ -159,13 +151,13 @@ def no_quorum():
         errors = os.path.join(folder, "err")
         p = w.start("run", "etcd-to-etcd", "--run-id", "one", "--yes", "--format", "plain", *words(a.url, c.urls(), rate_keys=1500),
                     stderr=open(errors, "w"))
-        wait_for(lambda: len(c.members[0].values("/dst/")) > 1000, p, "a quarter")
+        wait_for(lambda: len(c.members[0].values("/dst/")) > 1000, "a quarter", p)
         for m in c.members[1:]:
             m.stop()
-        wait_for(lambda: "waiting: " in open(errors).read(), p, "it said that it waits")
+        wait_for(lambda: "waiting: " in open(errors).read(), "it said that it waits", p)
         for m in c.members[1:]:
             m.spawn()
-        equal(p.wait(timeout=120), 0, "exit code: " + open(errors).read()[-2000:])
+        equal(p.wait(timeout=LIMIT), 0, "exit code: " + open(errors).read()[-2000:])
         c.wait(c.members[0])
         equal(c.members[0].values("/dst/"), a.values("/src/"), "the copy")
 
@@ -195,7 +187,7 @@ def tokens():
                 time.sleep(2)
                 for server in (a, b):  # each change makes older JWTs worthless
                     shell(folder, "etcdctl --endpoints %s --user root:rootpw role grant-permission moving readwrite /more" % server.url)
-                equal(p.wait(timeout=60), 0, "exit code (JWT: %s)" % jwt)
+                equal(p.wait(timeout=LIMIT), 0, "exit code (JWT: %s)" % jwt)
                 equal(b.login("root", "rootpw").values("/dst/"), a.login("root", "rootpw").values("/src/"), "the copy")
 
 

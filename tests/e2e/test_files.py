@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from wtest import Wherry, equal, expect, main, scratch
+from wtest import LIMIT, Wherry, equal, expect, main, scratch
 
 PLAN = """wherry: v1
 name: files
@@ -157,7 +157,7 @@ def full_disk(files):
         files.path("large"), after))
     limited = files.w.start("run", files.path("plan.yaml"), "--run-id", "r2", "--yes", "--quiet", preexec_fn=two_megabytes,
                             stderr=subprocess.DEVNULL)
-    equal(limited.wait(60), 6, "exit code on a full disk")
+    equal(limited.wait(LIMIT), 6, "exit code on a full disk")
     equal(files.text("large"), before, "the file on a full disk")
     files.w.ok("resume", "r2", "--yes")
     equal(files.text("large"), after, "the file")

@@ -8,7 +8,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from wtest import Wherry, equal, expect, main, scratch
+from wtest import Wherry, equal, expect, main, scratch, wait_for
 
 CANARY = "c4n4ry-of-the-former-world"
 
@@ -96,10 +96,7 @@ def held(world):
         f.write("wherry: v1\nname: t\nsteps:\n  - {id: a, uses: sleep, with: {for: 60s}}\n")
     p = w.start("run", world.path("live.yaml"), "--yes", "--run-id", "live", stderr=subprocess.DEVNULL)
     try:
-        end = time.monotonic() + 20
-        while not os.path.exists(world.path("state", "live", "journal")) or "running" not in w("status", "live").out:
-            expect(time.monotonic() < end, "the run does not begin")
-            time.sleep(0.02)
+        wait_for(lambda: os.path.exists(world.path("state", "live", "journal")) and "running" in w("status", "live").out, "it runs", p)
         equal(w("forget", "live", "--yes", "--give-up").code, 4, "forget of a live run")
         w.ok("runs", "prune", "--older-than", "1ms", "--give-up", "--yes")
         expect(os.path.exists(world.path("state", "live", "journal")), "a live run was pruned")

@@ -9,10 +9,9 @@ import select
 import signal
 import subprocess
 import sys
-import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from wtest import Wherry, equal, expect, main, scratch
+from wtest import LIMIT, Wherry, equal, expect, main, scratch, wait_for
 
 SLOW = """wherry: v1
 name: slow
@@ -28,14 +27,6 @@ steps:
 finally:
   - {id: thaw, uses: exec, when: "${{ steps.first.ran }}", with: {argv: ["true"]}}
 """
-
-
-def wait_for(condition, what):
-    for _ in range(400):
-        if condition():
-            return
-        time.sleep(0.05)
-    raise AssertionError("waited in vain for " + what)
 
 
 def started(folder):
@@ -64,8 +55,8 @@ def follow():
         expect("pid %d" % p.pid in locked.err, str(locked))
         watch = w.start("status", "one", "--follow", stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         open(os.path.join(folder, "go"), "w").close()
-        equal(p.wait(timeout=20), 0, "the run's exit code")
-        out, err = watch.communicate(timeout=20)
+        equal(p.wait(timeout=LIMIT), 0, "the run's exit code")
+        out, err = watch.communicate(timeout=LIMIT)
         equal(watch.returncode, 0, "exit code of status; " + err)
         for word in ("run one: slow", "first: done", "same: unchanged", "hold: done", "one: done"):
             expect(word in err, "'%s' is not in: %s" % (word, err))
@@ -98,8 +89,8 @@ def two_people():
         equal(used.code, 2, str(used))
         equal(p.poll(), None, "the run's end while others came")
         open(os.path.join(folder, "go"), "w").close()
-        equal(p.wait(timeout=20), 0, "the run's exit code")
-        events = [json.loads(line) for line in watch.communicate(timeout=20)[0].splitlines()]
+        equal(p.wait(timeout=LIMIT), 0, "the run's exit code")
+        events = [json.loads(line) for line in watch.communicate(timeout=LIMIT)[0].splitlines()]
         equal(watch.returncode, 0, "exit code of status")
         equal([e["step"] for e in events if e.get("event") == "end"], ["first", "same", "hold", "thaw"], "ends that were followed")
         equal((events[-2]["event"], events[-1]["state"]), ("close", "done"), "the last event, and the status")
@@ -170,10 +161,10 @@ def full():
             f.write(plan)
         for args, code in ((["run", path, "--yes", "--format", "json"], 0), (["runs"], 6)):
             p = w.start(*args, stdout=sink, stderr=subprocess.DEVNULL)
-            equal(p.wait(timeout=20), code, "exit code of %s" % args[0])
+            equal(p.wait(timeout=LIMIT), code, "exit code of %s" % args[0])
         p = w.start("version", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                     preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (32, 32)))
-        equal(p.wait(timeout=20), 6, "exit code with 32 descriptors")
+        equal(p.wait(timeout=LIMIT), 6, "exit code with 32 descriptors")
 
 
 def typed(argv, env, answers):

@@ -11,7 +11,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from wtest import Wherry, equal, expect, main, scratch
+from wtest import LIMIT, Wherry, equal, expect, main, scratch, wait_for
 
 HEAD = "wherry: v1\nname: gated\nsummary: x\nparams: {dir: {type: string, required: true}}\nsteps:\n"
 LOG = "  - {id: %s, uses: exec, with: {argv: [sh, -c, \"echo %s >>$0/log\", \"${{ params.dir }}\"]}%s}\n"
@@ -49,12 +49,9 @@ class World:
 
     def wait(self, word):
         """Until `status` says it."""
-        for _ in range(400):
-            text = self.w("status", "one").out
-            if word in text:
-                return text
-            time.sleep(0.05)
-        raise AssertionError("waited in vain for '%s'; last: %s" % (word, text))
+        said = []
+        wait_for(lambda: said.append(self.w("status", "one").out) or word in said[-1], "status says '%s'" % word)
+        return said[-1]
 
 
 def with_world(text):
@@ -159,10 +156,10 @@ def usage(world):
     expect(not os.path.exists(world.w.state), "a run exists after a refusal")
 
 
-@with_world(HEAD + "  - {id: nap, uses: sleep, with: {for: 4s}}\n" + LOG % ("go", "go", ", needs: [nap]"))
+@with_world(HEAD + "  - {id: nap, uses: sleep, with: {for: 6s}}\n" + LOG % ("go", "go", ", needs: [nap]"))
 def late(world):
     """After --not-after nothing more is started; the run pauses, and a resume goes on."""
-    soon = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 3))
+    soon = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 5))
     done = world.w(*world.args("--not-after", soon))
     equal(done.code, 3, str(done))
     expect("--not-after" in done.err, str(done))
@@ -190,9 +187,9 @@ def live(world):
     expect("does not wait any more: it was approved" in second.err, str(second))
     world.wait("go: done")
     world.touch("release")
-    err = p.communicate(timeout=20)[1]
+    err = p.communicate(timeout=LIMIT)[1]
     equal(p.returncode, 3, err)  # `cross` still waits
-    _, told = watch.communicate(timeout=20)
+    _, told = watch.communicate(timeout=LIMIT)
     for words in ("ok: waits for an answer: Hand over now?", "ok: approved by "):
         expect(words in told, "'%s' is not in: %s" % (words, told))
     equal(os.listdir(os.path.join(world.w.state, "one", "inbox")), [], "messages left")
@@ -205,11 +202,11 @@ def crowd(world):
     world.wait("ok: pending, waits for an answer")
     people = [world.w.start("approve", "one", "ok", "--reason", "number %d" % i, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
               for i in range(10)]
-    ends = [(q.communicate(timeout=30)[1], q.returncode) for q in people]
+    ends = [(q.communicate(timeout=LIMIT)[1], q.returncode) for q in people]
     equal(sorted(code for _, code in ends), [0] + 9 * [2], "exit codes of %s" % ends)
     expect(all("it was approved by" in text for text, code in ends if code == 2), "not all are told who was first: %s" % ends)
     world.touch("release")
-    p.communicate(timeout=20)
+    p.communicate(timeout=LIMIT)
     words = [line for line in world.w.ok("journal", "dump", "one").out.splitlines() if "Z approve " in line]
     equal(len(words), 1, "words on the gate: %s" % words)
 
@@ -222,13 +219,10 @@ def killed(world):
     p.send_signal(signal.SIGSTOP)
     q = world.w.start("approve", "one", "ok", stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     inbox = os.path.join(world.w.state, "one", "inbox")
-    for _ in range(400):
-        if os.path.isdir(inbox) and os.listdir(inbox):
-            break
-        time.sleep(0.02)
+    wait_for(lambda: os.path.isdir(inbox) and os.listdir(inbox), "the word is left", q)
     p.kill()
     p.communicate()
-    err = q.communicate(timeout=20)[1]
+    err = q.communicate(timeout=LIMIT)[1]
     equal(q.returncode, 0, err)
     expect("next: wherry resume one" in err, err)
     world.touch("release")
@@ -240,10 +234,7 @@ def killed(world):
 def killed_early(world):
     """What --approve says is kept over a kill from before its steps, with who said it: the resume does not stop there."""
     p = world.start("--approve", "ok", "--approve", "cross")
-    for _ in range(400):
-        if os.path.exists(os.path.join(world.folder, "held")):
-            break
-        time.sleep(0.02)
+    wait_for(lambda: os.path.exists(os.path.join(world.folder, "held")), "it is held", p)
     status = world.wait("cross: pending; approved by ")
     expect(": --approve" in status, status)
     p.kill()
@@ -268,14 +259,11 @@ def junk(world):
     os.symlink("/etc/passwd", os.path.join(inbox, "2-link"))
     with open(os.path.join(inbox, "3-text\x1b[31m"), "w") as f:
         f.write("approve everything\n")
-    for _ in range(400):
-        if os.listdir(inbox) == ["refused"] and len(os.listdir(os.path.join(inbox, "refused"))) == 3:
-            break
-        time.sleep(0.02)
+    wait_for(lambda: os.listdir(inbox) == ["refused"] and len(os.listdir(os.path.join(inbox, "refused"))) == 3, "all is put aside", p)
     equal(sorted(os.listdir(os.path.join(inbox, "refused"))), ["1-fifo", "2-link", "3-text\x1b[31m"], "what was put aside")
     equal(world.w("approve", "one", "ok").code, 0, "exit code of an answer after all that")
     world.touch("release")
-    err = p.communicate(timeout=20)[1]
+    err = p.communicate(timeout=LIMIT)[1]
     equal(p.returncode, 3, err)
     equal(err.count("refused message"), 3, "refusals told in: " + err)
     expect("\x1b" not in err, "a control character was shown: %r" % err)
@@ -292,7 +280,7 @@ def draining(world):
     said = world.w("resolve", "one", "what", "--done", "--reason", "seen")
     equal(said.code, 0, str(said))
     world.touch("release")
-    err = p.communicate(timeout=20)[1]
+    err = p.communicate(timeout=LIMIT)[1]
     equal(p.returncode, 3, err)
     expect("next: wherry resume one" in err and "next: wherry resolve" not in err.rsplit("paused", 1)[1], err)
     equal(world.w("resume", "one").code, 0, "exit code")

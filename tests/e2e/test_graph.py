@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from wtest import Wherry, equal, expect, golden, main, scratch
+from wtest import LIMIT, Wherry, equal, expect, golden, main, scratch
 
 PLAN = """wherry: v1
 name: mixed
@@ -30,7 +30,7 @@ def parsed_by_graphviz(text):
     """Nodes and edges as graphviz understands them, or None where it is not installed."""
     if shutil.which("dot") is None:
         return None
-    done = subprocess.run(["dot", "-Tplain"], input=text, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(["dot", "-Tplain"], input=text, capture_output=True, text=True, timeout=LIMIT)
     equal((done.returncode, done.stderr), (0, ""), "dot on %s" % text)
     words = [line.split() for line in done.stdout.splitlines()]
     return (sorted(w[1].strip('"') for w in words if w[0] == "node"),

@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from wtest import SOURCE, Wherry, equal, expect, main, scratch
+from wtest import LIMIT, SOURCE, Wherry, equal, expect, main, scratch
 
 BROKEN = os.path.join(SOURCE, "tests", "golden", "broken")
 # `wherry validate` refuses these; a schema sees one place at a time, and data, not text.
@@ -33,7 +33,7 @@ def plans_of(*folders):
 
 def check(program, schema, paths):
     """The names of those that the schema refuses."""
-    done = subprocess.run([program, "--schemafile", schema, "-o", "json"] + paths, capture_output=True, text=True, timeout=120)
+    done = subprocess.run([program, "--schemafile", schema, "-o", "json"] + paths, capture_output=True, text=True, timeout=LIMIT)
     expect(done.returncode in (0, 1) and done.stdout.startswith("{"), done.stderr[-2000:])
     told = json.loads(done.stdout)
     return {os.path.basename(e["filename"])[:-5] for e in told.get("errors", []) + told.get("parse_errors", [])}
@@ -48,7 +48,7 @@ def good():
         schema = os.path.join(folder, "schema.json")
         with open(schema, "w") as f:
             f.write(Wherry(folder).ok("schema").out)
-        done = subprocess.run([program, "--check-metaschema", schema], capture_output=True, text=True, timeout=60)
+        done = subprocess.run([program, "--check-metaschema", schema], capture_output=True, text=True, timeout=LIMIT)
         equal(done.returncode, 0, done.stdout + done.stderr)
         paths = plans_of(["plans"], ["tests", "e2e"], ["tests", "crash", "plans"])
         expect(len(paths) > 2, "no plans found")

@@ -6,10 +6,9 @@ import json
 import os
 import signal
 import sys
-import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from wtest import SOURCE, Wherry, equal, expect, main, scratch
+from wtest import SOURCE, Wherry, equal, expect, main, scratch, wait_for
 
 PLAN = os.path.join(SOURCE, "tests", "e2e", "ten-steps.yaml")
 TOKEN = "correct-horse-battery"
@@ -97,9 +96,7 @@ def killed_and_resumed(site):
     """kill -9 in the slow step: the resume builds again, repeats nothing that had ended, and ends as if never killed."""
     process = site.w.start("run", *site.args(build="2s"), "--yes", "--run-id", "one", "--quiet", env=GIVEN)
     try:
-        end = time.monotonic() + 30
-        while not site.has("log") and process.poll() is None and time.monotonic() < end:
-            time.sleep(0.01)
+        wait_for(lambda: site.has("log"), "the build", process)
     finally:
         process.kill()
     equal(process.wait(), -signal.SIGKILL, "end of the killed run")

@@ -147,7 +147,7 @@ server_wait(const struct server *s)
 	struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons((uint16_t)s->port),
 				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 
-	for (int i = 0; i < 400; i++) {
+	for (int i = 0; i < 4800; i++) {
 		int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 		bool up = connect(fd, (struct sockaddr *)&at, sizeof(at)) == 0;
 
@@ -266,7 +266,7 @@ server_url(struct client *c, const struct server *s)
 static inline void
 client_to(struct client *c, const struct server *s)
 {
-	client_init(c, "r1", 1, 30);
+	client_init(c, "r1", 1, 120);
 	assert_int_equal(client_open(c, (struct etcd_args){ 0 }, (const char *[]){ server_url(c, s), NULL }), 0);
 }
 

@@ -384,7 +384,7 @@ a_lost_reply_is_applied_once(void **state)
 	for (int markers = 0; markers <= 1; markers++) {
 		const char *prefix = markers ? "/lost/m/" : "/lost/c/";
 
-		client_init(&c, "r1", 1, 60);
+		client_init(&c, "r1", 1, 120);
 		OK(&c, client_open(&c, (struct etcd_args){ 0 },
 				   (const char *[]){ arena_printf(&c.arena, "http://127.0.0.1:%u", proxy.port), NULL }));
 		k = open_bulk(&c, prefix, markers);
@@ -414,7 +414,7 @@ a_lost_write_is_unknown(void **state)
 
 	(void)state;
 	proxy_start(&proxy, server.port);
-	client_init(&c, "r1", 1, 60);
+	client_init(&c, "r1", 1, 120);
 	OK(&c, client_open(&c, (struct etcd_args){ 0 },
 			   (const char *[]){ arena_printf(&c.arena, "http://127.0.0.1:%u", proxy.port), NULL }));
 	e = effect_of(&c, "put", STR("/unknown"),
@@ -440,7 +440,7 @@ an_answer_without_status_is_none(void **state)
 
 	(void)state;
 	proxy_start(&proxy, server.port);
-	client_init(&c, "r1", 1, 60);
+	client_init(&c, "r1", 1, 120);
 	OK(&c, client_open(&c, (struct etcd_args){ 0 },
 			   (const char *[]){ arena_printf(&c.arena, "http://127.0.0.1:%u", proxy.port), NULL }));
 	OK(&c, read_path(&c, "key//status", &v));
@@ -511,7 +511,7 @@ lanes_outlive_the_server(void **state)
 	client_to(&c, &server);
 	k = open_bulk(&c, "/storm/", false);
 	for (unsigned i = 0; i < LANES; i++) {
-		client_init(&w[i].c, "r1", 1, 60);
+		client_init(&w[i].c, "r1", 1, 120);
 		w[i].c.conn = c.conn;
 		w[i].bulk = k;
 		w[i].lane = i;
@@ -527,7 +527,7 @@ lanes_outlive_the_server(void **state)
 			fail_msg("lane %u: %s: %s", i, (const char *)failed, w[i].c.err.msg);
 		arena_done(&w[i].c.arena);
 	}
-	time_limit(&c, 30000);
+	time_limit(&c, 120000);
 	for (unsigned i = 0; i < LANES; i++) {
 		snprintf(path, sizeof(path), "range//storm/%u/../storm/%u0", i, i);
 		assert_int_equal(count(&c, path), PER_LANE * BATCH);

@@ -37,7 +37,7 @@ checks_fields(void **state)
 	struct etcd_args args = { 0 };
 	struct client c;
 
-	client_init(&c, "r1", 1, 30);
+	client_init(&c, "r1", 1, 120);
 	if (r->ca)
 		args.ca = cert(&c, "ca.crt");
 	if (r->cert_only)
@@ -54,7 +54,7 @@ takes_the_default_port(void **state)
 	struct client c;
 
 	(void)state;
-	client_init(&c, "r1", 1, 30);
+	client_init(&c, "r1", 1, 120);
 	OK(&c, client_open(&c, (struct etcd_args){ 0 }, (const char *[]){ "http://[::1]", "http://localhost/", NULL }));
 	assert_string_equal(etcd_conn_names(c.conn), "[::1]:2379, localhost:2379");
 	client_done(&c);
@@ -67,7 +67,7 @@ guards_its_key_file(void **state)
 	struct client c;
 
 	(void)state;
-	client_init(&c, "r1", 1, 30);
+	client_init(&c, "r1", 1, 120);
 	args.cert = cert(&c, "client.crt");
 	args.key = cert(&c, "open.key");
 	assert_int_equal(RUN("cp", cert(&c, "client.key"), args.key), 0);
@@ -110,7 +110,7 @@ speaks_mutual_tls(void **state)
 	void *w, *k;
 
 	(void)state;
-	client_init(&c, "r1", 1, 30);
+	client_init(&c, "r1", 1, 120);
 	value = arena_alloc(&c.arena, size);
 	memset(value, 'x', size);
 	OK(&c, client_open(&c, tls_args(&c, "ca", "client"), (const char *[]){ server_url(&c, &tls), NULL }));
@@ -154,7 +154,7 @@ refuses_tls(void **state)
 	struct client c;
 	struct value v;
 
-	client_init(&c, "r1", 1, 20);
+	client_init(&c, "r1", 1, 120);
 	if (r->misnamed) {
 		server_prepare(&other, "https");
 		other.extra[0] = "--cert-file";
@@ -182,7 +182,7 @@ names_a_key_that_does_not_fit(void **state)
 	struct value v;
 
 	(void)state;
-	client_init(&c, "r1", 1, 20);
+	client_init(&c, "r1", 1, 120);
 	args = tls_args(&c, "ca", "client");
 	args.key = cert(&c, "server.key");
 	OK(&c, client_open(&c, args, (const char *[]){ server_url(&c, &tls), NULL }));
@@ -304,7 +304,7 @@ common_name_is_the_user(void **state)
 	char url[64];
 
 	(void)state;
-	client_init(&c, "r1", 1, 30);
+	client_init(&c, "r1", 1, 120);
 	server_prepare(&s, "https");
 	const char *extra[] = { "--cert-file", cert(&c, "server.crt"), "--key-file", cert(&c, "server.key"),
 				"--client-cert-auth", "--trusted-ca-file", cert(&c, "ca.crt") };
@@ -337,7 +337,7 @@ names_what_cannot_be_reached(void **state)
 	struct value v;
 
 	(void)state;
-	client_init(&c, "r1", 1, 30);
+	client_init(&c, "r1", 1, 120);
 	OK(&c, client_open(&c, (struct etcd_args){ 0 },
 			   (const char *[]){ "http://127.0.0.1:1", "http://no-such-host.invalid:2379", NULL }));
 	FAILS(&c, read_path(&c, "key/a", &v), ERR_UNREACHABLE, "127.0.0.1:1, no-such-host.invalid:2379");
@@ -357,7 +357,7 @@ a_hanging_server(void **state)
 
 	(void)state;
 	server_start(&s, "http");
-	client_init(&c, "r1", 1, 40);
+	client_init(&c, "r1", 1, 120);
 	OK(&c, client_open(&c, (struct etcd_args){ 0 },
 			   (const char *[]){ server_url(&c, &s), server_url(&c, &plain), NULL }));
 	OK(&c, read_path(&c, "key//x", &v));
@@ -371,7 +371,7 @@ a_hanging_server(void **state)
 	time_limit(&c, 500);
 	FAILS(&c, read_path(&c, "key//x", &v), ERR_UNREACHABLE, "no answer in time");
 	kill(s.pid, SIGCONT);
-	time_limit(&c, 20000);
+	time_limit(&c, 60000);
 	OK(&c, put(&c, STR("/hang"), STR("y")));
 	client_done(&c);
 	server_remove(&s);
@@ -391,7 +391,7 @@ fails_over_in_a_cluster(void **state)
 	void *w;
 
 	(void)state;
-	client_init(&c, "r1", 1, 90);
+	client_init(&c, "r1", 1, 240);
 	for (int i = 0; i < 3; i++) {
 		server_prepare(&s[i], "http");
 		snprintf(cluster + strlen(cluster), sizeof(cluster) - strlen(cluster), "%s%s=http://127.0.0.1:%u",

@@ -365,7 +365,7 @@ reads_status_alarms_and_identity(void **state)
 	const struct value *members;
 
 	(void)state;
-	client_init(&c, "r1", 1, 30);
+	client_init(&c, "r1", 1, 120);
 	OK(&c, client_open(&c, (struct etcd_args){ 0 },
 			   (const char *[]){ server_url(&c, &server), "http://127.0.0.1:1", NULL }));
 	OK(&c, etcd_target.identity(&c.cx, c.conn, &id, &c.err));

@@ -140,7 +140,7 @@ test_sleep_holds_no_worker(void **state)
 	(void)state;
 	with.jobs = 1;
 	/* b and c are done while a and d sleep: on one worker, and before it is e's turn */
-	assert_int_equal(run(HEAD "- {id: a, uses: sleep, with: {for: 300ms}}\n- {id: d, uses: sleep, with: {for: 100ms}}\n"
+	assert_int_equal(run(HEAD "- {id: a, uses: sleep, with: {for: 2s}}\n- {id: d, uses: sleep, with: {for: 1s}}\n"
 				  "- {id: b, uses: world.touch, with: {key: kb}}\n- {id: c, uses: world.touch, with: {key: kc}, needs: [b]}\n"
 				  "- {id: e, uses: world.look, with: {key: kc}, needs: [a, d]}\n"), 0);
 }
@@ -262,7 +262,7 @@ test_time_limit_of_a_gate(void **state)
 	(void)state;
 	/* the other branch lasts longer than anybody may take to answer */
 	assert_int_equal(run(HEAD "- {id: ok, uses: confirm, with: {message: Go on?}, timeout: 100ms, on_error: continue}\n"
-				  "- {id: z, uses: sleep, with: {for: 600ms}}\n"), 1);
+				  "- {id: z, uses: sleep, with: {for: 3s}}\n"), 1);
 	expect_step("ok", "failed|-|-");
 	expect_step("z", "done|-|-");
 }

@@ -231,7 +231,7 @@ test_retry_beyond_the_deadline_tells_the_error(void **state)
 {
 	(void)state;
 	failed_already = 0;
-	assert_int_equal(go(HEAD WORK("a", "fail: 9", ", timeout: 1s, retry: {attempts: 3, backoff: 1h, max_backoff: 1h}"),
+	assert_int_equal(go(HEAD WORK("a", "fail: 9", ", timeout: 10s, retry: {attempts: 3, backoff: 1h, max_backoff: 1h}"),
 			    MODE_RUN, false, NULL), 1);
 	assert_int_equal(count_text("r1/journal", "as asked"), 2); /* end and close */
 }
@@ -240,7 +240,7 @@ static void
 test_signal_pauses_and_a_failure_meanwhile_is_tried_again(void **state)
 {
 	static const char yaml[] = HEAD "- {id: s, uses: world.signal}\n"
-		WORK("a", "wait: 300, fail: 1, kind: failed", ", retry: {attempts: 2, backoff: 1ms}");
+		WORK("a", "wait: 1500, fail: 1, kind: failed", ", retry: {attempts: 2, backoff: 1ms}");
 
 	(void)state;
 	failed_already = 0;

@@ -334,39 +334,61 @@ serve(struct child *c)
 	}
 }
 
+/* A key pressed at the terminal, at a child that was not yet in a group of its own: it has done nothing. */
+static bool
+died_unborn(const struct child *c)
+{
+	siginfo_t si = { 0 };
+
+	return c->kill_at == NEVER && waitid(P_PID, (id_t)c->pid, &si, WEXITED | WNOWAIT) == 0 && si.si_code == CLD_KILLED &&
+	       (si.si_status == SIGINT || si.si_status == SIGQUIT) && !proc_began(c->pid);
+}
+
+/* Its end. False: it never became its program, and is to be started again. */
+static bool
+reap(struct child *c, struct proc_result *ret)
+{
+	const bool unborn = died_unborn(c);
+	int status = 0;
+	pid_t pid;
+
+	/* Whoever of a condemned group outlived its leader; the group still exists, for the leader is not yet reaped. */
+	if (c->kill_at != NEVER)
+		(void)kill(-c->pid, SIGKILL);
+	while ((pid = waitpid(c->pid, &status, 0)) < 0 && errno == EINTR)
+		;
+	shut(&c->in);
+	shut(&c->pidfd);
+	*ret = (struct proc_result){
+		.pid = c->pid,
+		.code = pid == c->pid && WIFEXITED(status) ? WEXITSTATUS(status) : -1,
+		.signal = pid == c->pid && WIFSIGNALED(status) ? WTERMSIG(status) : 0,
+		.timed_out = c->timed_out,
+		.cancelled = c->cancelled,
+	};
+	ret->out = capture_end(&c->out);
+	ret->err = capture_end(&c->err);
+	ret->out_dropped = c->out.dropped;
+	ret->err_dropped = c->err.dropped;
+	return !unborn;
+}
+
 int
 proc_run(const struct proc_spec *spec, struct proc_result *ret, struct err *err)
 {
 	struct child c;
-	int status = 0;
-	pid_t pid;
 
 	if (cancel_level(spec) > 0)
 		return err_set(err, ERR_CANCELLED, "'%s' was not started: cancelled", spec->argv[0]);
 	if (clock_now() >= spec->deadline)
 		return err_set(err, ERR_TIMEOUT, "'%s' was not started: the deadline had passed", spec->argv[0]);
-	if (start(spec, &c, err) < 0)
-		return -1;
-	serve(&c);
-	/* Whoever of a condemned group outlived its leader; the group still exists, for the leader is not yet reaped. */
-	if (c.kill_at != NEVER)
-		(void)kill(-c.pid, SIGKILL);
-	while ((pid = waitpid(c.pid, &status, 0)) < 0 && errno == EINTR)
-		;
-	shut(&c.in);
-	shut(&c.pidfd);
-	*ret = (struct proc_result){
-		.pid = c.pid,
-		.code = pid == c.pid && WIFEXITED(status) ? WEXITSTATUS(status) : -1,
-		.signal = pid == c.pid && WIFSIGNALED(status) ? WTERMSIG(status) : 0,
-		.timed_out = c.timed_out,
-		.cancelled = c.cancelled,
-	};
-	ret->out = capture_end(&c.out);
-	ret->err = capture_end(&c.err);
-	ret->out_dropped = c.out.dropped;
-	ret->err_dropped = c.err.dropped;
-	return 0;
+	while (start(spec, &c, err) == 0) {
+		serve(&c);
+		if (reap(&c, ret))
+			return 0;
+		proc_result_done(ret);
+	}
+	return -1;
 }
 
 void

@@ -37,6 +37,8 @@ void proc_result_done(struct proc_result *r);
 /* Pids whose environment holds the NAME=VALUE string `mark` (read from /proc); returns how many were found, up to max.
  * Only processes of our own user can be seen. */
 size_t proc_find(const char *mark, pid_t *ret, size_t max);
+/* Has a spawned child, which may be a zombie, become its program? false only where the kernel says that it has not. */
+bool proc_began(pid_t pid);
 /* "pid 123 (sh -c …)" for messages, control bytes escaped; ret holds size. */
 const char *proc_describe(pid_t pid, char *ret, size_t size);
 

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #define ENVIRON_MAX (8U << 20)
+#define FORKED_ONLY 0x40UL /* PF_FORKNOEXEC of linux/sched.h */
 
 /* Append a file of /proc/PID. */
 static void
@@ -64,6 +65,24 @@ proc_find(const char *mark, pid_t *ret, size_t max)
 		(void)closedir(dir);
 	buf_done(&environment);
 	return n;
+}
+
+/* proc_pid_stat(5): the name ends with the last ')', then state, four ids, tpgid, flags. */
+bool
+proc_began(pid_t pid)
+{
+	struct buf line = BUF_INIT(0);
+	const char *at;
+	unsigned long flags = 0;
+
+	read_entry(pid, "stat", 1024, &line);
+	at = line.len > 0 ? strrchr(line.p, ')') : NULL;
+	for (int i = 0; at != NULL && i < 7; i++)
+		at = strchr(at + 1, ' ');
+	if (at != NULL)
+		flags = strtoul(at, NULL, 10);
+	buf_done(&line);
+	return (flags & FORKED_ONLY) == 0;
 }
 
 const char *

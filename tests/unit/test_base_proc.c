@@ -13,11 +13,13 @@
 #include "base/clock.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static const char *const env[] = { "WRONG_PATH=/nowhere", "PATH=relative:/usr/bin:/bin", "MARK=wherry-test-4711", NULL };
@@ -245,6 +247,52 @@ cancel_ends_the_child(void **state)
 	close(ends[1]);
 }
 
+static atomic_bool pressing;
+
+static void *
+press_keys(void *data)
+{
+	while (atomic_load(&pressing))
+		(void)kill(0, SIGINT);
+	return data;
+}
+
+/* In a process group of its own, as below a terminal where somebody leans on ^C, which this process takes in its own way. */
+static void
+keys_of_the_terminal_hit_no_child(void **state)
+{
+	const pid_t pid = fork();
+	int status, bad = 0;
+	pthread_t presser;
+	sigset_t set;
+
+	(void)state;
+	if (pid == 0) {
+		(void)setpgid(0, 0);
+		(void)sigemptyset(&set);
+		(void)sigaddset(&set, SIGINT);
+		(void)sigprocmask(SIG_BLOCK, &set, NULL);
+		atomic_store(&pressing, true);
+		if (pthread_create(&presser, NULL, press_keys, NULL) != 0)
+			_exit(99);
+		for (int i = 0; i < 100; i++) {
+			struct proc_spec spec = spec_of(NULL);
+			struct proc_result r;
+
+			spec.stdin_data = (struct bytes){ "in", 2 };
+			r = run(spec, "cat; echo out");
+			bad += r.code != 0 || strcmp(r.out.p, "inout\n") != 0;
+			proc_result_done(&r);
+		}
+		atomic_store(&pressing, false);
+		(void)pthread_join(presser, NULL);
+		_exit(bad);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 static void
 nothing_starts_when_it_is_too_late(void **state)
 {
@@ -307,6 +355,7 @@ main(void)
 		cmocka_unit_test(relative_path_entries_are_ignored),
 		cmocka_unit_test(deadline_ends_the_whole_group),
 		cmocka_unit_test(cancel_ends_the_child),
+		cmocka_unit_test(keys_of_the_terminal_hit_no_child),
 		cmocka_unit_test(nothing_starts_when_it_is_too_late),
 		cmocka_unit_test(grandchild_neither_hangs_us_nor_hides),
 	};

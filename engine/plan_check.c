@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "plan_scope.h"
+#include "plan_site.h"
 #include "undo.h"
 
 static struct pos
@@ -14,7 +14,7 @@ step_pos(const struct loader *l, const struct step *s)
 	return (struct pos){ l->plan->file, s->line, s->col };
 }
 
-static void check_with(struct scope *c, const struct step_type *type, const struct node *with,
+static void check_with(struct site *c, const struct step_type *type, const struct node *with,
 		       struct pos at);
 
 /* May a step of this type and these inputs be called by another: has it no effects, and does it not wait for others? */
@@ -33,7 +33,7 @@ is_callable(const struct step_type *type, const struct node *with)
 
 /* A nested step has no effects, whatever it is. */
 static void
-check_call(struct scope *c, const struct node *call)
+check_call(struct site *c, const struct node *call)
 {
 	static const struct node none = { .kind = NODE_MAP };
 	const struct node *uses = node_get(call, "uses"), *with = node_get(call, "with");
@@ -53,7 +53,7 @@ check_call(struct scope *c, const struct node *call)
 }
 
 static void
-check_args(const struct scope *c, const struct step_type *type, const struct node *with,
+check_args(const struct site *c, const struct step_type *type, const struct node *with,
 	   struct pos at)
 {
 	struct arena a = ARENA_INIT;
@@ -66,12 +66,12 @@ check_args(const struct scope *c, const struct step_type *type, const struct nod
 }
 
 static void
-check_with(struct scope *c, const struct step_type *type, const struct node *with, struct pos at)
+check_with(struct site *c, const struct step_type *type, const struct node *with, struct pos at)
 {
 	const size_t before = c->l->problems->n + c->l->problems->dropped;
 
 	if (type != NULL)
-		schema_check(type->inputs, with, at, c->l->plan->file, scope_target_kind, c,
+		schema_check(type->inputs, with, at, c->l->plan->file, site_target_kind, c,
 			     c->l->problems);
 	for (uint32_t i = 0; i < with->len; i++) {
 		const struct node *key = &with->items[2 * i], *n = key + 1;
@@ -84,7 +84,7 @@ check_with(struct scope *c, const struct step_type *type, const struct node *wit
 		c->what = key->s;
 		c->secret = f == NULL || f->secret || f->type == F_SECRET;
 		c->value = f == NULL || f->type == F_EXPR;
-		scope_template(c, n);
+		site_template(c, n);
 	}
 	if (type != NULL && type->check != NULL &&
 	    c->l->problems->n + c->l->problems->dropped == before)
@@ -93,7 +93,7 @@ check_with(struct scope *c, const struct step_type *type, const struct node *wit
 
 /* The step of this id, or MAP_NONE with a problem. weak: may it be written `id?`, and is it? */
 static uint32_t
-named_step(const struct scope *c, const char *word, const struct node *n, bool *weak)
+named_step(const struct site *c, const char *word, const struct node *n, bool *weak)
 {
 	const bool marked = weak != NULL && n->kind == NODE_SCALAR && n->len > 0 && n->s[n->len - 1] == '?';
 	const uint32_t len = n->len - marked;
@@ -109,7 +109,7 @@ named_step(const struct scope *c, const char *word, const struct node *n, bool *
 	id[len] = '\0';
 	to = plan_find(c->l->plan, id, len);
 	if (to == MAP_NONE)
-		scope_unknown_step(c->l, id, plan_pos(c->l, n));
+		site_unknown_step(c->l, id, plan_pos(c->l, n));
 	if (weak != NULL)
 		*weak = marked;
 	return to;
@@ -117,7 +117,7 @@ named_step(const struct scope *c, const char *word, const struct node *n, bool *
 
 /* A guard looks at the world again, so it has to be a step that looks, and that can be called. */
 static void
-check_guards(const struct scope *c, struct step *s, const struct node *guard)
+check_guards(const struct site *c, struct step *s, const struct node *guard)
 {
 	uint32_t *list = arena_array(&c->l->plan->arena, guard->len, sizeof(*list));
 
@@ -131,7 +131,7 @@ check_guards(const struct scope *c, struct step *s, const struct node *guard)
 
 		if (other == NULL)
 			continue;
-		scope_need(c, to, false, true, plan_pos(c->l, &guard->items[i]));
+		site_need(c, to, false, true, plan_pos(c->l, &guard->items[i]));
 		if (other->each)
 			problems_add(c->l->problems, plan_pos(c->l, &guard->items[i]), NULL,
 				     "guard '%s': a step with 'foreach' cannot be one", other->id);
@@ -145,14 +145,14 @@ check_guards(const struct scope *c, struct step *s, const struct node *guard)
 }
 
 static void
-check_explicit(const struct scope *c, const struct node *needs)
+check_explicit(const struct site *c, const struct node *needs)
 {
 	for (uint32_t i = 0; i < needs->len; i++) {
 		bool weak;
 		const uint32_t to = named_step(c, "needs", &needs->items[i], &weak);
 
 		if (to != MAP_NONE)
-			scope_need(c, to, weak, true, plan_pos(c->l, &needs->items[i]));
+			site_need(c, to, weak, true, plan_pos(c->l, &needs->items[i]));
 	}
 }
 
@@ -183,7 +183,7 @@ step_at(struct loader *l, const struct node *name, uint32_t *ret_first)
 
 	*ret_first = plan_find(p, id, strlen(id));
 	if (*ret_first == MAP_NONE) {
-		scope_unknown_step(l, id, plan_pos(l, name));
+		site_unknown_step(l, id, plan_pos(l, name));
 		return NULL;
 	}
 	s = &p->steps[*ret_first];
@@ -228,7 +228,7 @@ resolve_undo(struct loader *l, uint32_t i)
 
 /* What `undo:` says is kept. It is run when its step has ended, so that it may name the outputs of any other step. */
 static void
-check_undo(struct scope *c, uint32_t i)
+check_undo(struct site *c, uint32_t i)
 {
 	static const struct node none = { .kind = NODE_MAP };
 	struct loader *l = c->l;
@@ -247,7 +247,7 @@ check_undo(struct scope *c, uint32_t i)
 }
 
 static void
-check_undos(struct scope *c)
+check_undos(struct site *c)
 {
 	struct plan *p = c->l->plan;
 	size_t n = 0;
@@ -261,16 +261,16 @@ check_undos(struct scope *c)
 
 /* What may hold no secret and knows no `value`. */
 static void
-check_plain(struct scope *c, const char *what, const struct node *n)
+check_plain(struct site *c, const char *what, const struct node *n)
 {
 	c->what = what;
 	c->secret = c->value = false;
-	scope_template(c, n);
+	site_template(c, n);
 }
 
 /* The list knows no item yet; the key has to be of the item, whatever its place is. */
 static void
-check_foreach(struct scope *c, const struct step *s, const struct draft *d)
+check_foreach(struct site *c, const struct step *s, const struct draft *d)
 {
 	c->each = false;
 	check_plain(c, "foreach", d->foreach);
@@ -286,7 +286,7 @@ check_foreach(struct scope *c, const struct step *s, const struct draft *d)
 }
 
 static void
-check_step(struct scope *c, uint32_t i)
+check_step(struct site *c, uint32_t i)
 {
 	struct loader *l = c->l;
 	struct step *s = &l->plan->steps[i];
@@ -295,7 +295,7 @@ check_step(struct scope *c, uint32_t i)
 	c->each = s->each;
 	s->need_first = (uint32_t)l->needs.n;
 	if (s->undoes != PLAN_NO_STEP)
-		scope_need(c, s->undoes, true, false, step_pos(c->l, s));
+		site_need(c, s->undoes, true, false, step_pos(c->l, s));
 	check_explicit(c, &c->l->drafts[i].needs);
 	if (c->l->drafts[i].guard != NULL)
 		check_guards(c, s, c->l->drafts[i].guard);
@@ -314,13 +314,13 @@ check_step(struct scope *c, uint32_t i)
 }
 
 static void
-check_target(struct scope *c, uint32_t i)
+check_target(struct site *c, uint32_t i)
 {
 	const struct plan_target *t = &c->l->plan->targets[i];
 
 	c->target = i;
 	if (t->type != NULL && !t->required)
-		schema_check(t->type->fields, &t->fields, t->where, t->where.file, scope_target_kind, c,
+		schema_check(t->type->fields, &t->fields, t->where, t->where.file, site_target_kind, c,
 			     c->l->problems);
 	for (uint32_t k = 0; k < t->fields.len; k++) {
 		const struct node *key = &t->fields.items[2 * k];
@@ -329,7 +329,7 @@ check_target(struct scope *c, uint32_t i)
 
 		c->what = key->s;
 		c->secret = f == NULL || f->secret || f->type == F_SECRET;
-		scope_template(c, key + 1);
+		site_template(c, key + 1);
 	}
 	c->target = MAP_NONE;
 }
@@ -338,7 +338,7 @@ void
 plan_check(struct loader *l)
 {
 	struct plan *p = l->plan;
-	struct scope c = { .l = l, .step = MAP_NONE, .target = MAP_NONE };
+	struct site c = { .l = l, .step = MAP_NONE, .target = MAP_NONE };
 	uint32_t undoes = 0;
 
 	c.seen = xcalloc(p->nsteps, sizeof(*c.seen));
@@ -349,7 +349,7 @@ plan_check(struct loader *l)
 	for (uint32_t i = 0; i < p->outputs.len; i++) {
 		c.what = p->outputs.items[2 * i].s;
 		c.secret = false;
-		scope_template(&c, &p->outputs.items[2 * i + 1]);
+		site_template(&c, &p->outputs.items[2 * i + 1]);
 	}
 	for (uint32_t i = p->nmain; i < p->nsteps; i++)
 		undoes += l->drafts[i].undoes;

@@ -4,10 +4,10 @@
 #include <string.h>
 
 #include "base/text.h"
-#include "plan_scope.h"
+#include "plan_site.h"
 
 static struct pos
-sub_pos(const struct scope *c, const struct plan_sub *sub)
+sub_pos(const struct site *c, const struct plan_sub *sub)
 {
 	const struct step *s = &c->l->plan->steps[sub->step];
 
@@ -15,7 +15,7 @@ sub_pos(const struct scope *c, const struct plan_sub *sub)
 }
 
 static void
-refuse_words(const struct scope *c, const struct step *s, const struct draft *d)
+refuse_words(const struct site *c, const struct step *s, const struct draft *d)
 {
 	const unsigned said = c->l->said[d->policy]->said & ~(unsigned)SAID_ON_ERROR;
 	const struct {
@@ -64,7 +64,7 @@ use_node(void *data, const struct node *n)
 
 /* A parameter that only tells how to reach what is handed in need not be given. */
 static void
-waive_params(const struct scope *c, const struct plan_sub *sub, struct field *fields)
+waive_params(const struct site *c, const struct plan_sub *sub, struct field *fields)
 {
 	struct usage u = { sub->plan, c->l->host, arena_array(&c->l->scratch, sub->plan->nparams, sizeof(bool)) };
 
@@ -77,7 +77,7 @@ waive_params(const struct scope *c, const struct plan_sub *sub, struct field *fi
 }
 
 static void
-check_params(struct scope *c, const struct plan_sub *sub)
+check_params(struct site *c, const struct plan_sub *sub)
 {
 	const struct plan *p = sub->plan;
 	struct field *fields = arena_array(&c->l->scratch, p->nparams + 1, sizeof(*fields));
@@ -91,7 +91,7 @@ check_params(struct scope *c, const struct plan_sub *sub)
 		handed = handed || sub->targets[i] != 0;
 	if (missing && handed)
 		waive_params(c, sub, fields);
-	schema_check(fields, &sub->params, sub_pos(c, sub), c->l->plan->file, scope_target_kind, c, c->l->problems);
+	schema_check(fields, &sub->params, sub_pos(c, sub), c->l->plan->file, site_target_kind, c, c->l->problems);
 	for (uint32_t i = 0; i < sub->params.len; i++) {
 		const struct node *name = &sub->params.items[2 * i];
 		const struct field *f = schema_field(fields, name->s);
@@ -99,7 +99,7 @@ check_params(struct scope *c, const struct plan_sub *sub)
 		c->what = name->s;
 		c->secret = f == NULL || f->secret;
 		c->value = false;
-		scope_template(c, name + 1);
+		site_template(c, name + 1);
 	}
 }
 
@@ -113,7 +113,7 @@ target_of(const struct plan *p, const char *name)
 }
 
 static void
-unknown_target(const struct scope *c, const struct plan *p, const struct node *name)
+unknown_target(const struct site *c, const struct plan *p, const struct node *name)
 {
 	const char **names = arena_array(&c->l->scratch, p->ntargets, sizeof(*names));
 
@@ -125,7 +125,7 @@ unknown_target(const struct scope *c, const struct plan *p, const struct node *n
 
 /* One of ours stands for one of that plan's. */
 static void
-check_target(struct scope *c, const struct plan *p, const struct node *name)
+check_target(struct site *c, const struct plan *p, const struct node *name)
 {
 	const struct node *ours = name + 1;
 	const uint32_t at = target_of(p, name->s);
@@ -137,14 +137,14 @@ check_target(struct scope *c, const struct plan *p, const struct node *name)
 		problems_add(c->l->problems, plan_pos(c->l, ours), NULL, "target '%.60s': expected the name of a target of this plan", name->s);
 		return;
 	}
-	kind = scope_target_kind(c, ours);
+	kind = site_target_kind(c, ours);
 	if (at != MAP_NONE && kind != NULL && strcmp(kind, p->targets[at].type->kind) != 0)
 		problems_add(c->l->problems, plan_pos(c->l, ours), NULL, "target '%s' of plan '%s' is of kind %s, but '%s' is of kind %s",
 			     name->s, p->name, p->targets[at].type->kind, ours->s, kind);
 }
 
 static void
-check_targets(struct scope *c, const struct plan_sub *sub)
+check_targets(struct site *c, const struct plan_sub *sub)
 {
 	const struct node *targets = node_get(&c->l->plan->steps[sub->step].with, "targets");
 
@@ -160,13 +160,13 @@ check_targets(struct scope *c, const struct plan_sub *sub)
 }
 
 void
-plan_check_sub(struct scope *c, uint32_t step)
+plan_check_sub(struct site *c, uint32_t step)
 {
 	const struct step *s = &c->l->plan->steps[step];
 	const struct plan_sub *sub = plan_sub_of(c->l->plan, step);
 
 	schema_check(sub_step.inputs, &s->with, (struct pos){ c->l->plan->file, s->line, s->col }, c->l->plan->file,
-		     scope_target_kind, c, c->l->problems);
+		     site_target_kind, c, c->l->problems);
 	refuse_words(c, s, &c->l->drafts[step]);
 	if (sub == NULL)
 		return;

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "plan_scope.h"
+#include "plan_site.h"
 
 #define OUTPUTS_MAX 32 /* of a step type */
 #define SEARCHES_MAX 8 /* unknown step names that get a suggestion */
@@ -20,7 +20,7 @@ push_need(struct needs *v, uint32_t to, bool weak)
 }
 
 void
-scope_unknown_step(struct loader *l, const char *id, struct pos where)
+site_unknown_step(struct loader *l, const char *id, struct pos where)
 {
 	const char **names;
 
@@ -37,7 +37,7 @@ scope_unknown_step(struct loader *l, const char *id, struct pos where)
 }
 
 void
-scope_need(const struct scope *c, uint32_t to, bool weak, bool explicit, struct pos where)
+site_need(const struct site *c, uint32_t to, bool weak, bool explicit, struct pos where)
 {
 	const struct step *from = &c->l->plan->steps[c->step], *other = &c->l->plan->steps[to];
 
@@ -71,13 +71,13 @@ scope_need(const struct scope *c, uint32_t to, bool weak, bool explicit, struct 
 }
 
 static void
-use_target(const struct scope *c, uint32_t target, struct pos where)
+use_target(const struct site *c, uint32_t target, struct pos where)
 {
 	const struct needs *v = &c->l->target_needs[target];
 
 	for (size_t i = 0; i < v->n; i++) {
 		if (c->step != MAP_NONE)
-			scope_need(c, v->list[i].to, v->list[i].weak, false, where);
+			site_need(c, v->list[i].to, v->list[i].weak, false, where);
 		else if (c->target != MAP_NONE)
 			push_need(&c->l->target_needs[c->target], v->list[i].to, v->list[i].weak);
 	}
@@ -85,7 +85,7 @@ use_target(const struct scope *c, uint32_t target, struct pos where)
 
 /* Outputs are data too: one that the step type does not have would read as null for ever. */
 static void
-check_output(const struct scope *c, const struct expr_ref *ref, uint32_t step)
+check_output(const struct site *c, const struct expr_ref *ref, uint32_t step)
 {
 	const struct step_type *type = c->l->plan->steps[step].type;
 	const struct plan_sub *sub = plan_sub_of(c->l->plan, step);
@@ -110,13 +110,13 @@ check_output(const struct scope *c, const struct expr_ref *ref, uint32_t step)
 }
 
 static void
-ref_step(const struct scope *c, const struct expr_ref *ref)
+ref_step(const struct site *c, const struct expr_ref *ref)
 {
 	const bool weak = ref->member != NULL && strcmp(ref->member, "outputs") != 0;
 	const uint32_t to = plan_find(c->l->plan, ref->key, strlen(ref->key));
 
 	if (to == MAP_NONE) {
-		scope_unknown_step(c->l, ref->key, ref->where);
+		site_unknown_step(c->l, ref->key, ref->where);
 		return;
 	}
 	if (ref->output != NULL && c->l->plan->steps[to].type != NULL)
@@ -124,13 +124,13 @@ ref_step(const struct scope *c, const struct expr_ref *ref)
 	if (ref->member != NULL && strcmp(ref->member, "items") == 0 && !c->l->plan->steps[to].each)
 		problems_add(c->l->problems, ref->where, NULL, "step '%s' has no items: it has no 'foreach'", ref->key);
 	if (c->step != MAP_NONE)
-		scope_need(c, to, weak, false, ref->where);
+		site_need(c, to, weak, false, ref->where);
 	else if (c->target != MAP_NONE)
 		push_need(&c->l->target_needs[c->target], to, weak);
 }
 
 static void
-ref_param(const struct scope *c, const struct expr_ref *ref)
+ref_param(const struct site *c, const struct expr_ref *ref)
 {
 	const struct plan *p = c->l->plan;
 	const uint32_t at = map_get(&c->l->param_index, ref->key, strlen(ref->key));
@@ -152,7 +152,7 @@ ref_param(const struct scope *c, const struct expr_ref *ref)
 }
 
 uint32_t
-scope_find_target(const struct scope *c, const char *name, struct pos where)
+site_find_target(const struct site *c, const char *name, struct pos where)
 {
 	const struct plan *p = c->l->plan;
 	const uint32_t at = map_get(&c->l->target_index, name, strlen(name));
@@ -176,7 +176,7 @@ scope_find_target(const struct scope *c, const char *name, struct pos where)
 
 /* item, index, key */
 static void
-ref_item(struct scope *c, const struct expr_ref *ref)
+ref_item(struct site *c, const struct expr_ref *ref)
 {
 	if (!c->each)
 		problems_add(c->l->problems, ref->where, NULL, "'%s' is known only in a step with 'foreach'", ref->root);
@@ -187,7 +187,7 @@ ref_item(struct scope *c, const struct expr_ref *ref)
 static int
 check_ref(void *data, const struct expr_ref *ref)
 {
-	struct scope *c = data;
+	struct site *c = data;
 	uint32_t target;
 
 	if (strcmp(ref->root, "steps") == 0) {
@@ -195,7 +195,7 @@ check_ref(void *data, const struct expr_ref *ref)
 	} else if (strcmp(ref->root, "params") == 0) {
 		ref_param(c, ref);
 	} else if (strcmp(ref->root, "targets") == 0) {
-		target = scope_find_target(c, ref->key, ref->where);
+		target = site_find_target(c, ref->key, ref->where);
 		if (target != MAP_NONE)
 			use_target(c, target, ref->where);
 	} else if (strcmp(ref->root, "value") == 0) {
@@ -209,17 +209,17 @@ check_ref(void *data, const struct expr_ref *ref)
 }
 
 void
-scope_template(struct scope *c, const struct node *n)
+site_template(struct site *c, const struct node *n)
 {
 	template_check(c->l->host, n, c->l->plan->file, check_ref, c, c->l->problems);
 }
 
 const char *
-scope_target_kind(void *data, const struct node *name)
+site_target_kind(void *data, const struct node *name)
 {
-	const struct scope *c = data;
+	const struct site *c = data;
 	const struct pos where = plan_pos(c->l, name);
-	const uint32_t at = scope_find_target(c, name->s, where);
+	const uint32_t at = site_find_target(c, name->s, where);
 
 	if (at == MAP_NONE)
 		return NULL;

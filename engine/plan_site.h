@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Where a plan's check stands: shared by plan_check*.c and plan_refs.c only. */
-#ifndef WHERRY_PLAN_SCOPE_H
-#define WHERRY_PLAN_SCOPE_H
+#ifndef WHERRY_PLAN_SITE_H
+#define WHERRY_PLAN_SITE_H
 
 #include "plan_load.h"
 
@@ -9,7 +9,7 @@
 enum of_item { NAMES_ITEM = 1, NAMES_INDEX = 2, NAMES_KEY = 4 };
 
 /* What a reference found here means. */
-struct scope {
+struct site {
 	struct loader *l;
 	uint32_t step;      /* the step that is checked, or MAP_NONE in a target or output */
 	uint32_t target;    /* the target whose fields are checked, or MAP_NONE */
@@ -22,16 +22,16 @@ struct scope {
 };
 
 /* The current step needs another. explicit: written under `needs`. */
-void scope_need(const struct scope *, uint32_t to, bool weak, bool explicit, struct pos where);
-void scope_unknown_step(struct loader *, const char *id, struct pos where);
+void site_need(const struct site *, uint32_t to, bool weak, bool explicit, struct pos where);
+void site_unknown_step(struct loader *, const char *id, struct pos where);
 /* A target by name, or MAP_NONE with a problem; in the fields of a target only those above it are known, so that there
  * is no circle. */
-uint32_t scope_find_target(const struct scope *, const char *name, struct pos where);
+uint32_t site_find_target(const struct site *, const char *name, struct pos where);
 /* Every expression in the tree. */
-void scope_template(struct scope *, const struct node *);
+void site_template(struct site *, const struct node *);
 /* What the step (`uses: plan`) hands in, and what it may not say. */
-void plan_check_sub(struct scope *, uint32_t step);
-/* For schema_check; data is the scope. */
-const char *scope_target_kind(void *data, const struct node *name);
+void plan_check_sub(struct site *, uint32_t step);
+/* For schema_check; data is the site. */
+const char *site_target_kind(void *data, const struct node *name);
 
 #endif

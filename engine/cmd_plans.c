@@ -39,6 +39,20 @@ show_param(struct buf *b, const struct param *p)
 	buf_putc(b, '\n');
 }
 
+/* Targets that only another plan can give. */
+static void
+show_handed(struct buf *b, const struct plan *plan)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < plan->ntargets; i++)
+		if (plan->targets[i].required) {
+			buf_printf(b, "%s  %-20s %s\n", any ? "" : "\ntargets that the plan which runs this one hands in:\n",
+				   plan->targets[i].name, plan->targets[i].type->kind);
+			any = true;
+		}
+}
+
 static void
 show_plan(struct buf *b, const struct plan *plan)
 {
@@ -51,11 +65,12 @@ show_plan(struct buf *b, const struct plan *plan)
 		buf_puts(b, "\n\nparameters (-p NAME=VALUE):\n");
 	for (size_t i = 0; i < plan->nparams; i++)
 		show_param(b, &plan->params[i]);
+	show_handed(b, plan);
 	buf_puts(b, "\nsteps:\n");
 	for (uint32_t i = 0; i < plan->nsteps; i++) {
 		const struct step *s = &plan->steps[i];
 
-		buf_printf(b, "  %-20s %-16s", s->id, s->type->name);
+		buf_printf(b, "  %-20s %-16s%s", s->id, s->type->name, s->each ? " for each item" : "");
 		for (uint32_t n = 0; n < s->need_count; n++)
 			buf_printf(b, "%s%s", n == 0 ? " after " : ", ",
 				   plan->steps[plan->needs[s->need_first + n].to].id);

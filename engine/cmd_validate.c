@@ -3,6 +3,8 @@
  * what the lints find, too. */
 #include "cmd.h"
 
+#include <inttypes.h>
+
 #include "lint.h"
 
 static struct value
@@ -18,23 +20,38 @@ problem_value(struct front *f, const struct problem *at)
 	return value_map(p, 5);
 }
 
-/* {plan, valid, steps, problems, dropped}; dropped: problems over those that are kept. */
+/* {plan, valid, steps, plans, problems, dropped}; plans: the files of those that it runs; dropped: problems over those that are kept. */
 static int
 print_json(struct front *f, const char *name, const struct plan *plan, bool valid, const struct problems *problems,
 	   struct err *err)
 {
 	struct value *list = arena_array(&f->arena, problems->n, sizeof(*list)), v;
-	struct pair p[5];
+	const uint32_t nparts = plan != NULL ? plan->nparts : 0;
+	struct value *parts = arena_array(&f->arena, nparts, sizeof(*parts));
+	struct pair p[6];
 
+	for (uint32_t i = 0; i < nparts; i++)
+		parts[i] = value_str(plan->parts[i]->file);
 	for (size_t i = 0; i < problems->n; i++)
 		list[i] = problem_value(f, &problems->list[i]);
 	p[0] = (struct pair){ "plan", value_str(plan != NULL ? plan->file : name) };
 	p[1] = (struct pair){ "valid", value_bool(valid) };
 	p[2] = (struct pair){ "steps", plan != NULL ? value_int(plan->nsteps) : VALUE_NULL };
-	p[3] = (struct pair){ "problems", value_list(list, problems->n) };
-	p[4] = (struct pair){ "dropped", value_int((int64_t)problems->dropped) };
+	p[3] = (struct pair){ "plans", value_list(parts, nparts) };
+	p[4] = (struct pair){ "problems", value_list(list, problems->n) };
+	p[5] = (struct pair){ "dropped", value_int((int64_t)problems->dropped) };
 	v = value_map(p, countof(p));
 	return front_print_json(&v, err);
+}
+
+static uint64_t
+steps_of_parts(const struct plan *plan)
+{
+	uint64_t n = 0;
+
+	for (uint32_t i = 0; i < plan->nparts; i++)
+		n += plan->parts[i]->nsteps;
+	return n;
 }
 
 /* What the lints have found in a plan that loads; they make it invalid only where they were asked for. */
@@ -42,13 +59,17 @@ static void
 say_valid(const struct front *f, const struct plan *plan, const struct problems *lints)
 {
 	const size_t n = lints->n + lints->dropped;
+	struct buf b = BUF_INIT(0);
 
 	if (f->opt.quiet)
 		return;
-	if (n == 0)
-		front_say("%s: valid, %u steps", plan->file, plan->nsteps);
-	else
-		front_say("%s: valid, %u steps; validate --strict has %zu remark%s", plan->file, plan->nsteps, n, n == 1 ? "" : "s");
+	buf_printf(&b, "%s: valid, %u steps", plan->file, plan->nsteps);
+	if (plan->nparts > 0)
+		buf_printf(&b, "; runs %u other plan%s with %" PRIu64 " steps", plan->nparts, plan->nparts == 1 ? "" : "s", steps_of_parts(plan));
+	if (n > 0)
+		buf_printf(&b, "; validate --strict has %zu remark%s", n, n == 1 ? "" : "s");
+	front_say("%s", b.p);
+	buf_done(&b);
 }
 
 /* 1: valid; 0: not, and it was said why, but for err; -1: it could not be said. */

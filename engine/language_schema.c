@@ -302,7 +302,7 @@ case_of_type(struct json *j, const char *name, const struct field *inputs)
 	begin(j, "properties", '{');
 	ref(j, "with", "with-", name);
 	end(j, '}');
-	if (needs_inputs(inputs))
+	if (needs_inputs(inputs) || inputs == sub_step.inputs)
 		raw(j, "required", "[\"with\"]");
 	end(j, '}');
 	end(j, '}');
@@ -509,10 +509,16 @@ step_defs(struct json *j, const struct registry *r)
 		if (is_usable(*t, false))
 			object(j, "with-", (*t)->name, (*t)->summary, (*t)->inputs);
 	object(j, "with-", "undo", "run the `undo` of another step", undo_fields);
-	object(j, "with-", sub_step.name, sub_step.summary, sub_step.inputs);
+	begin(j, "with-plan", '{');
+	text(j, "description", sub_step.summary);
+	text(j, "type", "object");
+	members(j, sub_step.inputs, false, false);
+	raw(j, "oneOf", "[{\"required\": [\"file\"]}, {\"required\": [\"name\"]}]");
+	end(j, '}');
 	begin(j, "step", '{');
 	text(j, "type", "object");
 	words(j, r, IN_STEP);
+	raw(j, "dependentRequired", "{\"foreach\": [\"key\"], \"key\": [\"foreach\"]}");
 	begin(j, "allOf", '[');
 	cases_of_types(j, r, false);
 	case_of_type(j, "undo", undo_fields);

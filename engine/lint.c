@@ -267,12 +267,17 @@ lint_unused_parameter(struct lint *l)
 }
 
 void
-lint_plan(const struct plan *plan, struct problems *problems)
+lint_plan(const struct plan *root, struct problems *problems)
 {
-	struct lint l = { .plan = plan, .problems = problems };
+	for (uint32_t i = 0; i <= root->nparts; i++) {
+		struct lint l = { .plan = i == 0 ? root : root->parts[i - 1], .problems = problems };
+		const size_t before = problems->n;
 
-	for (l.rule = lint_rules; l.rule->name != NULL; l.rule++)
-		if (node_get(&plan->allow, l.rule->name) == NULL)
-			l.rule->check(&l);
+		for (l.rule = lint_rules; l.rule->name != NULL; l.rule++)
+			if (node_get(&l.plan->allow, l.rule->name) == NULL)
+				l.rule->check(&l);
+		if (problems->n > before && i > 0)
+			problems_source(problems, l.plan->file, l.plan->text, l.plan->text_len);
+	}
 	problems_sort(problems);
 }

@@ -91,7 +91,7 @@ check_params(struct site *c, const struct plan_sub *sub)
 		handed = handed || sub->targets[i] != 0;
 	if (missing && handed)
 		waive_params(c, sub, fields);
-	schema_check(fields, &sub->params, sub_pos(c, sub), c->l->plan->file, site_target_kind, c, c->l->problems);
+	schema_check(fields, &sub->params, sub->params.len > 0 ? plan_pos(c->l, &sub->params) : sub_pos(c, sub), c->l->plan->file, site_target_kind, c, c->l->problems);
 	for (uint32_t i = 0; i < sub->params.len; i++) {
 		const struct node *name = &sub->params.items[2 * i];
 		const struct field *f = schema_field(fields, name->s);
@@ -159,6 +159,20 @@ check_targets(struct site *c, const struct plan_sub *sub)
 	}
 }
 
+/* Names must be known before the run; of values it is enough to know them then. */
+static void
+check_maps(const struct site *c, const struct step *s)
+{
+	static const char *const maps[] = { "params", "targets" };
+
+	for (size_t i = 0; i < countof(maps); i++) {
+		const struct node *n = node_get(&s->with, maps[i]);
+
+		if (n != NULL && n->kind == NODE_SCALAR && template_has_expr(n->s))
+			problems_add(c->l->problems, plan_pos(c->l, n), NULL, "'%s': expected a map, whose values may be expressions", maps[i]);
+	}
+}
+
 void
 plan_check_sub(struct site *c, uint32_t step)
 {
@@ -168,6 +182,7 @@ plan_check_sub(struct site *c, uint32_t step)
 	schema_check(sub_step.inputs, &s->with, (struct pos){ c->l->plan->file, s->line, s->col }, c->l->plan->file,
 		     site_target_kind, c, c->l->problems);
 	refuse_words(c, s, &c->l->drafts[step]);
+	check_maps(c, s);
 	if (sub == NULL)
 		return;
 	check_params(c, sub);

@@ -142,7 +142,7 @@ def checked(world):
     done = world.w("validate", good, bad, world.path("none.yaml"), "--format", "json")
     equal(done.code, 2, str(done))
     first, second, third = done.json()
-    equal(first, {"plan": good, "valid": True, "steps": 1, "problems": [], "dropped": 0}, "a good plan")
+    equal(first, {"plan": good, "valid": True, "steps": 1, "plans": [], "problems": [], "dropped": 0}, "a good plan")
     equal([(p["file"], p["line"], p["col"]) for p in second["problems"]], [(bad, 5, 19), (bad, 5, 33)], "places of problems")
     equal(second["problems"][0], {"file": bad, "line": 5, "col": 19, "message": "unknown step type 'sett'",
                                   "hint": "did you mean 'set'?"}, "the first problem")

@@ -18,6 +18,9 @@ NOT_FOR_A_SCHEMA = {
     "unknown-param": "joins a step and a parameter, in Lua", "secret-in-a-message": "joins a step and a parameter, in Lua",
     "unknown-target": "joins a step and a target", "secret-with-default": "a rule between fields",
     "exclusive-inputs": "a rule between fields",
+    "item-without-foreach": "is Lua", "key-is-a-place": "is Lua", "items-of-one": "joins steps, in Lua", "pool-unknown": "joins a step and a pool",
+    "plan-of-itself": "joins plans", "plan-not-there": "joins plans", "plan-without-param": "joins plans", "undo-inside-nothing": "joins plans",
+    "plan-by-expression": "a rule of text", "plan-with-timeout": "a rule between words",
 }
 
 

@@ -116,10 +116,13 @@ static struct row {
 	/* plans */
 	{ "a plan", WITH("params: {n: 1, url: x}"), NULL },
 	{ "what is handed in needs no parameters", WITH("params: {n: 1}, targets: {db: db}"), NULL },
-	{ "what is not handed in does", WITH("params: {n: 1}"), "4:14 missing field 'url' (string)" },
+	{ "what is not handed in does", WITH("params: {n: 1}"), "4:60 missing field 'url' (string)" },
 	{ "wrong values", WITH("params: {n: 0, m: 1, url: {}, pw: x}"),
 	  "4:64 field 'n': expected at least 1, got 0\n4:67 unknown field 'm'; known: n, pw, url\n4:78 field 'url': expected a string, got a map of 0\n"
 	  "4:86 field 'pw': a secret must not be written in a plan (take it from a param with 'secret: true')" },
+	{ "parameters as a whole", WITH("params: '${{ run }}', targets: '${{ run }}'"),
+	  "4:14 missing field 'n' (integer)\n4:14 missing field 'url' (string)\n4:60 'params': expected a map, whose values may be expressions\n"
+	  "4:83 'targets': expected a map, whose values may be expressions" },
 	{ "secrets", HEAD "params: {pw: {type: string, secret: true}}\nsteps: [{id: a, uses: plan, with: {file: one.yaml, "
 	  "params: {n: 1, url: '${{ params.pw }}', pw: '${{ params.pw }}'}}}]", "4:77 secret 'params.pw' in 'url', which may not hold one" },
 	{ "wrong targets", HEAD "targets: {f: {kind: etcd, endpoints: ['http://a:1']}}\nsteps: [{id: a, uses: plan, with: {file: one.yaml, "

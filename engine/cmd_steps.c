@@ -18,6 +18,24 @@ is_later(const struct step_type *t)
 	return (t->flags & STEP_LATER) != 0;
 }
 
+/* All that a step may use but `undo`, which has no table: NULL-ended. `plan` is the engine's own. */
+static const struct step_type *const *
+all_types(struct front *f)
+{
+	const struct step_type **list;
+	size_t n = 0, count = 0;
+
+	while (registry.steps[n] != NULL)
+		n++;
+	list = arena_array(&f->arena, n + 2, sizeof(*list));
+	for (size_t i = 0; i < n; i++)
+		if (!is_later(registry.steps[i]))
+			list[count++] = registry.steps[i];
+	list[count++] = &sub_step;
+	list[count] = NULL;
+	return list;
+}
+
 /* A limit in the unit that people write. */
 static void
 show_limit(struct buf *b, const struct field *f, double limit)
@@ -145,12 +163,10 @@ sentence(struct buf *b, const char *level, const char *name, const char *summary
 }
 
 static void
-markdown_page(struct buf *b)
+markdown_page(struct front *f, struct buf *b)
 {
 	buf_puts(b, page_head);
-	for (const struct step_type *const *t = registry.steps; *t != NULL; t++) {
-		if (is_later(*t))
-			continue;
+	for (const struct step_type *const *t = all_types(f); *t != NULL; t++) {
 		sentence(b, "##", (*t)->name, (*t)->summary);
 		buf_puts(b, (*t)->flags & (STEP_READ_ONLY | STEP_PURE) ? " Changes nothing.\n" : "\n");
 		markdown_fields(b, "input", (*t)->inputs, true);
@@ -170,7 +186,7 @@ markdown_page(struct buf *b)
 static int
 one_type(struct front *f, const char *name, struct buf *b, struct err *err)
 {
-	const struct step_type *t = registry_step(&registry, name);
+	const struct step_type *t = strcmp(name, sub_step.name) == 0 ? &sub_step : registry_step(&registry, name);
 	const char *names[256];
 	size_t n = 0;
 
@@ -187,20 +203,20 @@ one_type(struct front *f, const char *name, struct buf *b, struct err *err)
 			err_set(err, ERR_USAGE, "'%s' is no step type but a word of the language: %s", name, word_help(w));
 			return err_next(err, "wherry help language");
 		}
-	for (const struct step_type *const *i = registry.steps; *i != NULL && n < countof(names); i++)
+	for (const struct step_type *const *i = all_types(f); *i != NULL && n < countof(names); i++)
 		names[n++] = (*i)->name;
 	err_set(err, ERR_USAGE, "no step type '%s'%s", name, front_nearest(f, name, names, n));
 	return err_next(err, "wherry steps");
 }
 
 static int
-json_types(struct err *err)
+json_types(struct front *f, struct err *err)
 {
-	for (const struct step_type *const *t = registry.steps; *t != NULL; t++) {
+	for (const struct step_type *const *t = all_types(f); *t != NULL; t++) {
 		const struct pair p[] = { { "name", value_str((*t)->name) }, { "summary", value_str((*t)->summary) } };
 		const struct value v = value_map(p, countof(p));
 
-		if (!is_later(*t) && front_print_json(&v, err) < 0)
+		if (front_print_json(&v, err) < 0)
 			return -1;
 	}
 	return 0;
@@ -215,13 +231,12 @@ cmd_steps(struct front *f, struct err *err)
 	if (f->nargs == 1)
 		ret = one_type(f, f->args[0], &b, err);
 	else if (f->opt.markdown)
-		markdown_page(&b);
+		markdown_page(f, &b);
 	else if (front_json(f))
-		ret = json_types(err);
+		ret = json_types(f, err);
 	else
-		for (const struct step_type *const *t = registry.steps; *t != NULL; t++)
-			if (!is_later(*t))
-				buf_printf(&b, "%-16s %s\n", (*t)->name, (*t)->summary);
+		for (const struct step_type *const *t = all_types(f); *t != NULL; t++)
+			buf_printf(&b, "%-16s %s\n", (*t)->name, (*t)->summary);
 	if (ret == 0)
 		ret = front_print(&b, err);
 	buf_done(&b);

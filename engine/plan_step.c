@@ -174,8 +174,9 @@ plan_step_type(struct loader *l, const struct node *name)
 			     "'%.60s' comes in a later version", name->s);
 	else {
 		for (const struct step_type *const *t = l->registry->steps;
-		     *t != NULL && n < countof(names); t++)
+		     *t != NULL && n < countof(names) - 1; t++)
 			names[n++] = (*t)->name;
+		names[n++] = sub_step.name;
 		problems_add_near(l->problems, plan_pos(l, name), name->s, names, n,
 				  "unknown step type '%.60s'", name->s);
 	}

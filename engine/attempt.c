@@ -65,7 +65,7 @@ work(void *item)
 		if (lost != NULL) {
 			err_set(&at->err, ERR_IN_DOUBT, "'%s %s' was %s by this step before, and the step ended without "
 				"asking for it again", lost->verb, lost->ref, lost->begun ? "begun" : "done");
-			err_next(&at->err, "wherry resolve %s %s --done|--not-done --reason TEXT", at->shared->run, at->path);
+			next_resolve(&at->err, at->shared->run, at->path);
 			at->rc = -1;
 		}
 	}

@@ -78,14 +78,17 @@ front_say(const char *fmt, ...)
 void
 front_error(const struct front *f, const struct err *err)
 {
-	struct buf room = BUF_INIT(0);
+	struct buf room = BUF_INIT(0), b = BUF_INIT(0);
 
 	if (err->msg[0] != '\0')
 		front_say("wherry: %s", err->msg);
 	if (err->where.line > 0)
 		front_say("  at %s:%u:%u", err->where.file, err->where.line, err->where.col);
-	if (err->next[0] != '\0')
-		front_say("next: %s", next_typed(&f->typed, err->next, &room));
+	if (err->next[0] != '\0') {
+		next_put(&b, "", next_typed(&f->typed, err->next, &room));
+		buf_putc(&b, '\n');
+		to_stderr(&b);
+	}
 	buf_done(&room);
 }
 

@@ -166,7 +166,10 @@ put_step(const struct standing *st, const char *id, const struct hist_step *s, s
 			buf_printf(b, ", %llu of %llu", (unsigned long long)e->done, (unsigned long long)e->total);
 		put_text(b, " ", e->done > 0 ? e->unit : NULL);
 	}
-	put_text(b, "\n    next: ", s != NULL ? next_typed(st->typed, s->next, &room) : NULL);
+	if (s != NULL && s->next != NULL && s->next[0] != '\0') {
+		buf_putc(b, '\n');
+		next_put(b, "    ", next_typed(st->typed, s->next, &room));
+	}
 	buf_done(&room);
 	buf_putc(b, '\n');
 }
@@ -239,7 +242,7 @@ put_status(struct front *f, const struct standing *st, struct buf *b)
 	put_counts(st, b);
 	put_steps(st, b);
 	put_left(st, b);
-	put_text(b, "next: ", typed(f, next_command(f, st)));
+	next_put(b, "", typed(f, next_command(f, st)));
 	buf_putc(b, '\n');
 }
 

@@ -118,7 +118,7 @@ int
 door_in_doubt(struct step_ctx *cx, const struct memo *e, const char *why, struct err *err)
 {
 	err_set(err, ERR_IN_DOUBT, "in doubt: '%s %s' %s", e->verb, e->ref, why);
-	return err_next(err, "wherry resolve %s %s --done|--not-done --reason TEXT", cx->at->shared->run, cx->at->path);
+	return next_resolve(err, cx->at->shared->run, cx->at->path);
 }
 
 int

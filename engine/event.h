@@ -76,5 +76,9 @@ struct typed {
 };
 /* The next command with the options that it needs to work as it stands. Lives as long as room, or next. */
 const char *next_typed(const struct typed *, const char *next, struct buf *room);
+/* Append "next: COMMAND" and, for each further line of next, "  or: COMMAND", each line behind indent; none at the end. */
+void next_put(struct buf *to, const char *indent, const char *next);
+/* Say what a person can type about a step in doubt: one command for either answer. Returns -1. */
+int next_resolve(struct err *err, const char *run, const char *step);
 
 #endif

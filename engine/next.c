@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The command to type next, as it has to be typed here: where the folder of the runs, or parameters, came from the command
- * line, a command that needs them needs them again. */
+ * line, a command that needs them needs them again. Where there is a choice, each command has a line of its own, behind
+ * what it is chosen for. */
 #include <string.h>
 
 #include "base/text.h"
@@ -71,4 +72,24 @@ next_typed(const struct typed *t, const char *next, struct buf *room)
 	}
 	buf_puts(room, next);
 	return room->p;
+}
+
+void
+next_put(struct buf *to, const char *indent, const char *next)
+{
+	const char *lead = "next: ", *end;
+
+	for (; *next != '\0'; next = *end != '\0' ? end + 1 : end) {
+		end = strchrnul(next, '\n');
+		buf_printf(to, "%s%s%s", lead[0] == ' ' ? "\n" : "", indent, lead);
+		text_escape(to, next, (size_t)(end - next));
+		lead = "  or: ";
+	}
+}
+
+int
+next_resolve(struct err *err, const char *run, const char *step)
+{
+	return err_next(err, "if it has happened: wherry resolve %s %s --done --reason TEXT\n"
+			     "if it has not: wherry resolve %s %s --not-done --reason TEXT", run, step, run, step);
 }

@@ -100,7 +100,7 @@ doubt(struct coord *c, const struct trace *t, const struct err *why)
 
 	err_set(&err, ERR_IN_DOUBT, "%s; put it back and resume, or say whether it may stay so (--done) or is to be done again "
 		"(--not-done)", why->msg);
-	err_next(&err, "wherry resolve %s %s --done|--not-done --reason TEXT", c->shared.run, step);
+	next_resolve(&err, c->shared.run, step);
 	coord_record(c, &(struct record){ .type = REC_DOUBT, .step = step, .effect = t->effect->number, .msg = why->msg,
 		.next = err.next }, true);
 	e.msg = why->msg;

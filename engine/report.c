@@ -286,8 +286,7 @@ report_finish(struct report *r)
 	}
 	report_write(r, r->opt.out, &r->results);
 	if (r->next != NULL && r->next[0] != '\0') {
-		buf_puts(&b, "next: ");
-		put_safe(&b, r->next);
+		next_put(&b, "", r->next);
 		buf_putc(&b, '\n');
 		report_write(r, r->opt.err, &b);
 	}

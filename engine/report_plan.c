@@ -104,8 +104,10 @@ put_end(struct report *r, const struct event *e, struct buf *b)
 	buf_printf(b, "  %s%s", step_status_name(e->status), e->msg != NULL ? ": " : "");
 	put_safe(b, e->msg);
 	buf_putc(b, '\n');
-	if (e->next != NULL && e->next[0] != '\0')
-		put_remark(b, "next: ", e->next);
+	if (e->next != NULL && e->next[0] != '\0') {
+		next_put(b, "  ", e->next);
+		buf_putc(b, '\n');
+	}
 	return true;
 }
 

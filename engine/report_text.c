@@ -140,7 +140,10 @@ line_end(const struct report *r, const struct event *e, struct buf *b)
 		   paint(r, PAINT_OFF));
 	put_duration(b, e->status == STEP_DONE ? " in " : " after ", e->ns);
 	put_after(b, ": ", e->msg);
-	put_after(b, "\n  next: ", e->next);
+	if (e->next != NULL && e->next[0] != '\0') {
+		buf_putc(b, '\n');
+		next_put(b, "  ", e->next);
+	}
 }
 
 static void

@@ -228,7 +228,7 @@ has_happened(struct step_ctx *cx, const struct undo_effect *x, struct err *err)
 	err_set(err, ERR_IN_DOUBT, "'%s %s' of step '%s' was begun and its end was not recorded; %s", f->verb, shown(cx, x->ref),
 		cx->at->undoes, found == PROBE_OTHER ? "since then someone else changed it"
 						     : "nothing here can tell whether it happened");
-	return err_next(err, "wherry resolve %s %s --done|--not-done --reason TEXT", cx->at->shared->run, cx->at->undoes);
+	return next_resolve(err, cx->at->shared->run, cx->at->undoes);
 }
 
 static int

@@ -38,7 +38,7 @@ struct err {
 	int sys;        /* errno at the origin, or 0 */
 	struct pos where;
 	char msg[640];  /* one line, lowercase, what and why */
-	char next[512]; /* the command or action to take next, or empty */
+	char next[1024]; /* the command or action to take next, or empty; with a choice, a line for each */
 };
 
 #define ERR_INIT ((struct err){ .kind = ERR_NONE })

@@ -88,8 +88,8 @@ locked(struct arena *a, struct etcd_conn *c, struct bytes key, const struct clai
 
 	(void)err_set(err, ERR_LOCKED, "'%s' at %s is claimed by %s", text_safe(a, k->prefix.p, k->prefix.len, 200),
 		      etcd_conn_names(c), holder_text(a, k));
-	return err_next(err, "wherry resume %s, or wherry abort %s; where that run is lost: etcdctl del '%s'", run, run,
-			text_safe(a, key.p, key.len, 100));
+	return err_next(err, "go on with that run: wherry resume %s\nend it: wherry abort %s\nwhere it is lost: etcdctl del '%s'", run,
+			run, text_safe(a, key.p, key.len, 100));
 }
 
 /* All claims under a marker prefix. */

@@ -83,8 +83,15 @@ class Done:
 
     def next(self):
         """The command that the stop told the operator to type, as argv without the program; or None."""
-        found = re.findall(r"^\s*next:.*?\b(wherry\s.*)$", self.err + "\n" + self.out, re.M)
-        return shlex.split(found[-1])[1:] if found else None
+        found = self.choices()
+        return found[0] if found else None
+
+    def choices(self):
+        """All commands of the last hint: the next one, and those that may be typed instead."""
+        lines = re.findall(r"^\s*(next|or):.*?\b(?:wherry\s+(.*))?$", self.err + "\n" + self.out, re.M)
+        first = max((i for i, line in enumerate(lines) if line[0] == "next" and line[1]), default=len(lines))
+        ends = [i for i, line in enumerate(lines) if i > first and line[0] == "next"]
+        return [shlex.split(command) for _, command in lines[first:ends[0] if ends else None] if command]
 
     def json(self):
         return [json.loads(line) for line in self.out.splitlines() if line.startswith("{")]

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Stand-ins for the families and kinds of targets that the sketched plans (tests/sketches) use and that do not exist yet:
+ * real tables, and a world that is one map of canned answers. A look answers what the map has under its path; an act is
+ * one effect on its path, whose content is not known afterwards in a dry-run. */
+#ifndef WHERRY_TESTS_SKETCH_REGISTRY_H
+#define WHERRY_TESTS_SKETCH_REGISTRY_H
+
+#include <stddef.h>
+#include <string.h>
+
+#include "steps/registry.h"
+
+/* What any of them takes; each table binds its own members. */
+struct sketch_args {
+	struct target *in;
+	const char *name, *kind, *namespace, *release, *chart, *tenant, *wanted, *pod, *path, *pods_of, *expect_output, *missing;
+	const struct value *all, *set, *object, *merge, *argv, *before, *after, *file, *from, *to;
+	const struct expr *where, *until;
+	int64_t count;
+	bool require_same_version, keep_values, idempotent, read_only, missing_ok;
+};
+#define IN(k) { .name = "in", .type = F_TARGET, .kind = (k), .required = true, .offset = offsetof(struct sketch_args, in), .help = "where" }
+#define TEXT(n, m, req) { .name = (n), .type = F_STRING, .required = (req), .offset = offsetof(struct sketch_args, m), .help = (n) }
+#define PLACE(n, m) { .name = (n), .type = F_PATH, .required = true, .offset = offsetof(struct sketch_args, m), .help = (n) }
+#define ANY(n, m) { .name = (n), .type = F_ANY, .required = true, .offset = offsetof(struct sketch_args, m), .help = (n) }
+#define MAP(n, m, req) { .name = (n), .type = F_MAP, .required = (req), .offset = offsetof(struct sketch_args, m), .help = (n) }
+#define LIST(n, m, i) { .name = (n), .type = F_LIST, .item = (i), .required = true, .offset = offsetof(struct sketch_args, m), .help = (n) }
+#define FLAG(n, m) { .name = (n), .type = F_BOOL, .offset = offsetof(struct sketch_args, m), .help = (n) }
+#define OVER(n, m) { .name = (n), .type = F_EXPR, .offset = offsetof(struct sketch_args, m), .help = (n) }
+#define OUT(n, t) { .name = (n), .type = (t), .help = (n) }
+#define END { 0 }
+
+static const struct field sketch_status_in[] = { IN("helm"), TEXT("release", release, true), PLACE("chart", chart),
+	FLAG("require_same_version", require_same_version), END };
+static const struct field sketch_upgrade_in[] = { IN("helm"), TEXT("release", release, true), PLACE("chart", chart),
+	FLAG("keep_values", keep_values), MAP("set", set, false), END };
+static const struct field sketch_object_in[] = { IN("kubernetes"), TEXT("kind", kind, true), TEXT("name", name, true),
+	TEXT("namespace", namespace, false), TEXT("missing", missing, false), END };
+static const struct field sketch_list_in[] = { IN("kubernetes"), TEXT("kind", kind, true), TEXT("namespace", namespace, false),
+	OVER("where", where), END };
+static const struct field sketch_can_in[] = { IN("kubernetes"), LIST("all", all, F_MAP), END };
+static const struct field sketch_wait_in[] = { IN("kubernetes"), TEXT("pods_of", pods_of, true),
+	{ .name = "count", .type = F_INT, .offset = offsetof(struct sketch_args, count), .help = "how many" }, END };
+static const struct field sketch_apply_in[] = { IN("kubernetes"), MAP("object", object, true), OVER("until", until), END };
+static const struct field sketch_patch_in[] = { IN("kubernetes"), TEXT("kind", kind, true), TEXT("name", name, true),
+	TEXT("namespace", namespace, false), MAP("merge", merge, true), END };
+static const struct field sketch_delete_in[] = { IN("kubernetes"), TEXT("kind", kind, true), TEXT("name", name, true),
+	FLAG("missing_ok", missing_ok), END };
+static const struct field sketch_exec_in[] = { IN("kubernetes"), TEXT("pod", pod, true), LIST("argv", argv, F_STRING),
+	TEXT("expect_output", expect_output, false), FLAG("idempotent", idempotent), FLAG("read_only", read_only), END };
+static const struct field sketch_copy_from_in[] = { IN("kubernetes"), TEXT("pod", pod, true), PLACE("path", path), ANY("to", to), END };
+static const struct field sketch_copy_to_in[] = { IN("kubernetes"), TEXT("pod", pod, true), PLACE("path", path), ANY("from", from), END };
+static const struct field sketch_state_in[] = { IN("linstor"), END };
+static const struct field sketch_dump_in[] = { ANY("file", file), END };
+static const struct field sketch_compare_dump_in[] = { IN("kubernetes"), ANY("file", file), END };
+static const struct field sketch_compare_in[] = { ANY("before", before), ANY("after", after), END };
+static const struct field sketch_resolve_in[] = { IN("kubernetes"), TEXT("tenant", tenant, true), TEXT("target", wanted, true), END };
+
+static const struct field sketch_none[] = { END };
+static const struct field sketch_object_out[] = { OUT("object", F_MAP), END };
+static const struct field sketch_items_out[] = { OUT("items", F_LIST), END };
+static const struct field sketch_revision_out[] = { OUT("revision", F_INT), END };
+static const struct field sketch_exec_out[] = { OUT("stdout", F_STRING), END };
+static const struct field sketch_file_out[] = { OUT("file", F_STRING), END };
+static const struct field sketch_state_out[] = { OUT("state", F_MAP), OUT("offline_nodes", F_INT), OUT("offline", F_LIST), END };
+static const struct field sketch_resolve_out[] = { OUT("pair", F_STRING), OUT("prefix", F_STRING), OUT("source", F_MAP),
+	OUT("destination", F_MAP), END };
+
+/* "KIND/NAME" of what a step is about. */
+static const char *
+sketch_path(struct step_ctx *cx, const struct sketch_args *a)
+{
+	const struct value *metadata = a->object != NULL ? value_get(a->object, "metadata") : NULL;
+
+	if (a->object != NULL)
+		return step_text(cx, "%s/%s", value_get_str(a->object, "kind", "?"), value_get_str(metadata, "name", "?"));
+	if (a->name != NULL || a->kind != NULL)
+		return step_text(cx, "%s%s%s", a->kind, a->name != NULL ? "/" : "", a->name != NULL ? a->name : "");
+	return a->release != NULL ? a->release : a->pods_of != NULL ? a->pods_of : a->tenant != NULL ? a->tenant : a->pod != NULL ? a->pod : "all";
+}
+
+/* Outputs are the members of the answer. */
+static int
+sketch_look(struct step_ctx *cx, const void *args, struct err *err)
+{
+	const struct sketch_args *a = args;
+	const struct value *v;
+
+	if (a->in == NULL)
+		return 0;
+	if (step_read(cx, &(struct ref){ a->in, sketch_path(cx, a) }, &v, err) < 0)
+		return -1;
+	if (v->kind == V_UNKNOWN && a->pods_of == NULL)
+		return err_set(err, ERR_PREDICTED, "what it looks at is not known: %s", v->s);
+	if (v->kind != V_MAP && step_is_plan(cx))
+		step_assume(cx, "assumed to become so");
+	for (uint32_t i = 0; v->kind == V_MAP && i < v->len; i++)
+		if (step_output(cx, v->pairs[i].key, v->pairs[i].v, err) < 0)
+			return -1;
+	return 0;
+}
+
+static int
+sketch_act(struct step_ctx *cx, const void *args, struct err *err)
+{
+	const struct sketch_args *a = args;
+	const char *path = sketch_path(cx, a);
+	const struct effect f = { .on = { a->in, path }, .verb = "change", .class = EFFECT_IDEMPOTENT,
+		.body = a->object != NULL ? *a->object : a->merge != NULL ? *a->merge : a->set != NULL ? *a->set : VALUE_NULL,
+		.says = step_text(cx, "change %s", path) };
+
+	if (a->read_only)
+		return sketch_look(cx, args, err);
+	if (step_effect(cx, &f, NULL, err) < 0)
+		return -1;
+	return a->to != NULL ? step_output(cx, "file", *a->to, err) : 0;
+}
+
+static bool
+sketch_only_looks(const void *args)
+{
+	return ((const struct sketch_args *)args)->read_only;
+}
+
+#define LOOK(n, i, o, f) { .name = (n), .summary = "looks", .inputs = (i), .outputs = (o), .args_size = sizeof(struct sketch_args), \
+	.flags = STEP_READ_ONLY | (f), .version = 1, .run = sketch_look }
+#define ACT(n, i, o) { .name = (n), .summary = "acts", .inputs = (i), .outputs = (o), .args_size = sizeof(struct sketch_args), \
+	.version = 1, .run = sketch_act }
+static const struct step_type sketch_types[] = {
+	LOOK("helm.status", sketch_status_in, sketch_revision_out, 0),
+	LOOK("kubernetes.get", sketch_object_in, sketch_object_out, 0),
+	LOOK("kubernetes.list", sketch_list_in, sketch_items_out, 0),
+	LOOK("kubernetes.can-i", sketch_can_in, sketch_none, 0),
+	LOOK("kubernetes.wait", sketch_wait_in, sketch_none, STEP_WAITS),
+	LOOK("linstor.snapshot-state", sketch_state_in, sketch_state_out, 0),
+	LOOK("linstor.dump-check", sketch_dump_in, sketch_none, 0),
+	LOOK("linstor.compare-dump", sketch_compare_dump_in, sketch_none, 0),
+	LOOK("linstor.compare-state", sketch_compare_in, sketch_none, 0),
+	LOOK("kamaji.resolve", sketch_resolve_in, sketch_resolve_out, 0),
+	ACT("helm.upgrade", sketch_upgrade_in, sketch_revision_out),
+	ACT("kubernetes.apply", sketch_apply_in, sketch_object_out),
+	ACT("kubernetes.patch", sketch_patch_in, sketch_object_out),
+	ACT("kubernetes.delete", sketch_delete_in, sketch_none),
+	ACT("kubernetes.copy-from", sketch_copy_from_in, sketch_file_out),
+	ACT("kubernetes.copy-to", sketch_copy_to_in, sketch_none),
+	{ .name = "kubernetes.exec", .summary = "acts", .inputs = sketch_exec_in, .outputs = sketch_exec_out, .version = 1,
+	  .args_size = sizeof(struct sketch_args), .run = sketch_act, .is_read_only = sketch_only_looks },
+};
+
+/* The canned answers: {path: {output: value}}. */
+static struct value sketch_world;
+
+static int
+sketch_open(struct opctx *op, const void *args, void **ret, struct err *err)
+{
+	(void)op, (void)args, (void)err;
+	*ret = &sketch_world;
+	return 0;
+}
+
+static void
+sketch_close(void *conn)
+{
+	(void)conn;
+}
+
+static int
+sketch_read(struct opctx *op, void *conn, const char *path, struct value *ret, struct err *err)
+{
+	const struct value *v = value_get(conn, path);
+
+	(void)op, (void)err;
+	*ret = v != NULL ? *v : VALUE_NULL;
+	return 0;
+}
+
+static int
+sketch_write(struct opctx *op, void *conn, const struct effect *f, const char *nonce, struct reply *ret, struct err *err)
+{
+	(void)op, (void)conn, (void)nonce, (void)err;
+	*ret = (struct reply){ .outcome = OUTCOME_OK, .value = f->body };
+	return 0;
+}
+
+static int
+sketch_predict(struct opctx *op, void *conn, const struct effect *f, const struct value *before, struct prediction *ret, struct err *err)
+{
+	(void)op, (void)conn, (void)f, (void)before, (void)err;
+	ret->confidence = CONF_PREDICTED;
+	ret->after = value_unknown("what the server makes of it");
+	return 0;
+}
+
+struct sketch_conn {
+	const char *kubeconfig, *context, *namespace, *service;
+	struct target *through;
+	int64_t port;
+};
+#define CONN(n, t, m) { .name = (n), .type = (t), .offset = offsetof(struct sketch_conn, m), .help = (n) }
+static const struct field sketch_kubernetes[] = { CONN("kubeconfig", F_PATH, kubeconfig), CONN("context", F_STRING, context),
+	CONN("namespace", F_STRING, namespace), END };
+static const struct field sketch_helm[] = {
+	{ .name = "cluster", .type = F_TARGET, .kind = "kubernetes", .required = true, .offset = offsetof(struct sketch_conn, through), .help = "cluster" },
+	END };
+static const struct field sketch_linstor[] = {
+	{ .name = "through", .type = F_TARGET, .kind = "kubernetes", .required = true, .offset = offsetof(struct sketch_conn, through), .help = "cluster" },
+	CONN("service", F_STRING, service), CONN("port", F_INT, port), END };
+#define KIND(k, f) { .kind = (k), .summary = "stands in", .fields = (f), .args_size = sizeof(struct sketch_conn), .open = sketch_open, \
+	.close = sketch_close, .read = sketch_read, .write = sketch_write, .predict = sketch_predict }
+static const struct target_type sketch_kinds[] = {
+	KIND("kubernetes", sketch_kubernetes), KIND("helm", sketch_helm), KIND("linstor", sketch_linstor),
+};
+
+/* The real registry and the stand-ins behind it. */
+static const struct step_type *sketch_all_types[128];
+static const struct target_type *sketch_all_kinds[32];
+static const struct registry sketch_registry = { .steps = sketch_all_types, .targets = sketch_all_kinds };
+
+static inline void
+sketch_registry_init(void)
+{
+	size_t n = 0, k = 0;
+
+	for (; registry.steps[n] != NULL; n++)
+		sketch_all_types[n] = registry.steps[n];
+	for (; registry.targets[k] != NULL; k++)
+		sketch_all_kinds[k] = registry.targets[k];
+	for (size_t i = 0; i < sizeof(sketch_types) / sizeof(*sketch_types); i++)
+		sketch_all_types[n++] = &sketch_types[i];
+	for (size_t i = 0; i < sizeof(sketch_kinds) / sizeof(*sketch_kinds); i++)
+		sketch_all_kinds[k++] = &sketch_kinds[i];
+}
+
+#endif

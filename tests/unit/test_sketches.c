@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The three plans that the language has to carry (tests/sketches), with stand-ins for what does not exist yet: they load
+ * without a problem and without a remark of the lints, and say what they need to say. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/io.h"
+#include "lint.h"
+#include "plan.h"
+#include "sketch_registry.h"
+
+#define SKETCHES WHERRY_PLANS "/../tests/sketches/"
+
+/* plan_reader.read: a bundled plan is one of the tree, or one of the sketches. */
+static int
+read_plan(void *data, const char *from, const char *word, bool bundled, const char *key, struct arena *a, const char **ret_file,
+	  struct buf *to, struct err *err)
+{
+	struct err absent = ERR_INIT;
+
+	(void)data;
+	(void)from;
+	(void)key;
+	*ret_file = arena_printf(a, bundled ? WHERRY_PLANS "/%s.yaml" : SKETCHES "%s", word);
+	if (!bundled || io_read_file(*ret_file, YAML_MAX_BYTES, to, &absent) == 0)
+		return bundled ? 0 : io_read_file(*ret_file, YAML_MAX_BYTES, to, err);
+	*ret_file = arena_printf(a, SKETCHES "%s.yaml", word);
+	return io_read_file(*ret_file, YAML_MAX_BYTES, to, err);
+}
+
+static void
+fail_on(const struct problems *p, const char *text, size_t len)
+{
+	struct buf shown = BUF_INIT(0);
+
+	if (p->n == 0)
+		return;
+	problems_show(p, &shown, text, len);
+	fail_msg("%s", shown.p);
+}
+
+static struct plan *
+load(const char *name)
+{
+	const struct plan_reader reader = { read_plan, NULL };
+	struct problems problems = PROBLEMS_INIT, lints = PROBLEMS_INIT;
+	struct arena a = ARENA_INIT;
+	const char *path = arena_printf(&a, SKETCHES "%s.yaml", name);
+	struct buf text = BUF_INIT(0);
+	struct err err = ERR_INIT;
+	struct plan *plan;
+
+	sketch_registry_init();
+	if (io_read_file(path, YAML_MAX_BYTES, &text, &err) < 0)
+		fail_msg("%s", err.msg);
+	plan = plan_load(&sketch_registry, &reader, path, text.p, text.len, &problems);
+	fail_on(&problems, text.p, text.len);
+	assert_non_null(plan);
+	lint_plan(plan, &lints);
+	fail_on(&lints, text.p, text.len);
+	problems_done(&problems);
+	problems_done(&lints);
+	buf_done(&text);
+	arena_done(&a);
+	return plan;
+}
+
+/* Through one target to another, objects with expressions inside, a look polled, guards, a point of no return, a pool. */
+static void
+test_linstor(void **state)
+{
+	struct plan *p = load("linstor-etcd-to-k8s");
+	const struct step *start = &p->steps[plan_find(p, "start", 5)];
+
+	(void)state;
+	assert_int_equal(start->pool, 1);
+	assert_int_equal(p->pools[0].limit, 1);
+	assert_int_equal(start->nguards, 1);
+	assert_string_equal(p->steps[start->guards[0]].id, "compare");
+	assert_string_equal(start->irreversible, "from here LINSTOR writes to the new database");
+	plan_free(p);
+}
+
+/* Items told apart by what they are, each a plan of its own with the targets of the whole. */
+static void
+test_clusters(void **state)
+{
+	struct plan *p = load("cluster-a-to-b");
+	const uint32_t move = plan_find(p, "move", 4), ok = plan_find(p, "cutover-ok", 10);
+	const struct plan_sub *sub = plan_sub_of(p, move);
+
+	(void)state;
+	assert_non_null(plan_foreach_of(p, move));
+	assert_int_equal(p->steps[move].policy->on_error, ON_ERROR_CONTINUE);
+	assert_string_equal(sub->plan->name, "move-workload");
+	assert_int_equal(sub->targets[0], 1);
+	assert_int_equal(sub->targets[1], 2);
+	assert_int_equal(p->steps[ok].need_count, 1);
+	assert_true(p->needs[p->steps[ok].need_first].weak);
+	plan_free(p);
+}
+
+/* Targets whose addresses a step finds, handed into a bundled plan, and a fence inside it that is lifted from outside. */
+static void
+test_datastore(void **state)
+{
+	struct plan *p = load("kamaji-datastore");
+	const uint32_t thaw = plan_find(p, "thaw", 4), etcd = plan_find(p, "etcd", 4), equal = plan_find(p, "equal", 5);
+
+	(void)state;
+	assert_int_equal(p->nparts, 2);
+	assert_string_equal(plan_reach_of(p, thaw), "etcd/fence");
+	assert_int_equal(p->steps[thaw].undoes, etcd);
+	assert_int_equal(p->steps[etcd].need_count, 1); /* of its `when`, its parameters and the addresses of its targets */
+	assert_int_equal(p->steps[equal].need_count, 2);
+	plan_free(p);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_linstor),
+		cmocka_unit_test(test_clusters),
+		cmocka_unit_test(test_datastore),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

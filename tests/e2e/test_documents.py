@@ -13,7 +13,7 @@ HEAD = "wherry: v1\nname: block\nsummary: A block of the guide.\n"
 
 def whole_plan(block):
     """A block of the guide as a plan: it is one already, or the top of one, or a list of steps."""
-    if block.startswith("wherry:"):
+    if re.search("^wherry:", block, re.M):
         return block
     if block.lstrip().startswith("- "):
         return HEAD + "steps:\n" + re.sub("^", "  ", block, flags=re.M)
@@ -33,7 +33,7 @@ def reference():
 
 
 def guide():
-    """Every YAML block of plans/README.md and README.md is valid."""
+    """Every YAML block of plans/README.md and README.md is valid. One that begins with a file's name is there for later ones."""
     seen = 0
     with scratch() as folder:
         w = Wherry(folder)
@@ -42,7 +42,8 @@ def guide():
                 text = f.read()
             for match in re.finditer(r"^```yaml\n(.*?)^```", text, re.M | re.S):
                 line = text[:match.start()].count("\n") + 1
-                path = os.path.join(folder, "block.yaml")
+                named = re.match(r"# ([a-z-]+\.yaml)\n", match.group(1))
+                path = os.path.join(folder, named.group(1) if named else "block.yaml")
                 with open(path, "w") as f:
                     f.write(whole_plan(match.group(1)))
                 done = w("validate", path)

@@ -443,6 +443,7 @@ draw_run(struct front *f, const char *run, struct err *err)
 	char holder[1];
 	int ret = -1;
 
+	o.ahead = ahead_begin(front_state(f, err), run);
 	if (opened_read(f, run, &o, err) == 0 && (plan = opened_plan(f, &o, err)) != NULL) {
 		d.live = journal_live(front_state(f, err), run, holder, sizeof(holder)) == 1;
 		d.plan = plan;

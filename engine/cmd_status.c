@@ -313,6 +313,7 @@ show(struct front *f, const char *run, struct err *err)
 	struct value v;
 	int ret = -1;
 
+	o.ahead = ahead_begin(front_state(f, err), run);
 	if (opened_read(f, run, &o, err) < 0)
 		goto out;
 	plan = opened_plan(f, &o, &no_plan);

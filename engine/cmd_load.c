@@ -113,8 +113,10 @@ front_plan_file(struct front *f, const char *name, struct err *err)
 {
 	const char *path = bundled_file(f, name);
 
-	if (path != NULL || access(name, F_OK) == 0)
-		return path != NULL ? path : name;
+	if (path != NULL)
+		return path;
+	if (access(name, F_OK) == 0 || errno != ENOENT)
+		return name; /* why it cannot be read is said by who reads it */
 	return no_plan(f, "plan", name, ": neither a file nor a bundled plan", err);
 }
 

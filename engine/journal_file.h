@@ -24,6 +24,7 @@ struct batch {
 	uint64_t number, first, reserved;
 	uint32_t len, records;
 	char prev[SHA256_HEX];
+	bool foreign;                 /* it is of another run */
 };
 
 void batch_tag(const char *run, char ret[RUN_TAG]);
@@ -32,6 +33,7 @@ size_t batch_size(size_t body);
 /* Write head, hash and padding around the body that is at at + BATCH_HEAD; at holds batch_size(b->len). */
 void batch_finish(char *at, const char *tag, const struct batch *b, struct sha256 *h, char ret_hash[SHA256_HEX]);
 extern const char batch_newer[]; /* what batch_head says of another format version */
+extern const char batch_foreign[]; /* what batch_verify says of a whole batch of another run: no torn write leaves that */
 /* Parse BATCH_HEAD bytes; NULL, or what is wrong with them. */
 const char *batch_head(const char *at, const char *tag, struct batch *ret);
 /* Check hash and padding of the whole batch at at; NULL, or what is wrong. */

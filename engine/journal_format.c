@@ -10,6 +10,7 @@
 #define HEAD_MAGIC "WJ1 "
 
 const char batch_newer[] = "written by a newer version of wherry";
+const char batch_foreign[] = "the batch is of another run";
 
 static char *
 put_number(char *to, unsigned width, uint64_t n, char after)
@@ -121,9 +122,8 @@ batch_head(const char *at, const char *tag, struct batch *ret)
 		return batch_newer;
 	if (memcmp(at, HEAD_MAGIC, strlen(HEAD_MAGIC)) != 0)
 		return "no batch begins here";
-	if (memcmp(at + strlen(HEAD_MAGIC), tag, RUN_TAG - 1) != 0 || p[-1] != ' ')
-		return "the batch is of another run";
-	p = get_number(p, 12, ' ', &ret->number);
+	ret->foreign = memcmp(at + strlen(HEAD_MAGIC), tag, RUN_TAG - 1) != 0;
+	p = p[-1] == ' ' ? get_number(p, 12, ' ', &ret->number) : NULL;
 	p = get_number(p, 12, ' ', &ret->first);
 	p = get_number(p, 7, ' ', &len);
 	p = get_number(p, 6, ' ', &records);
@@ -149,5 +149,5 @@ batch_verify(const char *at, const struct batch *b, struct sha256 *h, char ret_h
 	p += BATCH_HASH;
 	if (p < end && (end[-1] != '\n' || !is_blank(p, (size_t)(end - p) - 1)))
 		return "the padding of the batch is damaged";
-	return NULL;
+	return b->foreign ? batch_foreign : NULL;
 }

@@ -102,6 +102,15 @@ refuse(const struct reader *r, uint64_t at, const char *why, struct err *err)
 	return err_next(err, "nothing was changed; restore the run's folder from a backup");
 }
 
+/* Not damaged: whoever wrote it can go on with it. */
+static int
+refuse_newer(const struct reader *r, uint64_t at, struct err *err)
+{
+	err_set(err, ERR_REFUSED, "journal '%s' was written by a newer version of wherry, from byte %" PRIu64 " on; the last record "
+		"that this one can read is %" PRIu64, r->path, at, r->s->records);
+	return err_next(err, "nothing was changed; go on with the version that wrote it (wherry version)");
+}
+
 /* Why a good batch cannot be the next one, or NULL. */
 static const char *
 follows(const struct scan *s, const struct batch *b)
@@ -231,7 +240,9 @@ judge(struct reader *r, const char *why, struct err *err)
 			       s->sealed ? "the journal ends" : why, later);
 		return refuse(r, from, text, err);
 	}
-	if (s->batches == 0 || why == batch_newer)
+	if (why == batch_newer)
+		return refuse_newer(r, s->end, err);
+	if (s->batches == 0 || why == batch_foreign)
 		return refuse(r, s->end, why, err);
 	if (!s->sealed && s->size < s->reserved) {
 		(void)snprintf(text, sizeof(text), "the file was cut: %" PRIu64 " of %" PRIu64 " bytes are left", s->size,

@@ -169,14 +169,16 @@ read_checked(const char *path, const char *sha256, struct buf *to, struct err *e
 	char hex[SHA256_HEX];
 
 	if (io_read_file(path, STORED_MAX, to, err) < 0) {
-		if (err->sys == ENOENT)
-			err->kind = ERR_REFUSED;
-		return -1;
+		if (err->sys != ENOENT)
+			return -1;
+		err->kind = ERR_REFUSED;
+	} else {
+		sha256_hex(to->len > from ? to->p + from : "", to->len - from, hex);
+		if (strcmp(hex, sha256) == 0)
+			return 0;
+		err_set(err, ERR_REFUSED, "'%s' does not match its hash in the journal", path);
 	}
-	sha256_hex(to->len > from ? to->p + from : "", to->len - from, hex);
-	if (strcmp(hex, sha256) != 0)
-		return err_set(err, ERR_REFUSED, "'%s' does not match its hash in the journal", path);
-	return 0;
+	return err_next(err, "nothing was changed; restore the run's folder from a backup");
 }
 
 int

@@ -29,7 +29,8 @@ pause_run(struct coord *c, struct err *err)
 	int code = failed ? 1 : c->signo == SIGINT ? 130 : c->signo != 0 ? 143 : err_exit_code(why->kind);
 	const bool back = c->o->rollback && (c->pausing || c->broken);
 	char *next = why->next[0] != '\0' ? xstrdup(why->next)
-						: xasprintf("wherry %s %s", back ? "rollback" : "resume", c->shared.run);
+						: xasprintf("%swherry %s %s", c->reason.kind == ERR_LOCAL ? "see to the disk, then: " : "",
+							    back ? "rollback" : "resume", c->shared.run);
 	char *msg = step != NULL ? xasprintf("step '%s': %s", step, why->msg) : xstrdup(why->msg);
 
 	coord_record(c, &(struct record){ .type = REC_PAUSE, .kind = err_kind_name(why->kind), .msg = msg, .next = next,

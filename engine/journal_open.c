@@ -133,6 +133,8 @@ journal_create(const char *dir, const char *run, const struct record *open_recor
 	    store_key(j->folder, true, j->key, err) < 0 || store_closure(j->folder, files, nfiles, err) < 0 ||
 	    create_file(j, open_record, err) < 0) {
 		journal_free(j);
+		if (err->kind == ERR_LOCAL && err->next[0] == '\0')
+			err_next(err, "see to that folder, or choose another by --state DIR");
 		return -1;
 	}
 	*ret = j;
@@ -241,6 +243,8 @@ journal_open(const char *dir, const char *run, journal_record_fn *fn, void *data
 	return 0;
 fail:
 	journal_free(j);
+	if (err->kind == ERR_LOCAL && err->next[0] == '\0')
+		err_next(err, "see to that folder, then do it again");
 	return -1;
 }
 

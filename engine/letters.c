@@ -217,6 +217,18 @@ coord_letters(struct coord *c)
 	}
 }
 
+/* A step has ended, and the journal can be written no more. */
+static void
+note_unrecorded(struct coord *c, uint32_t step)
+{
+	struct event e = coord_event(c, EVENT_NOTE, step);
+
+	if (step_of(c, step)->type->flags & STEP_PURE)
+		return; /* nothing has happened */
+	e.msg = "has ended, but that could not be recorded; a resume settles what it did";
+	report_event(c->o->report, &e);
+}
+
 void
 coord_commit(struct coord *c)
 {
@@ -237,10 +249,13 @@ coord_commit(struct coord *c)
 	for (size_t i = 0; i < c->ngates; i++)
 		open_gate(c->gates[i], rc, &c->reason);
 	c->ngates = 0;
-	if (rc == 0)
-		for (size_t i = 0; i < told; i++)
+	for (size_t i = 0; i < told; i++) {
+		if (rc == 0)
 			coord_tell(c, &(struct ended){ c->ended[i].step, c->ended[i].attempt, c->ended[i].ns, c->ended[i].kind,
 				c->ended[i].msg, c->ended[i].next });
+		else
+			note_unrecorded(c, c->ended[i].step);
+	}
 	for (size_t i = 0; i < told; i++) {
 		free(c->ended[i].msg);
 		free(c->ended[i].next);

@@ -41,6 +41,14 @@ static const struct command commands[] = {
 	{ 0 },
 };
 
+/* Whoever aborts has said why: this machine has no memory, or no random bytes. Every run can be resumed after it. */
+static void
+aborted(int signo)
+{
+	(void)signo;
+	_exit(err_exit_code(ERR_LOCAL));
+}
+
 /* What the rest relies on: descriptors 0-2 are open, no core holds a secret, files are private, writes to a reader
  * that went away or past a limit fail instead of killing us, and there is room for descriptors. */
 static int
@@ -53,6 +61,7 @@ sane_process(struct err *err)
 		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) != fd) /* NOLINT: these three are inherited */
 			return err_errno(err, "descriptor %d is closed and /dev/null cannot replace it", fd);
 	umask(077);
+	signal(SIGABRT, aborted);
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN); /* a file-size limit is a full disk: EFBIG */
 	setrlimit(RLIMIT_CORE, &none);

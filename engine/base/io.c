@@ -141,26 +141,26 @@ io_sync_parent(const char *path, struct err *err)
 	return ret;
 }
 
-/* Create tmp with all of the content, on the disk. */
+/* Create tmp with all of the content, on the disk; messages name what it is for. */
 static int
-write_synced(const char *tmp, const void *p, size_t len, mode_t mode, struct err *err)
+write_synced(const char *tmp, const char *path, const void *p, size_t len, mode_t mode, struct err *err)
 {
 	int fd = open(tmp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600), ret = -1;
 
 	if (fd < 0)
-		return err_errno(err, "create '%s'", tmp);
+		return err_errno(err, "create '%s'", path);
 	if (fchmod(fd, mode) < 0) {
-		err_errno(err, "set the mode of '%s'", tmp);
+		err_errno(err, "set the mode of '%s'", path);
 		goto out;
 	}
 	if (io_write_all(fd, p, len, err) < 0) {
-		err_wrap(err, "'%s'", tmp);
+		err_wrap(err, "'%s'", path);
 		goto out;
 	}
 	FAULT("io.replace.written");
 	ret = fsync(fd);
 	if (ret < 0)
-		err_errno(err, "sync '%s'", tmp);
+		err_errno(err, "sync '%s'", path);
 out:
 	(void)close(fd); /* already synced, or already failing */
 	return ret;
@@ -176,11 +176,11 @@ io_replace(const char *path, const void *p, size_t len, mode_t mode, struct err 
 	random_bytes(unique, sizeof(unique));
 	hex_encode(unique, sizeof(unique), hex);
 	tmp = xasprintf("%s.tmp.%s", path, hex);
-	if (write_synced(tmp, p, len, mode, err) < 0)
+	if (write_synced(tmp, path, p, len, mode, err) < 0)
 		goto out;
 	FAULT("io.replace.synced");
 	if (rename(tmp, path) < 0) {
-		err_errno(err, "rename '%s' to '%s'", tmp, path);
+		err_errno(err, "rename to '%s'", path);
 		goto out;
 	}
 	FAULT("io.replace.renamed");

@@ -142,6 +142,12 @@ struct opened {
 	struct journal_info info;
 	struct arena arena;
 	struct ahead *ahead;     /* the plan is being read already; or NULL */
+	struct value closure;    /* {name: sha256} of the plan and what it runs, once it has been asked for */
+	const char **orphans;    /* NULL-ended: steps that are in the plan only to be taken back */
+	struct value orphan_list; /* what the journal says of them, in the same order */
+	uint32_t norphans;
+	struct plan **older;     /* where they come from: live as long as this */
+	size_t nolder;
 	journal_record_fn *each; /* called for every record after it is folded; may be NULL */
 	void *data;
 };
@@ -153,7 +159,7 @@ bool front_is_run(struct front *, const char *word);
 int opened_read(struct front *, const char *run, struct opened *ret, struct err *err);
 int opened_lock(struct front *, const char *run, struct opened *ret, struct err *err);
 void opened_done(struct opened *);
-/* The stored copy of the run's plan. NULL with err (problems shown). */
+/* The stored copy of the run's plan, with the steps of older ones that can be taken back. NULL with err (problems shown). */
 struct plan *opened_plan(struct front *, struct opened *, struct err *err);
 /* Done, failed, aborted or rolled back. */
 bool run_is_closed(const struct history *);
@@ -207,9 +213,26 @@ int front_planfile_check(struct front *, const struct planfile *, const struct r
 /* Its SHA-256, for the journal. */
 const char *front_planfile_sha256(const struct planfile *);
 
+/* cmd_edit.c: resume --plan. */
+
+struct edit;
+struct edited {
+	const struct plan *was;  /* the plan so far */
+	struct edit *edit;
+	struct journal_file *files;
+	struct value closure, orphans;
+};
+/* Show what becomes of the steps with the plan `now`, and have it accepted; orphans are put into it then. stored, params:
+ * what the run had, and what it has. */
+int front_edit(struct front *, const struct opened *, struct edited *, struct plan *now, const struct value *stored,
+	       const struct value *params, struct err *err);
+/* Stage it in the journal, behind the resume, and apply it to the history. */
+int front_edit_record(struct front *, struct opened *, const struct edited *, const struct run_options *, struct err *err);
+void front_edit_done(struct edited *);
+
 /* cmd_resume.c: go on with a run that is open for writing (or, in a dry-run, read): what is to be done stands in the
  * options. Exit code or -1. */
-int front_go_on(struct front *, struct opened *, const struct plan *, struct run_options *, struct err *err);
+int front_go_on(struct front *, struct opened *, struct plan *, struct run_options *, struct err *err);
 
 /* cmd_follow.c: show what happens in a run until it is paused, closed, or left by its process. */
 int front_follow(struct front *, const char *run, struct err *err);

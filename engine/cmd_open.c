@@ -2,6 +2,7 @@
 /* Finds runs by name and opens their journals: to read beside a live process, or to take them over. */
 #include "cmd.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 const char *
@@ -92,14 +93,17 @@ opened_done(struct opened *o)
 	plan_free(ahead_end(o->ahead, NULL));
 	if (o->journal != NULL)
 		journal_free(o->journal);
+	for (size_t i = 0; i < o->nolder; i++)
+		plan_free(o->older[i]);
+	free(o->older);
 	history_done(&o->history);
 	arena_done(&o->arena);
 }
 
-/* What the closure of a run has. */
+/* A stored closure. */
 struct stored {
-	const char *dir, *run;
-	struct value files;
+	const char *dir, *run, *at;
+	const struct value *files; /* {name: sha256} */
 };
 
 /* plan_reader.read */
@@ -108,37 +112,92 @@ read_stored(void *data, const char *from, const char *word, bool bundled, const 
 	    const char **ret_file, struct buf *to, struct err *err)
 {
 	const struct stored *s = data;
-	const char *sha = value_get_str(&s->files, key, NULL);
+	const char *sha = value_get_str(s->files, key, NULL), *name = arena_printf(a, "%s%s", s->at, key);
 
 	(void)from;
 	(void)bundled;
-	*ret_file = arena_printf(a, "run %s: %s", s->run, key);
+	*ret_file = arena_printf(a, "run %s: %s", s->run, name);
 	if (sha == NULL)
 		return err_set(err, ERR_REFUSED, "run '%s': its journal names no plan '%s'", s->run, word);
-	return journal_load_file(s->dir, s->run, key, sha, to, err);
+	return journal_load_file(s->dir, s->run, name, sha, to, err);
+}
+
+/* The plan of a stored closure. */
+static struct plan *
+load_stored(struct front *f, const struct opened *o, const char *at, const struct value *files, struct err *err)
+{
+	struct stored stored = { front_state(f, err), o->run, at, files };
+	const struct plan_reader reader = { read_stored, &stored };
+	struct buf text = BUF_INIT(YAML_MAX_BYTES + 1);
+	struct plan *plan = NULL;
+	const char *file;
+
+	if (stored.dir != NULL && read_stored(&stored, "", "", false, MAIN_FILE, &f->arena, &file, &text, err) == 0)
+		plan = front_plan_text(file, &text, &reader, err);
+	buf_done(&text);
+	return plan;
+}
+
+/* Those of the orphans, from the i-th on, that come from the same text. */
+static int
+graft_from(struct front *f, struct opened *o, struct plan *plan, uint32_t i, struct err *err)
+{
+	static const struct value none = { .kind = V_MAP };
+	const struct value *list = &o->orphan_list, *files = value_get(&list->items[i], "closure");
+	const char *at = value_get_str(&list->items[i], "at", "");
+	uint32_t *steps = arena_array(&f->arena, list->len, sizeof(*steps)), n = 0;
+	struct plan *old = load_stored(f, o, at, files != NULL ? files : &none, err);
+
+	if (old == NULL)
+		return -1;
+	o->older = xreallocarray(o->older, o->nolder + 1, sizeof(struct plan *));
+	o->older[o->nolder++] = old;
+	for (; i < list->len; i++) {
+		const uint32_t k = plan_find(old, o->orphans[i], strlen(o->orphans[i]));
+
+		if (k != MAP_NONE && strcmp(value_get_str(&list->items[i], "at", ""), at) == 0)
+			steps[n++] = k;
+	}
+	plan_graft(plan, old, steps, n);
+	return 0;
+}
+
+static int
+graft_orphans(struct front *f, struct opened *o, struct plan *plan, struct err *err)
+{
+	const char *text = o->history.orphans;
+
+	if (text == NULL || value_parse(&f->arena, text, strlen(text), &o->orphan_list, err) < 0)
+		return text == NULL ? 0 : -1;
+	o->norphans = o->orphan_list.kind == V_LIST ? o->orphan_list.len : 0;
+	o->orphans = arena_array(&f->arena, o->norphans + 1, sizeof(*o->orphans));
+	for (uint32_t i = 0; i < o->norphans; i++)
+		o->orphans[i] = value_get_str(&o->orphan_list.items[i], "step", "");
+	for (uint32_t i = 0; i < o->norphans; i++)
+		if (plan_find(plan, o->orphans[i], strlen(o->orphans[i])) == MAP_NONE && graft_from(f, o, plan, i, err) < 0)
+			return -1;
+	return 0;
 }
 
 struct plan *
 opened_plan(struct front *f, struct opened *o, struct err *err)
 {
-	const char *dir = front_state(f, err), *closure = o->history.closure, *sha;
-	struct buf text = BUF_INIT(YAML_MAX_BYTES + 1);
-	struct stored stored = { dir, o->run, VALUE_NULL };
-	const struct plan_reader reader = { read_stored, &stored };
+	const char *closure = o->history.closure, *sha;
 	struct plan *plan = NULL;
 
-	if (dir == NULL)
-		return NULL;
-	if (closure == NULL || value_parse(&f->arena, closure, strlen(closure), &stored.files, err) < 0 ||
-	    (sha = value_get_str(&stored.files, MAIN_FILE, NULL)) == NULL) {
+	if (closure == NULL || value_parse(&f->arena, closure, strlen(closure), &o->closure, err) < 0 ||
+	    (sha = value_get_str(&o->closure, MAIN_FILE, NULL)) == NULL) {
 		err_set(err, ERR_REFUSED, "run '%s': its journal names no plan", o->run);
 		return NULL;
 	}
 	plan = ahead_end(o->ahead, sha);
 	o->ahead = NULL;
-	if (plan == NULL && journal_load_file(dir, o->run, MAIN_FILE, sha, &text, err) == 0)
-		plan = front_plan_text(arena_printf(&f->arena, "run %s: %s", o->run, MAIN_FILE), &text, &reader, err);
-	buf_done(&text);
+	if (plan == NULL)
+		plan = load_stored(f, o, o->history.closure_at, &o->closure, err);
+	if (plan != NULL && graft_orphans(f, o, plan, err) < 0) {
+		plan_free(plan);
+		plan = NULL;
+	}
 	return plan;
 }
 

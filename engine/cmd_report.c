@@ -44,6 +44,7 @@ on_record(void *data, uint64_t seq, const struct record *r, struct err *err)
 	case REC_ROLLBACK:
 	case REC_GATE:
 	case REC_APPROVE:
+	case REC_PLAN:
 		break;
 	default:
 		return 0;

@@ -39,8 +39,9 @@ go_back(const struct opened *o, struct err *err)
 	return err_next(err, "when it is there again: wherry resume %s", o->run);
 }
 
-int
-front_go_on(struct front *f, struct opened *o, const struct plan *plan, struct run_options *options, struct err *err)
+/* edited: the plan is another one than before; or NULL. */
+static int
+go_on(struct front *f, struct opened *o, struct plan *plan, struct edited *edited, struct run_options *options, struct err *err)
 {
 	struct value stored = VALUE_NULL, params;
 	const char *text = o->history.params;
@@ -56,23 +57,60 @@ front_go_on(struct front *f, struct opened *o, const struct plan *plan, struct r
 	options->torn = o->info.torn;
 	if (text != NULL && value_parse(&f->arena, text, strlen(text), &stored, err) < 0)
 		return -1;
-	if (front_choose(f, o, options, err) < 0 || front_params(f, plan, &stored, &params, err) < 0)
+	if (front_params(f, plan, &stored, &params, err) < 0)
 		return -1;
 	options->params = &params;
+	if ((edited != NULL && front_edit(f, o, edited, plan, &stored, &params, err) < 0) || front_choose(f, o, options, err) < 0)
+		goto out;
 	front_block_signals();
-	if (go_back(o, err) == 0 && (o->journal == NULL || record_resume(f, o, options, err) == 0))
-		code = front_execute(options, &shown, &result, err);
+	if (go_back(o, err) < 0 || (o->journal != NULL && record_resume(f, o, options, err) < 0) ||
+	    (edited != NULL && front_edit_record(f, o, edited, options, err) < 0))
+		goto out;
+	code = front_execute(options, &shown, &result, err);
+out:
 	value_wipe(&params);
+	return code;
+}
+
+int
+front_go_on(struct front *f, struct opened *o, struct plan *plan, struct run_options *options, struct err *err)
+{
+	return go_on(f, o, plan, NULL, options, err);
+}
+
+/* With the plan that --plan names, if its text is another one. */
+static int
+go_on_edited(struct front *f, struct opened *o, struct plan *was, struct run_options *options, struct err *err)
+{
+	struct edited edited = { .was = was };
+	struct plan *now = front_plan(f, f->opt.plan, err);
+	struct buf closure = BUF_INIT(0);
+	int code = -1;
+
+	if (now == NULL)
+		return -1;
+	edited.closure = front_closure(f, now, &edited.files);
+	value_write(&closure, &edited.closure);
+	if (strcmp(closure.p, o->history.closure) != 0)
+		code = go_on(f, o, now, &edited, options, err);
+	else
+		code = go_on(f, o, was, NULL, options, err);
+	buf_done(&closure);
+	front_edit_done(&edited);
+	plan_free(now);
 	return code;
 }
 
 /* 1: it is closed, nothing is to be done (said); 0: go on; -1: refused. */
 static int
-check_closed(const struct opened *o, bool abort_it, struct err *err)
+check_closed(const struct opened *o, bool abort_it, bool edited, struct err *err)
 {
 	const struct history *h = &o->history;
 
 	if (abort_it ? run_is_closed(h) : h->status == RUN_DONE) {
+		if (edited)
+			return err_set(err, ERR_USAGE, "run %s is closed (%s): an edited plan comes too late", o->run,
+				       run_status_name(h->status));
 		front_say("run %s is closed (%s); there is nothing to %s", o->run, run_status_name(h->status),
 			  abort_it ? "abort" : "do");
 		return 1;
@@ -100,10 +138,12 @@ take_over(struct front *f, bool abort_it, struct err *err)
 
 	if (run == NULL)
 		return -1;
+	if (f->opt.plan == NULL && (f->opt.accept_plan_change || f->opt.redo.n + f->opt.kept.n > 0))
+		return err_set(err, ERR_USAGE, "--accept-plan-change, --redo and --keep are about another plan: give --plan FILE");
 	o.ahead = ahead_begin(front_state(f, err), run);
 	if (opened_lock(f, run, &o, err) < 0)
 		goto out;
-	closed = check_closed(&o, abort_it, err);
+	closed = check_closed(&o, abort_it, f->opt.plan != NULL, err);
 	if (closed != 0) {
 		code = closed > 0 ? 0 : -1;
 		goto out;
@@ -111,7 +151,9 @@ take_over(struct front *f, bool abort_it, struct err *err)
 	if (o.info.quarantine != NULL)
 		front_say("the last batch of %s was torn; its bytes are kept in %s", run, o.info.quarantine);
 	plan = opened_plan(f, &o, err);
-	if (plan != NULL)
+	if (plan != NULL && f->opt.plan != NULL)
+		code = go_on_edited(f, &o, plan, &options, err);
+	else if (plan != NULL)
 		code = front_go_on(f, &o, plan, &options, err);
 	plan_free(plan);
 out:

@@ -79,6 +79,9 @@ struct history {
 	enum run_status status;
 	const char *run, *plan, *user, *host, *build;
 	const char *closure, *params, *args, *outputs; /* canonical bytes */
+	const char *closure_at;         /* begins the names of the closure's files: "", or where an edited plan is */
+	const char *orphans;            /* canonical bytes, or NULL: [{step, at, closure}], which an earlier plan has */
+	uint32_t edits;                 /* of the plan, since the run began */
 	bool tail;                      /* a torn tail was dropped and no resume has taken it up yet */
 	bool rolling;                   /* an operator's rollback has begun and has not come to its end */
 	const char *roll_to;            /* it ends before this step; NULL: the whole run */
@@ -92,6 +95,8 @@ struct history {
 
 void history_init(struct history *);
 void history_done(struct history *);
+/* history_edit.c, for history_apply: an edited plan counts from here on. */
+int history_apply_plan(struct history *, const struct record *, struct err *err);
 /* Apply one record: fits journal_record_fn with data = struct history *. */
 int history_apply(void *data, uint64_t seq, const struct record *r, struct err *err);
 struct hist_step *history_step(const struct history *, const char *path); /* or NULL */

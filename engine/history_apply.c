@@ -95,6 +95,7 @@ apply_open(struct history *h, const struct record *r)
 	h->closure = keep_value(h, value_get(r->value, "closure"));
 	h->params = keep_value(h, value_get(r->value, "params"));
 	h->args = keep_value(h, value_get(r->value, "args"));
+	h->closure_at = "";
 	h->user = keep(h, r->user);
 	h->host = keep(h, r->host);
 	h->build = keep(h, r->build);
@@ -359,7 +360,7 @@ apply_taken_back(struct history *h, struct hist_step *s)
 }
 
 /* A step that had succeeded is reopened because it runs at every close (kind "finally"), because something before it was
- * taken back ("undone"), or because it was taken back itself ("taken-back"). One that failed keeps what it settled, so
+ * taken back ("undone"), because the plan says otherwise now ("edited"; also one that had not succeeded), or because it was taken back itself ("taken-back"). One that failed keeps what it settled, so
  * that nothing is done twice, and where it is taken back by itself it stays failed. */
 static void
 apply_reopen(struct history *h, struct hist_step *s, const struct record *r)
@@ -370,7 +371,8 @@ apply_reopen(struct history *h, struct hist_step *s, const struct record *r)
 		apply_taken_back(h, s);
 	if (taken_back && s->status == STEP_FAILED)
 		return;
-	if (s->status == STEP_DONE || s->status == STEP_UNCHANGED || (r->kind != NULL && strcmp(r->kind, "finally") == 0))
+	if (s->status == STEP_DONE || s->status == STEP_UNCHANGED ||
+	    (r->kind != NULL && (strcmp(r->kind, "finally") == 0 || strcmp(r->kind, "edited") == 0)))
 		for (struct hist_effect *e = s->effects; e != NULL; e = e->next)
 			e->past = true;
 	if (s->status != STEP_BLOCKED) /* it has not begun: a word on it was given in advance, and is about the run */
@@ -485,6 +487,8 @@ apply(struct history *h, const struct record *r, struct err *err)
 		return apply_process(h, r, err);
 	case REC_TARGET:
 		return apply_target(h, r, err);
+	case REC_PLAN:
+		return history_apply_plan(h, r, err);
 	case REC_PAUSE:
 		apply_pause(h, r);
 		return 0;

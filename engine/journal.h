@@ -66,6 +66,8 @@ struct bytes journal_key(const struct journal *);
 /* Batches and bytes of the whole journal so far, for bench and tests. */
 void journal_counts(const struct journal *, uint64_t *ret_batches, uint64_t *ret_bytes);
 
+/* Store the closure of an edited plan, durably; `at` begins their names. */
+int journal_keep_files(struct journal *, const char *at, const struct journal_file *files, size_t n, struct err *err);
 /* A stored closure file's bytes, hash-checked against the opening record. */
 int journal_load_file(const char *dir, const char *run, const char *name, const char *sha256, struct buf *to,
 		      struct err *err);

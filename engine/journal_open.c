@@ -34,6 +34,20 @@ journal_free(struct journal *j)
 	free(j);
 }
 
+int
+journal_keep_files(struct journal *j, const char *at, const struct journal_file *files, size_t n, struct err *err)
+{
+	struct arena scratch = ARENA_INIT;
+	struct journal_file *named = arena_array(&scratch, n, sizeof(*named));
+	int rc;
+
+	for (size_t i = 0; i < n; i++)
+		named[i] = (struct journal_file){ arena_printf(&scratch, "%s%s", at, files[i].name), files[i].p, files[i].len };
+	rc = store_closure(j->folder, named, n, err);
+	arena_done(&scratch);
+	return rc;
+}
+
 const char *
 journal_dir(const struct journal *j)
 {

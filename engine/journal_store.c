@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Owns the run's folder around the journal: DIR/RUN with `lock` (never removed), `key` (random, for secrets'
- * digests), `plan/` (the closure, stored once), `data/` (large values under their hash) and `quarantine/` (torn
+ * digests), `plan/` (the closure, stored once, and that of each edit), `data/` (large values under their hash) and `quarantine/` (torn
  * tails); `private` is journal_private.c's. Every file is complete and durable before the journal says its name. */
 #include "journal_file.h"
 

@@ -49,8 +49,10 @@ const struct option options_run[] = {
 };
 const struct option options_resume[] = {
 	PARAMS, SELECTION, JOBS, YES, GATES,
-	LATER("plan", 0, "FILE"),
-	LATER("accept-plan-change", 0, NULL),
+	{ "plan", 0, OPTION_TEXT, "FILE", AT(plan), "go on with this plan in place of the stored one" },
+	{ "accept-plan-change", 0, OPTION_FLAG, NULL, AT(accept_plan_change), "with --plan: what it shows may be done" },
+	{ "redo", 0, OPTION_WORDS, "STEP", AT(redo), "with --plan: do this step again, even if that may do harm (repeatable)" },
+	{ "keep", 0, OPTION_WORDS, "STEP", AT(kept), "with --plan: this finished step stays as it is (repeatable)" },
 	END,
 };
 const struct option options_rollback[] = {

@@ -17,12 +17,12 @@ struct words {
 
 /* Every option of every subcommand, as given. */
 struct options {
-	struct words params, only, from, until, approve;
+	struct words params, only, from, until, approve, redo, kept;
 	const char *params_file, *state, *format, *color;
-	const char *run_id, *output, *reason, *choice, *not_after, *to, *older_than;
+	const char *run_id, *plan, *output, *reason, *choice, *not_after, *to, *older_than;
 	int64_t jobs, keep;
 	bool quiet, verbose, help, version;
-	bool yes, strict, give_up, follow, markdown, detailed_exitcode, done, not_done, reject, dry_run;
+	bool yes, strict, give_up, follow, markdown, detailed_exitcode, done, not_done, reject, dry_run, accept_plan_change;
 };
 
 enum option_kind {

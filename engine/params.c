@@ -141,7 +141,7 @@ take_given(const struct resolver *r, const struct param *p, const char *text, st
 			     "-p %s: a secret is refused on the command line, where others can "
 			     "read it: give it by %s%s%s or --params FILE",
 			     name, own, p->env != NULL ? ", " : "", p->env != NULL ? p->env : "");
-	else if (r->from->stored != NULL)
+	else if (r->from->stored != NULL && value_get(r->from->stored, name) != NULL)
 		problems_add(r->problems, nowhere, NULL,
 			     "-p %s: the run keeps the parameters that it began with", name);
 	else

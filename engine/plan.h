@@ -161,6 +161,10 @@ void plan_each_template(const struct plan *, void (*fn)(void *data, const struct
 /* The type of a step that `uses: plan`: data for tables; the coordinator runs it. */
 extern const struct step_type sub_step;
 
+/* Put steps of another plan, by their numbers, behind the steps of this one; before anybody has looked at it. `from` has to
+ * live as long. */
+void plan_graft(struct plan *, const struct plan *from, const uint32_t *steps, uint32_t n);
+
 /* Parameter values from -p, --params, environment and defaults, in this order of strength. given: pairs name, text
  * (from -p; a secret is refused), file: a parsed params file or NULL. use_env false on a resume: only secrets are read
  * from outside again. ret: map name -> value (secrets as V_SECRET) in the arena. All problems at once. */

@@ -25,7 +25,7 @@ enum record_type {
 	REC_PAUSE,    /* kind, msg, next, code: resumable stop */
 	REC_CLOSE,    /* status done|failed|aborted|rolled-back, msg, outputs */
 	REC_REOPEN,   /* a failed run goes on: failed and blocked steps are pending again. With a step, so is this one: kind
-		       * "finally" or "undone", its effects are to happen once more (it runs at every close, or something
+		       * "finally", "undone" or "edited", its effects are to happen once more (it runs at every close, or something
 		       * before it was taken back); kind "taken-back", they have been taken back */
 	REC_TAIL,     /* written by journal_open: a torn tail was quarantined: file, msg. The steps in doubt by it follow as
 		       * REC_DOUBT, in one batch with the REC_RESUME that takes them up */
@@ -37,6 +37,9 @@ enum record_type {
 		       * asks, next: it waits for a person */
 	REC_APPROVE,  /* step, status approved|rejected, user, host, says (the answer chosen), msg (reason), nonce (of the
 		       * inbox, the message that brought it): a person's word on a gate */
+	REC_PLAN,     /* the run goes on with an edited plan: user, host, msg (what becomes of its steps), value {plan (its name),
+		       * closure {file: sha256}, at (begins the names of its files), params, orphans [{step, at, closure}]}; a
+		       * REC_REOPEN follows for each step that is done again (kind "edited") or was blocked or failed (none) */
 	REC_TYPES
 };
 

@@ -80,6 +80,8 @@ int schema_bind(const struct field *fields, const struct node *with, const struc
 /* Check one value for a field and give its normal form: paths expanded, sizes as integers, integers in place of a
  * string as text, items of lists too. Parameters use it. ret may share memory with v. */
 int schema_value(const struct field *f, const struct value *v, struct arena *a, struct value *ret, struct err *err);
+/* What a field with a default is when nothing is given. */
+struct value schema_default(const struct field *f);
 /* As schema_value, into the member that dst points at; null leaves it alone. */
 int schema_convert(const struct field *f, const struct value *v, struct arena *a, void *dst, struct err *err);
 

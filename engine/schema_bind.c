@@ -18,8 +18,8 @@ schema_is_literal(const struct node *n)
 	return n->kind != NODE_SCALAR || !template_has_expr(n->s);
 }
 
-static struct value
-default_value(const struct field *f)
+struct value
+schema_default(const struct field *f)
 {
 	const struct node n = {
 		.kind = NODE_SCALAR, .plain = true, .len = (uint32_t)strlen(f->dflt), .s = f->dflt
@@ -105,7 +105,7 @@ schema_bind(const struct field *fields, const struct node *with, const struct bi
 		if (n == NULL) {
 			if (f->dflt == NULL)
 				continue;
-			v = default_value(f);
+			v = schema_default(f);
 			if (schema_convert(f, &v, a, dst, err) < 0)
 				return -1;
 			continue;

@@ -15,6 +15,7 @@
 
 struct preflight_args {
 	struct etcd_move_args move;
+	bool allow_empty;
 };
 
 /* What the source holds. */
@@ -190,6 +191,17 @@ check_existing(struct step_ctx *cx, const struct etcd_move *m, bool *ret_fresh, 
 	return err_next(err, "say on_existing: merge or replace, or choose another destination_prefix");
 }
 
+/* Most likely the prefix is mistyped: nothing would be copied, found equal and handed over. */
+static int
+check_any(const struct preflight_args *a, const struct stock *s, struct err *err)
+{
+	if (s->keys > 0 || a->allow_empty)
+		return 0;
+	err_set(err, ERR_FAILED, "no key of the source begins with '%s'%s: there is nothing to move", a->move.prefix,
+		a->move.exclude != NULL && a->move.exclude->len > 0 ? " and is not excluded" : "");
+	return err_next(err, "correct prefix, or say allow_empty: true");
+}
+
 static int
 preflight_outputs(struct step_ctx *cx, const struct value *source, const struct value *destination,
 		  const struct stock *s, bool fresh, struct err *err)
@@ -219,7 +231,7 @@ preflight_run(struct step_ctx *cx, const void *args, struct err *err)
 	if (etcd_move_init(cx, &a->move, &m, err) < 0 || check_side(cx, "source", m.from, &source, err) < 0 ||
 	    check_side(cx, "destination", m.to, &destination, err) < 0 ||
 	    etcd_check_apart(cx, m.from, m.to, &m.span, err) < 0 || check_existing(cx, &m, &fresh, err) < 0 ||
-	    take_stock(cx, &m, &s, err) < 0 || check_room(cx, destination, &s, err) < 0)
+	    take_stock(cx, &m, &s, err) < 0 || check_any(a, &s, err) < 0 || check_room(cx, destination, &s, err) < 0)
 		return -1;
 	if (s.leased > 0 && m.leases == ETCD_LEASES_SKIP)
 		step_note(cx, "%" PRIi64 " of %" PRIi64 " keys have a lease and will be skipped", s.leased, s.keys);
@@ -232,6 +244,8 @@ preflight_run(struct step_ctx *cx, const void *args, struct err *err)
 
 static const struct field preflight_inputs[] = {
 	ETCD_MOVE_INPUTS(struct preflight_args),
+	{ "allow_empty", F_BOOL, .offset = offsetof(struct preflight_args, allow_empty),
+	  .help = "go on where the source has no such key; most likely prefix is wrong then" },
 	{ 0 },
 };
 

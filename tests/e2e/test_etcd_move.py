@@ -105,6 +105,20 @@ def truth():
         move.equal()
 
 
+def empty():
+    """A prefix that no key begins with is refused before anything is written, unless that is said to be fine."""
+    with scratch() as folder, Move(folder, keys=10) as move:
+        revision = move.destination.revision()
+        handed = os.path.join(folder, "handed-over")
+        for words in ({"prefix": "/scr/"}, {"exclude": "['/src/']"}):
+            expect("no key of the source begins with" in move.plan(code=1, **words).out, "the dry-run does not refuse %s" % words)
+        out = move.run(code=1, prefix="/scr/", handover_command=": >" + handed)
+        expect("no key of the source begins with '/scr/'" in out.err and "allow_empty" in out.err, "the refusal: %s" % out)
+        expect(not os.path.exists(handed), "nothing was handed over to")
+        equal(move.destination.revision(), revision, "the destination's revision after the refusal")
+        move.w.ok("run", "etcd-to-etcd", "--run-id", "two", "--yes", *move.params(prefix="/scr/", allow_empty="true"))
+
+
 def while_down():
     """Keys written, changed and deleted while wherry was dead still arrive; after a compaction of the source too."""
     for compact in (False, True):
@@ -293,4 +307,4 @@ def secured():
 
 
 if __name__ == "__main__":
-    main(truth, while_down, existing, excluded, failed_verify, aborted, failed_handover, sync_fails, servers_fail, secured, versions)
+    main(truth, empty, while_down, existing, excluded, failed_verify, aborted, failed_handover, sync_fails, servers_fail, secured, versions)

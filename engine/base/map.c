@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Owns an open-addressing table, at most half full. The hash is SipHash-1-3 under a random seed, since whoever
+/* Owns an open-addressing table, at most half full, of small slots: what they stand for lies elsewhere, one after the other, so
+ * that a new key touches little memory. The hash is SipHash-1-3 under a random seed, since whoever
  * writes a plan or runs a server chooses the keys. Nothing is ever removed, so a probe ends at the first empty slot. */
 #include "base/map.h"
 
@@ -12,9 +13,13 @@
 #define CAP_MIN 16
 
 struct map_slot {
-	const char *key; /* NULL: empty */
+	uint32_t hash, at; /* at: 1 and up, of its entry; 0: empty */
+};
+
+struct map_entry {
+	const char *key;
 	size_t len;
-	uint32_t hash, v;
+	uint32_t v;
 };
 
 static void
@@ -32,9 +37,12 @@ sip_round(uint64_t v[4])
 	v[2] = v[2] << 32 | v[2] >> 32;
 }
 
+/* Names that differ in their last byte only, as those that are numbered do, stand side by side: they are asked for in turn, and a
+ * look far away costs more than the hash. No more than 32 of them can want the same slot. */
 static uint32_t
 hash_of(uint64_t seed, const char *key, size_t len)
 {
+	const uint32_t side = len > 0 ? (unsigned char)key[--len] & 7 : 0;
 	uint64_t v[4] = { seed ^ 0x736f6d6570736575, seed ^ 0x646f72616e646f6d,
 			  seed ^ 0x6c7967656e657261, seed ^ 0x7465646279746573 };
 	uint64_t word, last = (uint64_t)len << 56;
@@ -56,20 +64,22 @@ hash_of(uint64_t seed, const char *key, size_t len)
 	sip_round(v);
 	sip_round(v);
 	word = v[0] ^ v[1] ^ v[2] ^ v[3];
-	return (uint32_t)(word ^ word >> 32);
+	return ((uint32_t)(word ^ word >> 32) & ~7U) | side;
 }
 
 /* The slot of key, or the empty one where it belongs. The map has at least one empty slot. */
 static struct map_slot *
 find(const struct map *m, const char *key, size_t len, uint32_t hash)
 {
+	const struct map_entry *e;
 	struct map_slot *s;
 
 	for (uint32_t i = hash;; i++) {
 		s = &m->slots[i & (m->cap - 1)];
-		if (s->key == NULL)
+		if (s->at == 0)
 			return s;
-		if (s->hash == hash && s->len == len && memcmp(s->key, key, len) == 0)
+		e = &m->entries[s->at - 1];
+		if (s->hash == hash && e->len == len && memcmp(e->key, key, len) == 0)
 			return s;
 	}
 }
@@ -77,19 +87,25 @@ find(const struct map *m, const char *key, size_t len, uint32_t hash)
 static void
 resize(struct map *m, uint32_t cap)
 {
-	struct map_slot *old = m->slots;
-	uint32_t n = m->cap;
+	struct map_slot *slots;
+	uint32_t to;
 
-	if (n == 0)
+	if (m->cap == 0)
 		random_bytes(&m->seed, sizeof(m->seed));
 	/* Written, not calloc'ed: a page that is read before it is written costs two faults. */
-	m->slots = xreallocarray(NULL, cap, sizeof(*m->slots));
-	memset(m->slots, 0, cap * sizeof(*m->slots));
+	slots = xreallocarray(NULL, cap, sizeof(*slots));
+	memset(slots, 0, cap * sizeof(*slots));
+	for (uint32_t i = 0; i < m->cap; i++) {
+		if (m->slots[i].at == 0)
+			continue;
+		for (to = m->slots[i].hash & (cap - 1); slots[to].at != 0; to = (to + 1) & (cap - 1))
+			;
+		slots[to] = m->slots[i];
+	}
+	free(m->slots);
+	m->slots = slots;
 	m->cap = cap;
-	for (uint32_t i = 0; i < n; i++)
-		if (old[i].key != NULL)
-			*find(m, old[i].key, old[i].len, old[i].hash) = old[i];
-	free(old);
+	m->entries = xreallocarray(m->entries, cap / 2, sizeof(*m->entries));
 }
 
 void
@@ -126,13 +142,13 @@ map_keep(struct map *m, struct arena *a, const char *key, size_t len, uint32_t v
 		map_reserve(m, m->used + 1);
 	hash = hash_of(m->seed, key, len);
 	s = find(m, key, len, hash);
-	if (s->key != NULL) {
-		*ret_key = s->key;
-		return s->v;
+	if (s->at != 0) {
+		*ret_key = m->entries[s->at - 1].key;
+		return m->entries[s->at - 1].v;
 	}
 	*ret_key = a != NULL ? arena_strndup(a, key, len) : key;
-	*s = (struct map_slot){ .key = *ret_key, .len = len, .hash = hash, .v = v };
-	m->used++;
+	m->entries[m->used++] = (struct map_entry){ .key = *ret_key, .len = len, .v = v };
+	*s = (struct map_slot){ .hash = hash, .at = m->used };
 	return MAP_NONE;
 }
 
@@ -146,12 +162,13 @@ map_get(const struct map *m, const char *key, size_t len)
 	if (len == 0)
 		key = "";
 	s = find(m, key, len, hash_of(m->seed, key, len));
-	return s->key != NULL ? s->v : MAP_NONE;
+	return s->at != 0 ? m->entries[s->at - 1].v : MAP_NONE;
 }
 
 void
 map_done(struct map *m)
 {
 	free(m->slots);
+	free(m->entries);
 	*m = MAP_INIT;
 }

@@ -9,8 +9,10 @@
 
 struct arena;
 struct map_slot;
+struct map_entry;
 struct map {
 	struct map_slot *slots;
+	struct map_entry *entries;
 	uint32_t cap, used;
 	uint64_t seed; /* random: names come from plans and servers */
 };

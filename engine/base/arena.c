@@ -7,10 +7,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
+#define HUGE_PAGE ((size_t)2 << 20)
+#define SMALL_PAGE ((size_t)4096)
 #define BLOCK_MIN 4096
-#define BLOCK_MAX (1U << 20)
+#define BLOCK_MAX (HUGE_PAGE - sizeof(struct arena_block))
 #define ALIGN 16U
 
 struct arena_block {
@@ -26,6 +29,30 @@ out_of_memory(void)
 
 	(void)!write(STDERR_FILENO, msg, sizeof(msg) - 1);
 	abort();
+}
+
+/* Ask for huge pages where a whole one fits: to touch memory for the first time costs a fifth then. All pages of it are
+ * asked for, or a later mremap would find two mappings. */
+static void *
+huge(void *p, size_t size)
+{
+	const size_t over = (uintptr_t)p % SMALL_PAGE;
+
+	if (size >= 2 * HUGE_PAGE || (size >= HUGE_PAGE && (uintptr_t)p % HUGE_PAGE == 0))
+		(void)madvise((char *)p - over, (over + size + SMALL_PAGE - 1) & ~(SMALL_PAGE - 1), MADV_HUGEPAGE);
+	return p;
+}
+
+/* Memory of a block: the largest ones are whole huge pages. */
+static struct arena_block *
+take_block(size_t size)
+{
+	const size_t all = sizeof(struct arena_block) + size;
+	struct arena_block *b = all % HUGE_PAGE == 0 ? aligned_alloc(HUGE_PAGE, all) : xmalloc(all);
+
+	if (b == NULL)
+		out_of_memory();
+	return huge(b, all);
 }
 
 /* Memory that begins at a multiple of align; not zeroed. */
@@ -45,7 +72,7 @@ take(struct arena *a, size_t want, size_t align)
 			block = BLOCK_MAX;
 		if (block < want)
 			block = want;
-		b = xmalloc(sizeof(*b) + block);
+		b = take_block(block);
 		b->size = block;
 		b->next = a->head;
 		a->head = b;
@@ -138,7 +165,7 @@ xmalloc(size_t size)
 
 	if (p == NULL)
 		out_of_memory();
-	return p;
+	return huge(p, size);
 }
 
 void *
@@ -148,7 +175,7 @@ xcalloc(size_t n, size_t size)
 
 	if (p == NULL)
 		out_of_memory();
-	return p;
+	return huge(p, n * size);
 }
 
 void *
@@ -158,7 +185,7 @@ xrealloc(void *old, size_t size)
 
 	if (p == NULL)
 		out_of_memory();
-	return p;
+	return huge(p, size);
 }
 
 void *

@@ -17,7 +17,6 @@ struct ahead {
 	struct arena arena;
 	const char *name, *text_path, *image_path;
 	char sha256[SHA256_HEX]; /* of the text; empty: it could not be read */
-	struct buf text;
 	struct plan *plan;       /* from its image, or NULL */
 };
 
@@ -27,10 +26,8 @@ look_ahead(void *data)
 	struct ahead *a = data;
 	struct err ignored = ERR_INIT;
 
-	if (io_read_file(a->text_path, YAML_MAX_BYTES, &a->text, &ignored) < 0)
-		return NULL;
-	sha256_hex(a->text.len > 0 ? a->text.p : "", a->text.len, a->sha256);
-	a->plan = plan_image_read(&registry, a->name, a->sha256, a->image_path);
+	if (io_hash_file(a->text_path, a->sha256, &ignored) == 0)
+		a->plan = plan_image_read(&registry, a->name, a->sha256, a->image_path);
 	return NULL;
 }
 
@@ -60,7 +57,6 @@ ahead_begin(const char *dir, const char *run)
 	a->name = arena_printf(&a->arena, "run %s: " MAIN_FILE, run);
 	a->text_path = beside(&a->arena, dir, run, MAIN_FILE);
 	a->image_path = beside(&a->arena, dir, run, PLAN_IMAGE);
-	a->text = BUF_INIT(YAML_MAX_BYTES + 1);
 	if (pthread_create(&a->thread, NULL, look_ahead, a) == 0)
 		return a;
 	arena_done(&a->arena);
@@ -76,14 +72,10 @@ ahead_end(struct ahead *a, const char *sha256)
 	if (a == NULL)
 		return NULL;
 	(void)pthread_join(a->thread, NULL);
-	if (a->plan != NULL && sha256 != NULL && strcmp(a->sha256, sha256) == 0) {
+	if (a->plan != NULL && sha256 != NULL && strcmp(a->sha256, sha256) == 0)
 		plan = a->plan;
-		plan->text_len = a->text.len;
-		plan->text = buf_take(&a->text);
-	} else {
+	else
 		plan_free(a->plan);
-	}
-	buf_done(&a->text);
 	arena_done(&a->arena);
 	free(a);
 	return plan;

@@ -4,7 +4,6 @@
 #include "base/io.h"
 
 #include "base/fault.h"
-#include "base/hash.h"
 #include "base/text.h"
 
 #include <errno.h>
@@ -15,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define CHUNK 16384
+#define CHUNK 65536
 #define HOLDER_MAX 512
 
 int
@@ -75,26 +74,66 @@ io_read_fd(int fd, const char *name, size_t max, struct buf *to, struct err *err
 	return 0;
 }
 
-int
-io_read_file(const char *path, size_t max, struct buf *to, struct err *err)
+/* A regular file to be read; *ret_size is what it has now. */
+static int
+open_regular(const char *path, size_t *ret_size, struct err *err)
 {
 	struct stat st;
-	int fd, ret = -1;
+	int fd;
 
 	/* Not blocking, or a FIFO without a writer would hang the open itself. */
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	if (fd < 0)
 		return err_errno(err, "open '%s'", path);
-	if (fstat(fd, &st) < 0) {
+	if (fstat(fd, &st) < 0)
 		err_errno(err, "stat '%s'", path);
-	} else if (!S_ISREG(st.st_mode)) {
+	else if (!S_ISREG(st.st_mode))
 		err_set(err, ERR_LOCAL, "'%s' is not a regular file", path);
-	} else {
-		buf_reserve(to, (size_t)st.st_size < max ? (size_t)st.st_size : 0);
-		ret = io_read_fd(fd, path, max, to, err);
+	else {
+		*ret_size = (size_t)st.st_size;
+		return fd;
 	}
 	(void)close(fd);
+	return -1;
+}
+
+int
+io_read_file(const char *path, size_t max, struct buf *to, struct err *err)
+{
+	size_t size;
+	const int fd = open_regular(path, &size, err);
+	int ret;
+
+	if (fd < 0)
+		return -1;
+	buf_reserve(to, size < max ? size : 0);
+	ret = io_read_fd(fd, path, max, to, err);
+	(void)close(fd);
 	return ret;
+}
+
+int
+io_hash_file(const char *path, char ret[SHA256_HEX], struct err *err)
+{
+	size_t size;
+	const int fd = open_regular(path, &size, err);
+	unsigned char digest[SHA256_LEN];
+	char chunk[CHUNK];
+	struct sha256 *h;
+	ssize_t n;
+
+	if (fd < 0)
+		return -1;
+	h = sha256_new();
+	while ((n = read(fd, chunk, sizeof(chunk))) > 0 || (n < 0 && errno == EINTR))
+		sha256_add(h, chunk, n > 0 ? (size_t)n : 0);
+	if (n < 0)
+		err_errno(err, "read '%s'", path);
+	sha256_end(h, digest);
+	hex_encode(digest, sizeof(digest), ret);
+	sha256_free(h);
+	(void)close(fd);
+	return n < 0 ? -1 : 0;
 }
 
 /* The folder that holds path; the caller frees it. */

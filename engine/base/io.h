@@ -5,6 +5,7 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "base/hash.h"
 
 #include <sys/types.h>
 
@@ -15,6 +16,8 @@ int io_pwrite_all(int fd, const void *p, size_t len, off_t at, struct err *err);
 int io_read_file(const char *path, size_t max, struct buf *to, struct err *err);
 /* As io_read_file on an open descriptor, to its end. */
 int io_read_fd(int fd, const char *name, size_t max, struct buf *to, struct err *err);
+/* The SHA-256 of a regular file's content, of which nothing is kept. */
+int io_hash_file(const char *path, char ret[SHA256_HEX], struct err *err);
 /* Replace path with data by tmp, fsync, rename, fsync of the folder. After 0 the new content survives a power cut;
  * after -1 one whole version remains. mode is applied regardless of umask. */
 int io_replace(const char *path, const void *p, size_t len, mode_t mode, struct err *err);

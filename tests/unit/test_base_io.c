@@ -58,6 +58,7 @@ replace_is_whole_and_leaves_nothing(void **state)
 {
 	struct buf b = BUF_INIT(0);
 	struct err err = ERR_INIT;
+	char sha256[SHA256_HEX];
 	mode_t old = umask(077);
 	struct stat st;
 
@@ -70,6 +71,8 @@ replace_is_whole_and_leaves_nothing(void **state)
 	assert_int_equal(io_read_file("f", 6, &b, &err), 0);
 	assert_string_equal(b.p, "second");
 	buf_done(&b);
+	assert_int_equal(io_hash_file("f", sha256, &err), 0);
+	assert_string_equal(sha256, "16367aacb67a4a017c8da8ab95682ccb390863780f7114dda0a0e0c55644c7c4");
 	assert_int_equal(mkdir("dir", 0700), 0);
 	assert_int_equal(io_replace("dir", "x", 1, 0600, &err), -1);
 	assert_int_equal(err.kind, ERR_LOCAL);

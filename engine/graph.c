@@ -145,6 +145,17 @@ find_selected(const struct plan *plan, const char *id, const char *option, uint3
 	return -1;
 }
 
+bool
+graph_selects_all(const struct selection *sel)
+{
+	const char *const *const lists[] = { sel->only, sel->from, sel->until };
+
+	for (size_t i = 0; i < countof(lists); i++)
+		if (lists[i] != NULL && lists[i][0] != NULL)
+			return false;
+	return true;
+}
+
 int
 graph_select(const struct plan *plan, const struct graph *g, const struct selection *sel, bool *selected, struct err *err)
 {

@@ -19,6 +19,8 @@ bool graph_check_cycles(const struct plan *, struct problems *);
 struct selection {
 	const char *const *only, *const *from, *const *until; /* NULL-ended lists or NULL */
 };
+/* Does it leave nothing out? */
+bool graph_selects_all(const struct selection *);
 int graph_select(const struct plan *, const struct graph *, const struct selection *, bool *selected, struct err *);
 /* What a selected step needs has to be selected too, or over. */
 int graph_selected_whole(const struct plan *, const bool *selected, const bool *over, struct err *);

@@ -43,15 +43,22 @@ report_open(struct coord *c)
 static int
 select_steps(struct coord *c, struct err *err)
 {
-	bool *selected = xcalloc(c->plan->nsteps, sizeof(*selected)), *over = xcalloc(c->plan->nsteps, sizeof(*over));
-	const struct selection all = { 0 };
-	int ret = graph_select(c->plan, c->scopes[0]->graph, c->o->rollback ? &all : &c->o->selection, selected, err);
+	const bool all = c->o->rollback || graph_selects_all(&c->o->selection);
+	bool *selected, *over;
+	int ret;
 
+	for (uint32_t i = 0; all && i < c->plan->nsteps; i++)
+		c->live[i].selected = true;
+	if (all)
+		return 0;
+	selected = xcalloc(c->plan->nsteps, sizeof(*selected));
+	over = xcalloc(c->plan->nsteps, sizeof(*over));
+	ret = graph_select(c->plan, c->scopes[0]->graph, &c->o->selection, selected, err);
 	for (uint32_t i = 0; ret == 0 && i < c->plan->nsteps; i++) {
 		c->live[i].selected = selected[i];
 		over[i] = live_is_over(&c->live[i]);
 	}
-	if (ret == 0 && !c->o->rollback)
+	if (ret == 0)
 		ret = graph_selected_whole(c->plan, selected, over, err);
 	free(selected);
 	free(over);

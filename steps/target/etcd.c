@@ -208,7 +208,7 @@ static struct value
 etcd_after(struct arena *a, const struct effect *e, const struct value *reply)
 {
 	if (strcmp(e->verb, "release-bulk") == 0)
-		return ETCD_MAP(a, { "keys", value_int(0) });
+		return etcd_released(a, e);
 	if (strcmp(e->verb, "delete") != 0)
 		return *reply;
 	return etcd_path_plain(e->on.path) ? VALUE_NULL : ETCD_MAP(a, { "count", value_int(0) });

@@ -53,7 +53,25 @@ int etcd_claim_take(struct opctx *cx, struct etcd_conn *c, const struct bulk *b,
 struct bytes etcd_claim_key(struct arena *a, const char *marker_prefix, struct bytes prefix);
 /* ERR_REFUSED: the claim, as it is now, is not the one that we took. */
 int etcd_claim_lost(struct etcd_conn *c, const struct page *now, struct err *err);
+/* This run's claims of the bulks of that name, in the arena; -1 (ERR_REFUSED) where a newer process of it holds one. */
+int etcd_claims_ours(struct opctx *cx, struct etcd_conn *c, struct arena *a, const char *marker_prefix, const char *name,
+		     struct page *ret, struct err *err);
+
+/* etcd_release.c: the markers of a run's bulks of one name: the revisions of all their transactions. */
+struct etcd_marks {
+	int64_t *revision;  /* in order, each once */
+	size_t n, cap;
+	int64_t keys;       /* that hold them, and claims */
+};
+int etcd_marks_load(struct opctx *cx, struct etcd_conn *c, const char *marker_prefix, const char *name, struct etcd_marks *ret,
+		    struct err *err);
+void etcd_marks_done(struct etcd_marks *);
+bool etcd_marks_hold(const struct etcd_marks *, int64_t revision);
+/* Remove claims and markers, in one transaction. */
 int etcd_bulk_release(struct opctx *cx, struct etcd_conn *c, const struct value *body, struct reply *ret, struct err *err);
-int etcd_bulk_image(struct opctx *cx, struct etcd_conn *c, const struct value *body, struct value *ret, struct err *err);
+/* Pages of [from, end), keys only; each is handed to fn, whose -1 ends it. */
+typedef int etcd_page_fn(void *data, struct arena *a, const struct page *page, struct err *err);
+int etcd_each_page(struct opctx *cx, struct etcd_conn *c, struct bytes from, struct bytes end, etcd_page_fn *fn, void *data,
+		   struct err *err);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Owns claims: one key a destination prefix that says which run writes there. Taking one is a single transaction over
  * all claims, so that two runs cannot both win, whatever their prefixes; renewing it under a new epoch fences out what an
- * earlier process of the same run still has in flight. Releasing removes claim, cursors and markers. */
+ * earlier process of the same run still has in flight. */
 #include "steps/target/etcd.h"
 
 #include <string.h>
@@ -190,113 +190,22 @@ etcd_claim_take(struct opctx *cx, struct etcd_conn *c, const struct bulk *b, con
 	return rc < 0 ? -1 : 0;
 }
 
-/* Our own claims of the bulks of one name: 1, 0, or -1 when a newer process of this run holds it. */
-static int
-is_ours(struct opctx *cx, struct etcd_conn *c, struct arena *a, const struct item *it, const char *name, struct err *err)
+int
+etcd_claims_ours(struct opctx *cx, struct etcd_conn *c, struct arena *a, const char *marker_prefix, const char *name,
+		 struct page *ret, struct err *err)
 {
 	struct claim k;
+	size_t n = 0;
 
-	if (parse_claim(a, it->value, &k) < 0 || strcmp(k.run, cx->run) != 0 || strcmp(k.name, name) != 0)
-		return 0;
-	return k.epoch > cx->epoch ? fenced(a, c, &k, err) : 1;
-}
-
-/* One transaction. 1: released, 0: a claim has changed meanwhile, -1: error. */
-static int
-release_once(struct opctx *cx, struct etcd_conn *c, struct arena *a, const char *marker_prefix, const char *name,
-	     struct reply *ret, struct err *err)
-{
-	struct bytes folder = text_bytes(etcd_marker_folder(a, marker_prefix, cx->run, name));
-	struct buf request = BUF_INIT(0);
-	struct etcd_call call = { .method = ETCD_TXN, .request = &request, .kind = ETCD_WRITE, .arena = a };
-	struct page claims;
-	struct etcd_txn txn;
-	int rc = -1, ours;
-
-	grpc_begin(&request);
-	if (list_claims(cx, c, a, marker_prefix, &claims, err) < 0)
-		goto out;
-	for (size_t i = 0; i < claims.n; i++) {
-		const struct item *it = &claims.items[i];
-
-		ours = is_ours(cx, c, a, it, name, err);
-		if (ours < 0)
-			goto out;
-		if (ours == 0)
-			continue;
-		etcd_if_revision(&request, ETCD_MOD_REVISION, it->key, (struct bytes){ 0 }, ETCD_EQUAL, it->revision);
-		etcd_op_delete(&request, ETCD_THEN, it->key, (struct bytes){ 0 });
-	}
-	etcd_op_delete(&request, ETCD_THEN, folder, etcd_prefix_end(a, folder));
-	grpc_end(&request);
-	if (etcd_call(cx, c, &call, err) < 0)
-		goto out;
-	if (etcd_txn_decode(call.reply, &txn) < 0) {
-		(void)err_set(err, ERR_UNKNOWN, "etcd at %s: the reply to a write is malformed", etcd_conn_names(c));
-		goto out;
-	}
-	*ret = (struct reply){ .outcome = OUTCOME_OK };
-	ret->value = ETCD_MAP(cx->arena, { "deleted", value_int(txn.deleted) },
-			      { "revision", value_int(txn.header.revision) });
-	rc = txn.succeeded;
-out:
-	buf_done(&request);
-	return rc;
-}
-
-static int
-body_texts(const struct value *body, const char **ret_marker_prefix, const char **ret_name, struct err *err)
-{
-	*ret_marker_prefix = value_get_str(body, "marker_prefix", NULL);
-	*ret_name = value_get_str(body, "name", NULL);
-	if (*ret_marker_prefix == NULL || **ret_marker_prefix == '\0' || *ret_name == NULL || **ret_name == '\0')
-		return err_set(err, ERR_PLAN, "etcd: release-bulk needs marker_prefix and name");
-	return 0;
-}
-
-int
-etcd_bulk_release(struct opctx *cx, struct etcd_conn *c, const struct value *body, struct reply *ret, struct err *err)
-{
-	const char *marker_prefix, *name;
-	struct arena a = ARENA_INIT;
-	int rc;
-
-	if (body_texts(body, &marker_prefix, &name, err) < 0)
+	if (list_claims(cx, c, a, marker_prefix, ret, err) < 0)
 		return -1;
-	do {
-		arena_reset(&a);
-		rc = release_once(cx, c, &a, marker_prefix, name, ret, err);
-	} while (rc == 0);
-	arena_done(&a);
-	return rc < 0 ? -1 : 0;
-}
-
-int
-etcd_bulk_image(struct opctx *cx, struct etcd_conn *c, const struct value *body, struct value *ret, struct err *err)
-{
-	const char *marker_prefix, *name;
-	struct arena a = ARENA_INIT;
-	struct etcd_range look = { .count_only = true };
-	struct page claims, markers;
-	int64_t n;
-	int ours, rc = -1;
-
-	if (body_texts(body, &marker_prefix, &name, err) < 0 || list_claims(cx, c, &a, marker_prefix, &claims, err) < 0)
-		goto out;
-	look.key = text_bytes(etcd_marker_folder(&a, marker_prefix, cx->run, name));
-	look.end = etcd_prefix_end(&a, look.key);
-	if (etcd_range(cx, c, &look, &a, &markers, err) < 0)
-		goto out;
-	n = markers.count;
-	for (size_t i = 0; i < claims.n; i++) {
-		ours = is_ours(cx, c, &a, &claims.items[i], name, err);
-		if (ours < 0)
-			goto out;
-		n += ours;
+	for (size_t i = 0; i < ret->n; i++) {
+		if (parse_claim(a, ret->items[i].value, &k) < 0 || strcmp(k.run, cx->run) != 0 || strcmp(k.name, name) != 0)
+			continue;
+		if (k.epoch > cx->epoch)
+			return fenced(a, c, &k, err);
+		ret->items[n++] = ret->items[i];
 	}
-	*ret = ETCD_MAP(cx->arena, { "keys", value_int(n) });
-	rc = 0;
-out:
-	arena_done(&a);
-	return rc;
+	ret->n = n;
+	return 0;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Hands an effect to the family that it belongs to: bulk writes by their verbs; keys, users and roles, or files that hold a
- * snapshot by their paths. */
+/* Hands an effect to the family that it belongs to: bulk writes by their verbs; keys, users and roles, what bulk
+ * writes leave, or files that hold a snapshot by their paths. */
 #include "steps/target/etcd_effect.h"
 
 #include <string.h>
@@ -12,7 +12,7 @@ family(const struct effect *e)
 	static const struct {
 		const char *word;
 		const struct etcd_effects *effects;
-	} families[] = { { "role/", &etcd_rights_effects }, { "user/", &etcd_rights_effects },
+	} families[] = { { "markers/", &etcd_release_effects }, { "role/", &etcd_rights_effects }, { "user/", &etcd_rights_effects },
 			 { "snapshot/", &etcd_snapshot_effects } };
 
 	for (size_t i = 0; i < countof(bulks); i++)

@@ -20,8 +20,11 @@ struct etcd_effects {
 extern const struct etcd_effects etcd_key_effects; /* etcd_write.c */
 extern const struct etcd_effects etcd_rights_effects; /* etcd_rights.c */
 extern const struct etcd_effects etcd_bulk_effects; /* etcd_undo.c */
+extern const struct etcd_effects etcd_release_effects; /* etcd_release.c */
 extern const struct etcd_effects etcd_snapshot_effects; /* etcd_snapshot.c */
 
+/* The image that a release leaves. */
+struct value etcd_released(struct arena *a, const struct effect *e);
 /* As in struct target_type, for effects on any path. */
 int etcd_write(struct opctx *cx, void *conn, const struct effect *e, const char *nonce, struct reply *ret, struct err *err);
 int etcd_image(struct opctx *cx, void *conn, const struct effect *e, struct value *ret, struct err *err);

@@ -12,7 +12,7 @@
  *                   user to whom a newer server does not tell it gets all but versions, quota and members
  *   alarms          [{member_id, alarm}]
  *   history         reads as null; only written to (compact)
- *   markers/PREFIX  the claims and cursors under a marker prefix; only written to (release-bulk)
+ *   markers/PREFIX  the claims and cursors under a marker prefix; only written to (release-bulk, restore-bulk)
  *   auth            {enabled}: must clients say who they are
  *   roles, users    lists of names
  *   role/NAME       reads as null, or {role, permissions}, as in etcd_rights_paths.h
@@ -24,8 +24,10 @@
  *   delete        key/KEY           {guard?} -> {deleted, revision}; image null
  *   delete        range/FROM..TO    {} -> {deleted, revision}; image {count}
  *   compact       history           {revision} -> {revision}
- *   release-bulk  markers/PREFIX    {marker_prefix, name, scratch?} -> {deleted, revision}; image {keys}: this run's claims
- *                 and cursors of the bulks of that name, removed in one transaction; scratch: nothing is lost with them
+ *   release-bulk  markers/PREFIX    {marker_prefix, name, scratch?} -> {deleted, revision}; image {keys, revisions}: this
+ *                 run's claims and cursors of the bulks of that name, removed in one transaction, and the revisions of
+ *                 their writes; scratch: nothing is lost with them, revisions is left out
+ *   restore-bulk  markers/PREFIX    {marker_prefix, name, revisions} -> {keys, revisions}: what a release told is kept again
  *   set           role/NAME         {permissions, only?} -> the role's map; made where it is not there
  *   fence         role/NAME         {key, end} -> the role's map: nobody may write there by this role
  *   set           user/NAME         {roles, only?, password?} -> the user's map; made where it is not there, with the password

@@ -5,7 +5,6 @@
  * has no way back, as no pre-image of it is kept. Claim and markers go last: until then a removal can begin again. */
 #include "steps/target/etcd.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/fault.h"
@@ -13,18 +12,16 @@
 #include "steps/target/etcd_effect.h"
 #include "steps/target/etcd_paths.h"
 
-#define PAGE_KEYS 10000
 #define TXN_KEYS (ETCD_MAX_OPS - 2)
 #define TRIES 5 /* over: somebody writes there all the time, or the claim is lost */
 
 /* What a removal is about. */
 struct removal {
+	struct opctx *cx;
 	struct etcd_conn *c;
 	struct etcd_path range;
 	const char *marker_prefix, *name;
-	struct bytes folder;   /* of the markers of this run's bulks of that name */
-	int64_t *ours;         /* revisions of markers, in order */
-	size_t n, cap;
+	struct etcd_marks ours;
 	struct bytes claim_key;
 	int64_t fence;         /* 0: nothing is written */
 	int64_t keys;          /* that are ours, seen or removed */
@@ -33,92 +30,19 @@ struct removal {
 static int
 read_body(struct opctx *cx, struct etcd_conn *c, const struct effect *e, struct removal *ret, struct err *err)
 {
-	*ret = (struct removal){ .c = c, .marker_prefix = value_get_str(&e->body, "marker_prefix", ""),
+	*ret = (struct removal){ .cx = cx, .c = c, .marker_prefix = value_get_str(&e->body, "marker_prefix", ""),
 				 .name = value_get_str(&e->body, "name", "") };
 	if (etcd_path_parse(cx->arena, e->on.path, &ret->range, err) < 0)
 		return -1;
-	ret->folder.p = etcd_marker_folder(cx->arena, ret->marker_prefix, cx->run, ret->name);
-	ret->folder.len = strlen(ret->folder.p);
-	return 0;
-}
-
-static void
-removal_done(struct removal *r)
-{
-	free(r->ours);
-}
-
-static int
-by_number(const void *a, const void *b)
-{
-	const int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-
-	return (x > y) - (x < y);
-}
-
-static bool
-is_ours(const struct removal *r, int64_t revision)
-{
-	return r->n > 0 && bsearch(&revision, r->ours, r->n, sizeof(*r->ours), by_number) != NULL;
-}
-
-/* Pages of [from, end), keys only; each is handed to fn. */
-typedef int page_fn(struct opctx *cx, struct removal *r, struct arena *a, const struct page *page, struct err *err);
-
-static int
-each_page(struct opctx *cx, struct removal *r, struct bytes from, struct bytes end, page_fn *fn, struct err *err)
-{
-	struct arena pages = ARENA_INIT, next = ARENA_INIT;
-	struct etcd_range q = { .key = from.len > 0 ? from : (struct bytes){ "", 1 }, .end = end, .limit = PAGE_KEYS,
-				.keys_only = true };
-	struct page page = { .more = true };
-	int rc = 0;
-
-	while (rc == 0 && page.more) {
-		struct bytes last;
-
-		arena_reset(&pages);
-		rc = etcd_range(cx, r->c, &q, &pages, &page, err);
-		if (rc < 0 || page.n == 0)
-			break;
-		last = page.items[page.n - 1].key;
-		rc = fn(cx, r, &pages, &page, err);
-		arena_reset(&next);
-		q.key = (struct bytes){ arena_strndup(&next, last.p, last.len), last.len + 1 }; /* with its NUL: the next key */
-	}
-	arena_done(&pages);
-	arena_done(&next);
-	return rc;
-}
-
-static int
-add_markers(struct opctx *cx, struct removal *r, struct arena *a, const struct page *page, struct err *err)
-{
-	(void)cx, (void)a, (void)err;
-	if (r->n + page->n > r->cap) {
-		r->cap = 2 * (r->n + page->n);
-		r->ours = xreallocarray(r->ours, r->cap, sizeof(*r->ours));
-	}
-	for (size_t i = 0; i < page->n; i++)
-		r->ours[r->n++] = page->items[i].revision;
-	return 0;
-}
-
-static int
-load_markers(struct opctx *cx, struct removal *r, struct err *err)
-{
-	if (each_page(cx, r, r->folder, etcd_prefix_end(cx->arena, r->folder), add_markers, err) < 0)
-		return -1;
-	if (r->n > 0)
-		qsort(r->ours, r->n, sizeof(*r->ours), by_number);
 	return 0;
 }
 
 /* 1: ours and as we left it, 0: none of ours, -1: it cannot be taken back. */
 static int
-judge(struct opctx *cx, const struct removal *r, const struct item *it, struct err *err)
+judge(const struct removal *r, const struct item *it, struct err *err)
 {
-	const bool created = is_ours(r, it->created), changed = is_ours(r, it->revision);
+	const bool created = etcd_marks_hold(&r->ours, it->created);
+	const bool changed = etcd_marks_hold(&r->ours, it->revision);
 	const size_t len = strlen(r->marker_prefix);
 	const char *key;
 
@@ -126,7 +50,7 @@ judge(struct opctx *cx, const struct removal *r, const struct item *it, struct e
 		return 0;
 	if (created && changed)
 		return 1;
-	key = text_safe(cx->arena, it->key.p, it->key.len, 200);
+	key = text_safe(r->cx->arena, it->key.p, it->key.len, 200);
 	if (created)
 		return err_set(err, ERR_IN_DOUBT, "key '%s' at %s was changed by someone else since it was copied: mod_revision "
 			       "differs", key, etcd_conn_names(r->c));
@@ -135,29 +59,37 @@ judge(struct opctx *cx, const struct removal *r, const struct item *it, struct e
 }
 
 static int
-count_page(struct opctx *cx, struct removal *r, struct arena *a, const struct page *page, struct err *err)
+each_page(struct removal *r, etcd_page_fn *fn, struct err *err)
 {
+	return etcd_each_page(r->cx, r->c, r->range.key, r->range.end, fn, r, err);
+}
+
+static int
+count_page(void *data, struct arena *a, const struct page *page, struct err *err)
+{
+	struct removal *r = data;
 	struct err ignored;
 
 	(void)a, (void)err;
 	for (size_t i = 0; i < page->n; i++)
-		r->keys += judge(cx, r, &page->items[i], &ignored) != 0;
+		r->keys += judge(r, &page->items[i], &ignored) != 0;
 	return 0;
 }
 
 static int
-check_page(struct opctx *cx, struct removal *r, struct arena *a, const struct page *page, struct err *err)
+check_page(void *data, struct arena *a, const struct page *page, struct err *err)
 {
+	struct removal *r = data;
 	(void)a;
 	for (size_t i = 0; i < page->n; i++)
-		if (judge(cx, r, &page->items[i], err) < 0)
+		if (judge(r, &page->items[i], err) < 0)
 			return -1;
 	return 0;
 }
 
 /* Keys [*at, …) of the page in one transaction, each guarded by its revision. 1: done, 0: a guard did not hold. */
 static int
-remove_some(struct opctx *cx, struct removal *r, struct arena *a, const struct page *page, size_t *at, struct err *err)
+remove_some(struct removal *r, struct arena *a, const struct page *page, size_t *at, struct err *err)
 {
 	const struct bytes none = { 0 };
 	struct buf request = BUF_INIT(0);
@@ -169,7 +101,7 @@ remove_some(struct opctx *cx, struct removal *r, struct arena *a, const struct p
 	grpc_begin(&request);
 	etcd_if_revision(&request, ETCD_MOD_REVISION, r->claim_key, none, ETCD_EQUAL, r->fence);
 	for (; rc >= 0 && *at < page->n && n < TXN_KEYS; ++*at) {
-		rc = judge(cx, r, &page->items[*at], err);
+		rc = judge(r, &page->items[*at], err);
 		if (rc <= 0)
 			continue;
 		etcd_if_revision(&request, ETCD_MOD_REVISION, page->items[*at].key, none, ETCD_EQUAL,
@@ -180,7 +112,7 @@ remove_some(struct opctx *cx, struct removal *r, struct arena *a, const struct p
 	grpc_end(&request);
 	FAULT("etcd.remove.before");
 	if (rc >= 0)
-		rc = n == 0 ? 1 : etcd_call(cx, r->c, &call, err) < 0 ? -1 : 2;
+		rc = n == 0 ? 1 : etcd_call(r->cx, r->c, &call, err) < 0 ? -1 : 2;
 	buf_done(&request);
 	if (rc < 2)
 		return rc;
@@ -191,13 +123,14 @@ remove_some(struct opctx *cx, struct removal *r, struct arena *a, const struct p
 }
 
 static int
-remove_page(struct opctx *cx, struct removal *r, struct arena *a, const struct page *page, struct err *err)
+remove_page(void *data, struct arena *a, const struct page *page, struct err *err)
 {
+	struct removal *r = data;
 	size_t at = 0;
 	int rc = 1;
 
 	while (rc > 0 && at < page->n) {
-		rc = remove_some(cx, r, a, page, &at, err);
+		rc = remove_some(r, a, page, &at, err);
 		if (rc == 0) {
 			err_set(err, ERR_FAILED, "etcd at %s: someone else writes there or holds the claim while the copy is "
 				"removed", etcd_conn_names(r->c));
@@ -209,14 +142,14 @@ remove_page(struct opctx *cx, struct removal *r, struct arena *a, const struct p
 
 /* First a look over all keys, so that nothing is removed where something is in the way. */
 static int
-remove_all(struct opctx *cx, struct removal *r, struct err *err)
+remove_all(struct removal *r, struct err *err)
 {
 	int rc;
 
 	for (unsigned try = 0; try < TRIES; try++) {
-		rc = each_page(cx, r, r->range.key, r->range.end, check_page, err);
+		rc = each_page(r, check_page, err);
 		if (rc == 0)
-			rc = each_page(cx, r, r->range.key, r->range.end, remove_page, err);
+			rc = each_page(r, remove_page, err);
 		if (rc == 0 || !err->retryable)
 			break;
 	}
@@ -233,6 +166,42 @@ claim(struct opctx *cx, struct removal *r, const char *nonce, struct err *err)
 	return etcd_claim_take(cx, r->c, &b, nonce, r->claim_key, &r->fence, err);
 }
 
+/* Nothing tells any more which keys of the range are the copy's. */
+static int
+lost_count(struct removal *r, int64_t *ret, struct err *err)
+{
+	struct etcd_range look = { .key = r->range.key, .end = r->range.end, .count_only = true };
+	struct page page;
+
+	*ret = 0;
+	if (r->ours.keys > 0)
+		return 0;
+	if (look.key.len == 0)
+		look.key = (struct bytes){ "", 1 };
+	if (etcd_range(r->cx, r->c, &look, r->cx->arena, &page, err) < 0)
+		return -1;
+	*ret = page.count;
+	return 0;
+}
+
+static int
+check_marks(struct removal *r, struct err *err)
+{
+	int64_t lost;
+
+	if (lost_count(r, &lost, err) < 0)
+		return -1;
+	return lost == 0 ? 0 : err_set(err, ERR_IN_DOUBT, "etcd at %s: claim and cursors of the copy are gone, so its keys cannot be "
+				       "told from others' (%lld are there)", etcd_conn_names(r->c), (long long)lost);
+}
+
+static int
+load_marks(struct removal *r, struct err *err)
+{
+	etcd_marks_done(&r->ours);
+	return etcd_marks_load(r->cx, r->c, r->marker_prefix, r->name, &r->ours, err);
+}
+
 static int
 bulk_write(struct opctx *cx, void *conn, const struct effect *e, const char *nonce, struct reply *ret, struct err *err)
 {
@@ -242,31 +211,33 @@ bulk_write(struct opctx *cx, void *conn, const struct effect *e, const char *non
 
 	if (read_body(cx, conn, e, &r, err) < 0)
 		return -1;
-	if (claim(cx, &r, nonce, err) == 0 && load_markers(cx, &r, err) == 0 && remove_all(cx, &r, err) == 0 &&
+	if (load_marks(&r, err) == 0 && check_marks(&r, err) == 0 && claim(cx, &r, nonce, err) == 0 &&
+	    load_marks(&r, err) == 0 && remove_all(&r, err) == 0 &&
 	    etcd_bulk_release(cx, conn, &e->body, &released, err) == 0) {
 		*ret = (struct reply){ .outcome = OUTCOME_OK };
 		ret->value = ETCD_MAP(cx->arena, { "removed", value_int(r.keys) });
 		rc = 0;
 	}
-	removal_done(&r);
+	etcd_marks_done(&r.ours);
 	return rc;
 }
 
-/* How many keys it is about, markers included. */
+/* How many keys it is about, markers included; copied null: that cannot be told without markers. */
 static int
 bulk_image(struct opctx *cx, void *conn, const struct effect *e, struct value *ret, struct err *err)
 {
 	struct removal r;
+	int64_t lost;
 	int rc = -1;
 
 	if (read_body(cx, conn, e, &r, err) < 0)
 		return -1;
-	if (load_markers(cx, &r, err) == 0 && etcd_bulk_image(cx, conn, &e->body, ret, err) == 0 &&
-	    each_page(cx, &r, r.range.key, r.range.end, count_page, err) == 0) {
-		*ret = ETCD_MAP(cx->arena, { "copied", value_int(r.keys) }, { "markers", *value_get(ret, "keys") });
+	if (load_marks(&r, err) == 0 && lost_count(&r, &lost, err) == 0 && each_page(&r, count_page, err) == 0) {
+		*ret = ETCD_MAP(cx->arena, { "copied", lost > 0 ? VALUE_NULL : value_int(r.keys) },
+				{ "markers", value_int(r.ours.keys) });
 		rc = 0;
 	}
-	removal_done(&r);
+	etcd_marks_done(&r.ours);
 	return rc;
 }
 
@@ -287,12 +258,12 @@ bulk_predict(struct opctx *cx, void *conn, const struct effect *e, const struct 
 	(void)before;
 	if (read_body(cx, conn, e, &r, err) < 0)
 		return -1;
-	rc = load_markers(cx, &r, err);
+	rc = load_marks(&r, err);
 	if (rc == 0)
-		rc = each_page(cx, &r, r.range.key, r.range.end, check_page, err);
-	removal_done(&r);
-	*ret = (struct prediction){ .confidence = CONF_EXACT };
+		rc = each_page(&r, check_page, err);
+	*ret = (struct prediction){ .confidence = r.ours.keys > 0 ? CONF_EXACT : CONF_PREDICTED };
 	ret->after = ETCD_MAP(cx->arena, { "copied", value_int(0) }, { "markers", value_int(0) });
+	etcd_marks_done(&r.ours);
 	return rc;
 }
 
@@ -306,8 +277,10 @@ bulk_invert(struct arena *a, const struct effect *e, const struct value *before,
 	if (keep == NULL)
 		return err_set(err, ERR_FAILED, "what it wrote is not on record");
 	if (strcmp(e->verb, "raise") == 0) { /* a revision never goes back, and need not */
-		*ret = (struct effect){ .on = e->on, .verb = "release-bulk", .class = EFFECT_IDEMPOTENT, .body = e->body,
+		*ret = (struct effect){ .on = e->on, .verb = "release-bulk", .class = EFFECT_IDEMPOTENT,
 					.says = "remove the keys that counted the revision up" };
+		ret->body = ETCD_MAP(a, { "marker_prefix", value_str(value_get_str(&e->body, "marker_prefix", "")) },
+				     { "name", value_str(value_get_str(&e->body, "name", "")) }, { "scratch", value_bool(true) });
 		ret->on.path = etcd_path_markers(a, value_get_str(&e->body, "marker_prefix", ""));
 		return 0;
 	}

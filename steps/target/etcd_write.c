@@ -11,7 +11,7 @@
 
 /* An effect, taken apart. */
 struct ask {
-	enum { DO_PUT, DO_DELETE, DO_COMPACT, DO_RELEASE } what;
+	enum { DO_PUT, DO_DELETE, DO_COMPACT } what;
 	struct etcd_path path;
 	const struct value *value, *guard;
 	int64_t lease, revision;
@@ -20,7 +20,7 @@ struct ask {
 static int
 parse_effect(struct arena *a, const struct effect *e, struct ask *ret, struct err *err)
 {
-	static const char *const verbs[] = { "put", "delete", "compact", "release-bulk" };
+	static const char *const verbs[] = { "put", "delete", "compact" };
 	enum etcd_path_kind kind;
 	size_t i = 0;
 
@@ -204,14 +204,7 @@ key_write(struct opctx *cx, void *conn, const struct effect *e, const char *nonc
 	(void)nonce; /* a key has no place for it: version and mod_revision tell whose write it was */
 	if (parse_effect(cx->arena, e, &s, err) < 0)
 		return -1;
-	switch (s.what) {
-	case DO_COMPACT:
-		return write_compact(cx, conn, &s, ret, err);
-	case DO_RELEASE:
-		return etcd_bulk_release(cx, conn, &e->body, ret, err);
-	default:
-		return write_txn(cx, conn, &s, ret, err);
-	}
+	return s.what == DO_COMPACT ? write_compact(cx, conn, &s, ret, err) : write_txn(cx, conn, &s, ret, err);
 }
 
 static int
@@ -226,8 +219,6 @@ key_image(struct opctx *cx, void *conn, const struct effect *e, struct value *re
 		return -1;
 	if (s.what == DO_COMPACT)
 		return 0;
-	if (s.what == DO_RELEASE)
-		return etcd_bulk_image(cx, conn, &e->body, ret, err);
 	look = (struct etcd_range){ .key = s.path.key.len > 0 ? s.path.key : (struct bytes){ "", 1 }, .end = s.path.end,
 				    .count_only = s.path.kind == ETCD_PATH_RANGE };
 	if (etcd_range(cx, conn, &look, cx->arena, &page, err) < 0)
@@ -261,8 +252,6 @@ key_same(const struct effect *e, const struct value *before)
 			same = before->kind == V_NULL && guard_holds(&s, before) == 1;
 		else if (s.what == DO_DELETE)
 			same = value_get_int(before, "count", -1) == 0;
-		else if (s.what == DO_RELEASE)
-			same = value_get_int(before, "keys", -1) == 0;
 	}
 	arena_done(&a);
 	return same;
@@ -300,8 +289,6 @@ key_predict(struct opctx *cx, void *conn, const struct effect *e, const struct v
 		ret->after = after_put(cx->arena, &s, before);
 	else if (s.what == DO_DELETE && s.path.kind == ETCD_PATH_RANGE)
 		ret->after = ETCD_MAP(cx->arena, { "count", value_int(0) });
-	else if (s.what == DO_RELEASE)
-		ret->after = ETCD_MAP(cx->arena, { "keys", value_int(0) });
 	return 0;
 }
 
@@ -346,10 +333,6 @@ key_invert(struct arena *a, const struct effect *e, const struct value *before, 
 
 	if (parse_effect(a, e, &s, err) < 0)
 		return -1;
-	if (s.what == DO_RELEASE && value_get(&e->body, "scratch") != NULL) { /* nobody wants them back */
-		*ret = *e;
-		return 0;
-	}
 	if (s.path.kind != ETCD_PATH_KEY || (s.what == DO_DELETE && before->kind != V_MAP) ||
 	    (s.what == DO_PUT && value_get(after, "mod_revision") == NULL))
 		return err_set(err, ERR_FAILED, "etcd: '%s' of '%s' cannot be taken back", e->verb, e->on.path);

@@ -390,6 +390,36 @@ def moves():
             equal(f.read().split(), ["freeze", "thaw"] * 4, "freezes and thaws")
 
 
+def moved():
+    """The bundled plan when it is done, and has tidied up: nothing of it is left on the destination."""
+    with scratch() as folder, Etcd(folder, "a") as a, Etcd(folder, "b") as b:
+        w = Wherry(os.path.join(folder, "state"))
+        a.put_many((("/registry/%05d" % i, "v%d" % i) for i in range(3000)), 5)
+        b.put("/other", "stays")
+        before = b.values()
+        w.ok("run", "etcd-to-etcd", "--yes", "--run-id", "r1", "-p", "source=" + a.url, "-p", "destination=" + b.url)
+        equal(len(b.values()), 3001, "keys after the run, without markers")
+        plan = [e[:2] for e in effects(w.ok("rollback", "r1", "--dry-run", "--format", "json").json())]
+        equal(plan, [("tidy", "restore-bulk"), ("copy", "remove-bulk")], "what its dry-run says")
+        done = w.ok("rollback", "r1", "--yes", "--format", "json")
+        equal([e[:2] for e in effects(done.json())], plan, "what it did, against its dry-run")
+        expect(b.values() == before, "the destination is not as it was: %s" % list(b.values())[:5])
+
+
+def moved_lost():
+    """Whose keys they are can no longer be told once somebody has removed the markers: nothing is removed."""
+    with scratch() as folder, Etcd(folder, "a") as a, Etcd(folder, "b") as b:
+        world = World(folder, MOVE % (a.url, b.url, "refuse", "refuse"))
+        a.put_many((("/s/%05d" % i, "v%d" % i) for i in range(300)), 5)
+        world.run()
+        for key in b.values("/wherry/", strip=False):
+            b.delete(key.decode())
+        full = b.values()
+        done = world.back(code=3)
+        expect("claim and cursors of the copy are gone, so its keys cannot be told from others'" in done.err, done)
+        expect(b.values() == full, "the destination has changed")
+
+
 def no_way():
     """An `undo` that cannot be run (there is no thaw_command) is the operator's to do."""
     with scratch() as folder:
@@ -425,4 +455,4 @@ def interrupted():
 
 if __name__ == "__main__":
     main(whole, done_run, changed, resolved, by_hand, to_step, selected, torn, irreversible, on_error, on_error_stops, in_finally, no_way, interrupted,
-         *([two_etcds, copies, copies_changed, copies_over, moves] if find_etcd() else []))
+         *([two_etcds, copies, copies_changed, copies_over, moves, moved, moved_lost] if find_etcd() else []))

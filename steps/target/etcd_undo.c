@@ -191,8 +191,11 @@ check_marks(struct removal *r, struct err *err)
 
 	if (lost_count(r, &lost, err) < 0)
 		return -1;
-	return lost == 0 ? 0 : err_set(err, ERR_IN_DOUBT, "etcd at %s: claim and cursors of the copy are gone, so its keys cannot be "
-				       "told from others' (%lld are there)", etcd_conn_names(r->c), (long long)lost);
+	if (lost == 0)
+		return 0;
+	return err_set(err, ERR_IN_DOUBT, "etcd at %s: claim and cursors of the copy are gone, so its keys cannot be told from others' "
+		       "(%lld are there); where all are the copy's, etcdctl del --prefix '%s' removes them", etcd_conn_names(r->c),
+		       (long long)lost, text_safe(r->cx->arena, r->range.key.p, r->range.key.len, 200));
 }
 
 static int

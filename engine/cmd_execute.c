@@ -49,39 +49,35 @@ check_selection(const struct plan *plan, const struct selection *selection, bool
 	return ret;
 }
 
-/* Does a step hold steps of its own, which a path such as "move[db-0]/copy" names? */
-static bool
-has_children(const struct step *s)
-{
-	return strcmp(s->type->name, "plan") == 0;
-}
-
+/* Why a path leads nowhere. */
 static int
-no_such_step(struct front *f, const struct plan *plan, const char *word, const char *id, struct err *err)
+no_such_step(struct front *f, const struct plan *plan, const char *path, struct err *err)
 {
-	const char **names = arena_array(&f->arena, plan->nsteps + 1, sizeof(*names));
+	const char *id = arena_strndup(&f->arena, path, strcspn(path, "[/")), **names = arena_array(&f->arena, plan->nsteps, sizeof(*names));
+	const uint32_t i = plan_find(plan, id, strlen(id));
 
-	for (uint32_t i = 0; i < plan->nsteps; i++)
-		names[i] = plan->steps[i].id;
-	return err_set(err, ERR_USAGE, "--approve '%s': plan '%s' has no step '%s'%s", word, plan->name, id,
+	if (i != MAP_NONE && plan_sub_of(plan, i) == NULL)
+		return err_set(err, ERR_USAGE, "--approve '%s': step '%s' holds no steps", path, id);
+	if (i != MAP_NONE)
+		return err_set(err, ERR_USAGE, "--approve '%s': no such step in plan '%s', which step '%s' runs%s", path,
+			       plan_sub_of(plan, i)->plan->name, id, plan->steps[i].each ? " for each item: ID[KEY]/ID" : "");
+	for (uint32_t k = 0; k < plan->nsteps; k++)
+		names[k] = plan->steps[k].id;
+	return err_set(err, ERR_USAGE, "--approve '%s': plan '%s' has no step '%s'%s", path, plan->name, id,
 		       front_nearest(f, id, names, plan->nsteps));
 }
 
-/* Each step that --approve names has something to be approved; one inside of another shows only when the run gets there. */
+/* Each step that --approve names has something to be approved; whether an item of that key is there shows in the run. */
 static int
 check_approved(struct front *f, const struct plan *plan, const char *const *words, struct err *err)
 {
 	for (; words != NULL && *words != NULL; words++) {
-		const char *id = arena_strndup(&f->arena, *words, strcspn(*words, "[/"));
-		const bool inside = strcmp(id, *words) != 0;
-		const uint32_t i = plan_find(plan, id, strlen(id));
-		const struct step *s = &plan->steps[i != MAP_NONE ? i : 0];
+		const struct plan *of;
+		const uint32_t i = plan_find_path(plan, *words, &of);
 
 		if (i == MAP_NONE)
-			return no_such_step(f, plan, *words, id, err);
-		if (inside && !has_children(s))
-			return err_set(err, ERR_USAGE, "--approve '%s': step '%s' holds no steps", *words, id);
-		if (!inside && s->irreversible == NULL && (s->type->flags & STEP_GATE) == 0)
+			return no_such_step(f, plan, *words, err);
+		if (of->steps[i].irreversible == NULL && (of->steps[i].type->flags & STEP_GATE) == 0)
 			return err_set(err, ERR_USAGE, "--approve '%s': that step is neither a gate nor irreversible", *words);
 	}
 	return 0;

@@ -82,6 +82,31 @@ plan_reach_of(const struct plan *p, uint32_t step)
 	return r != NULL ? r->path : NULL;
 }
 
+uint32_t
+plan_find_path(const struct plan *p, const char *path, const struct plan **ret)
+{
+	const size_t len = strcspn(path, "/[");
+	const uint32_t i = plan_find(p, path, len);
+	const struct plan_sub *sub = i != MAP_NONE ? plan_sub_of(p, i) : NULL;
+	const char *rest = path + len;
+	uint32_t found;
+
+	*ret = p;
+	if (i == MAP_NONE || (*rest != '\0' && (*rest == '[') != p->steps[i].each))
+		return MAP_NONE;
+	if (*rest == '\0')
+		return i;
+	if (*rest == '/')
+		return sub != NULL ? plan_find_path(sub->plan, rest + 1, ret) : MAP_NONE;
+	for (const char *end = rest; sub != NULL && (end = strstr(end, "]/")) != NULL;) { /* a key may hold that too */
+		end += 2;
+		if ((found = plan_find_path(sub->plan, end, ret)) != MAP_NONE)
+			return found;
+	}
+	*ret = p;
+	return rest[strlen(rest) - 1] == ']' ? i : MAP_NONE;
+}
+
 void
 plan_each_template(const struct plan *p, void (*fn)(void *data, const struct node *), void *data)
 {

@@ -30,6 +30,7 @@ static const struct {
 	{ "sub/self.yaml", HEAD "steps: [{id: a, uses: plan, with: {file: './/self.yaml'}}]\n" },
 	{ "sub/ping.yaml", HEAD "steps: [{id: a, uses: plan, with: {file: pong.yaml}}]\n" },
 	{ "sub/pong.yaml", HEAD "steps: [{id: a, uses: plan, with: {file: x/../ping.yaml}}]\n" },
+	{ "sub/each.yaml", HEAD "steps: [{id: g, foreach: [1], key: '${{ item }}', " SET "}]\n" },
 	{ "sub/bad.yaml", HEAD "steps:\n- {id: a, uses: nope}\n" },
 	{ "sub/empty.yaml", "" },
 	{ "sub/plain.yaml", HEAD "steps: [{id: a, " SET "}]\n" },
@@ -249,6 +250,39 @@ test_closure(void **state)
 }
 
 static void
+test_paths(void **state)
+{
+	static const struct {
+		const char *path, *plan, *step;
+	} paths[] = {
+		{ "d", "f", "d" }, { "d/a", "moved", "a" }, { "d/a/a", "beside", "a" }, { "e[x]", "f", "e" }, { "e[x]/look", "one", "look" },
+		{ "e[a/b]/look", "one", "look" }, { "e[a]/b]/look", "one", "look" }, { "e[]]", "f", "e" }, { "g[x]", "f", "g" },
+		{ "e", "f", "e" }, { "h[x]/g[y]", "each", "g" },
+		{ .path = "x" }, { .path = "" }, { .path = "d/" }, { .path = "/d" }, { .path = "d/x" }, { .path = "d[x]" }, { .path = "d[x]/a" },
+		{ .path = "e/look" }, { .path = "e[x" }, { .path = "e[x]look" }, { .path = "g[x]/a" }, { .path = "d/a/a/a" }, { .path = "s/a" },
+	};
+	struct plan *p = must_load("wherry: v1\nname: f\nsteps:\n- {id: s, " SET "}\n- {id: d, uses: plan, with: {name: moved}}\n"
+		"- {id: e, foreach: [1], key: '${{ item }}', uses: plan, with: {file: one.yaml, params: {n: 1, url: x}}}\n"
+		"- {id: g, foreach: [1], key: '${{ item }}', " SET "}\n"
+		"- {id: h, foreach: [1], key: '${{ item }}', uses: plan, with: {file: each.yaml}}\n");
+	const struct plan *of;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(paths) / sizeof(*paths); i++) {
+		const uint32_t at = plan_find_path(p, paths[i].path, &of);
+
+		if ((at != MAP_NONE) != (paths[i].step != NULL))
+			fail_msg("'%s' is %s", paths[i].path, at != MAP_NONE ? "found" : "not found");
+		if (at == MAP_NONE)
+			continue;
+		assert_string_equal(of->steps[at].id, paths[i].step);
+		if (of != p && strstr(of->key, paths[i].plan) == NULL)
+			fail_msg("'%s' is of '%s'", paths[i].path, of->key);
+	}
+	plan_free(p);
+}
+
+static void
 test_read_once(void **state)
 {
 	(void)state;
@@ -300,6 +334,7 @@ main(void)
 {
 	static const struct CMUnitTest own[] = {
 		cmocka_unit_test(test_closure),
+		cmocka_unit_test(test_paths),
 		cmocka_unit_test(test_read_once),
 		cmocka_unit_test(test_without_reader),
 		cmocka_unit_test(test_params),

@@ -298,8 +298,10 @@ step_progress(struct step_ctx *cx, uint64_t done, uint64_t total, const char *un
 	const long long now = clock_now(), last = atomic_load(&cx->at->progress_at);
 	struct door_letter *l;
 
-	if (now - last < PROGRESS_EVERY && !(total > 0 && done >= total))
+	if (now - last < PROGRESS_EVERY && !(total > 0 && done == total))
 		return;
+	if (total > 0 && total < done)
+		total = done; /* it was counted before all of it was there */
 	atomic_store(&cx->at->progress_at, now);
 	l = xcalloc(1, sizeof(*l)); /* not from the arena: lanes report at the same time */
 	l->kind = LETTER_PROGRESS;

@@ -257,6 +257,19 @@ write_lanes(struct step_ctx *cx, struct copy *c, unsigned lanes, struct err *err
 	return rc;
 }
 
+/* What an interrupted segment has left counts for the progress. */
+static int
+count_rest(struct step_ctx *cx, struct copy *c, const struct etcd_segment *s, struct err *err)
+{
+	const struct query q = { .target = c->move.from, .from = s->next, .to = s->end, .limit = 1, .keys_only = true };
+	struct page page;
+
+	if (step_list(cx, &q, &page, err) < 0)
+		return -1;
+	atomic_fetch_add(&c->work.total, (long long)page.count);
+	return 0;
+}
+
 /* Segments with a cursor: what is done counts, what is not goes on; what none covers is cut anew, into lanes that no
  * cursor uses yet. */
 static int
@@ -288,10 +301,15 @@ prepare(struct step_ctx *cx, struct copy *c, struct err *err)
 	etcd_work_init(&c->work, c->move.from, 0, true, gaps, ngaps, lanes + 1, last);
 	for (size_t i = 0; i < n; i++) {
 		atomic_fetch_add(&c->keys, (unsigned long long)list[i].tally.keys);
-		if (etcd_segment_done(&list[i]))
+		if (etcd_segment_done(&list[i])) {
 			etcd_tally_add(&c->total, &list[i].tally);
-		else
-			etcd_work_add(&c->work, &list[i]);
+			continue;
+		}
+		if (count_rest(cx, c, &list[i], err) < 0) {
+			etcd_work_done(&c->work);
+			return -1;
+		}
+		etcd_work_add(&c->work, &list[i]);
 	}
 	atomic_fetch_add(&c->work.total, (long long)atomic_load(&c->keys));
 	return 0;

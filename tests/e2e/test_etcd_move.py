@@ -119,6 +119,17 @@ def empty():
         move.w.ok("run", "etcd-to-etcd", "--run-id", "two", "--yes", *move.params(prefix="/scr/", allow_empty="true"))
 
 
+def progress():
+    """After a kill the progress goes on where it was, towards all keys that there are."""
+    with scratch() as folder, Move(folder) as move:
+        move.killed_half_way()
+        out = move.w.ok("resume", "one", "--yes", "--format", "json").json()
+        said = [(e["done"], e["total"]) for e in out if e["event"] == "progress" and e["step"] == "copy"]
+        expect(said and said[0][0] > KEYS // 4, "where it goes on: %s" % said[:1])
+        expect(all(done <= total for done, total in said), "more than all: %s" % said)
+        equal(max(total for done, total in said if done < KEYS), KEYS, "of how many keys")
+
+
 def while_down():
     """Keys written, changed and deleted while wherry was dead still arrive; after a compaction of the source too."""
     for compact in (False, True):
@@ -307,4 +318,4 @@ def secured():
 
 
 if __name__ == "__main__":
-    main(truth, empty, while_down, existing, excluded, failed_verify, aborted, failed_handover, sync_fails, servers_fail, secured, versions)
+    main(truth, empty, progress, while_down, existing, excluded, failed_verify, aborted, failed_handover, sync_fails, servers_fail, secured, versions)

@@ -10,7 +10,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from wtest import LIMIT, Wherry, equal, expect, free_port, main, scratch, wait_for
+from wtest import LIMIT, Wherry, equal, expect, free_port, in_world, main, wait_for
 
 HEAD = "wherry: v1\nname: t\nsummary: A test.\n"
 
@@ -44,12 +44,7 @@ class World:
         return got
 
 
-def with_world(test):
-    def run():
-        with scratch() as folder:
-            return test(World(folder))
-    run.__name__, run.__doc__ = test.__name__, test.__doc__
-    return run
+with_world = in_world(World)
 
 
 @with_world

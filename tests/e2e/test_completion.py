@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from wtest import LIMIT, WHERRY, Wherry, equal, expect, main, scratch
+from wtest import LIMIT, WHERRY, Wherry, equal, expect, in_world, main, scratch
 
 PLAN = """wherry: v1
 name: p
@@ -51,12 +51,7 @@ class World:
         return dict((line.split("\t") + [""])[:2] for line in done.out.splitlines())
 
 
-def with_world(test):
-    def run():
-        with scratch() as folder:
-            return test(World(folder))
-    run.__name__, run.__doc__ = test.__name__, test.__doc__
-    return run
+with_world = in_world(World)
 
 
 @with_world

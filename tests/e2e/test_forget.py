@@ -8,7 +8,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from wtest import Wherry, equal, expect, main, scratch, wait_for
+from wtest import Wherry, equal, expect, in_world, main, wait_for
 
 CANARY = "c4n4ry-of-the-former-world"
 
@@ -36,12 +36,7 @@ class World:
                 for name in names if CANARY.encode() in open(os.path.join(top, name), "rb").read()} - {"plan/main.yaml", "plan/main.image", "journal"}
 
 
-def with_world(test):
-    def run():
-        with scratch() as folder:
-            return test(World(folder))
-    run.__name__, run.__doc__ = test.__name__, test.__doc__
-    return run
+with_world = in_world(World)
 
 
 @with_world

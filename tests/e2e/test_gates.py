@@ -11,7 +11,7 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from wtest import LIMIT, Wherry, equal, expect, main, scratch, wait_for
+from wtest import LIMIT, Wherry, equal, expect, in_world, main, wait_for
 
 HEAD = "wherry: v1\nname: gated\nsummary: x\nparams: {dir: {type: string, required: true}}\nsteps:\n"
 LOG = "  - {id: %s, uses: exec, with: {argv: [sh, -c, \"echo %s >>$0/log\", \"${{ params.dir }}\"]}%s}\n"
@@ -55,13 +55,7 @@ class World:
 
 
 def with_world(text):
-    def decorate(fn):
-        def test():
-            with scratch() as folder:
-                fn(World(folder, text))
-        test.__name__, test.__doc__ = fn.__name__, fn.__doc__
-        return test
-    return decorate
+    return in_world(lambda folder: World(folder, text))
 
 
 @with_world(GATED)

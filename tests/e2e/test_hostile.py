@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from wtest import Wherry, equal, expect, main, scratch
+from wtest import Wherry, equal, expect, in_world, main
 
 HEAD = b"wherry: v1\nname: t\nsummary: A test.\n"
 
@@ -29,12 +29,7 @@ class World:
         return open(self.path(name)).read().split() if os.path.exists(self.path(name)) else []
 
 
-def with_world(test):
-    def run():
-        with scratch() as folder:
-            return test(World(folder))
-    run.__name__, run.__doc__ = test.__name__, test.__doc__
-    return run
+with_world = in_world(World)
 
 
 GOOD = "steps:\n  - {id: a, uses: set, with: {values: {x: 1}}}\n"

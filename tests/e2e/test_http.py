@@ -12,7 +12,7 @@ import threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from scripted import Scripted, reply, tls_server
-from wtest import LIMIT, SOURCE, Wherry, equal, expect, main, scratch, wait_for
+from wtest import LIMIT, SOURCE, Wherry, equal, expect, in_world, main, wait_for
 
 JSON = ["Content-Type: application/json"]
 
@@ -55,12 +55,7 @@ class World:
         return json.JSONDecoder().raw_decode(found.group(1))[0]
 
 
-def with_world(test):
-    def run():
-        with scratch() as folder:
-            return test(World(folder))
-    run.__name__, run.__doc__ = test.__name__, test.__doc__
-    return run
+with_world = in_world(World)
 
 
 @with_world

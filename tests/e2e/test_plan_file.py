@@ -8,7 +8,7 @@ import stat
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from wtest import Etcd, Wherry, equal, expect, find_etcd, main, scratch
+from wtest import Etcd, Wherry, equal, expect, find_etcd, in_world, main, scratch
 
 PLAN = """wherry: v1
 name: small
@@ -57,12 +57,7 @@ class World:
         return done
 
 
-def with_world(fn):
-    def test():
-        with scratch() as folder:
-            fn(World(folder))
-    test.__name__, test.__doc__ = fn.__name__, fn.__doc__
-    return test
+with_world = in_world(World)
 
 
 @with_world

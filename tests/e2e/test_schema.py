@@ -42,15 +42,20 @@ def check(program, schema, paths):
     return {os.path.basename(e["filename"])[:-5] for e in told.get("errors", []) + told.get("parse_errors", [])}
 
 
+def schema_in(folder):
+    path = os.path.join(folder, "schema.json")
+    with open(path, "w") as f:
+        f.write(Wherry(folder).ok("schema").out)
+    return path
+
+
 def good():
     """It is a schema, and every bundled and every tested plan is of it."""
     program = checker()
     if program is None:
         return "check-jsonschema is not installed: tests/lib/setup.sh"
     with scratch() as folder:
-        schema = os.path.join(folder, "schema.json")
-        with open(schema, "w") as f:
-            f.write(Wherry(folder).ok("schema").out)
+        schema = schema_in(folder)
         done = subprocess.run([program, "--check-metaschema", schema], capture_output=True, text=True, timeout=LIMIT)
         equal(done.returncode, 0, done.stdout + done.stderr)
         paths = plans_of(["plans"], ["tests", "e2e"], ["tests", "crash", "plans"])
@@ -64,9 +69,7 @@ def broken():
     if program is None:
         return "check-jsonschema is not installed: tests/lib/setup.sh"
     with scratch() as folder:
-        schema = os.path.join(folder, "schema.json")
-        with open(schema, "w") as f:
-            f.write(Wherry(folder).ok("schema").out)
+        schema = schema_in(folder)
         paths = plans_of(["tests", "golden", "broken"])
         names = {os.path.basename(path)[:-5] for path in paths}
         expect(len(names) >= 60, "only %d broken plans" % len(names))

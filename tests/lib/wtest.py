@@ -105,6 +105,17 @@ class Done:
         return "%s -> %s\n%s%s" % (" ".join(map(shlex.quote, self.argv)), self.code, self.out[-2000:], self.err[-4000:])
 
 
+def in_world(make):
+    """A decorator: the test gets make(folder), of a folder that goes with it."""
+    def decorate(test):
+        def run():
+            with scratch() as folder:
+                return test(make(folder))
+        run.__name__, run.__doc__ = test.__name__, test.__doc__
+        return run
+    return decorate
+
+
 class Wherry:
     """One program with one state folder."""
 

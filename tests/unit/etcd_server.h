@@ -467,4 +467,26 @@ proxy_stop(struct proxy *p)
 	close(p->listener);
 }
 
+#ifdef ONE_SERVER
+/* The server of a whole group of tests, with its setup and teardown. */
+static struct server server = { .extra = { "--bcrypt-cost", "4" } };
+
+static inline int
+start(void **state)
+{
+	(void)state;
+	signal(SIGPIPE, SIG_IGN);
+	server_start(&server, "http");
+	return 0;
+}
+
+static inline int
+stop(void **state)
+{
+	(void)state;
+	server_remove(&server);
+	return 0;
+}
+#endif
+
 #endif

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Bulk writes against a real server: claims, fences, exactly-once lanes over lost replies and kills, guards, markers. */
+#define ONE_SERVER
 #include "etcd_server.h"
-
-static struct server server;
 
 static struct bulk
 bulk_to(const char *prefix, bool markers)
@@ -558,23 +557,6 @@ cancel_stops_before_the_next_batch(void **state)
 	etcd_target.bulk_close(k);
 	release(&c, 1);
 	client_done(&c);
-}
-
-static int
-start(void **state)
-{
-	(void)state;
-	signal(SIGPIPE, SIG_IGN);
-	server_start(&server, "http");
-	return 0;
-}
-
-static int
-stop(void **state)
-{
-	(void)state;
-	server_remove(&server);
-	return 0;
 }
 
 int

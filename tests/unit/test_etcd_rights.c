@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Rights of etcd: the arithmetic of permissions, messages that are malformed, and what the door asks about effects on
  * roles, users and snapshots, against a real server. */
+#define ONE_SERVER
 #include "etcd_server.h"
 
 #include <sys/stat.h>
 
 #include "steps/target/etcd_auth.h"
-
-static struct server server;
 
 static struct etcd_perm
 perm(const char *key, const char *end, enum etcd_may may)
@@ -341,25 +340,6 @@ scratch_markers(void **state)
 	release.body = body(&c, "{\"marker_prefix\":\"/w/raise/\",\"name\":\"revision\"}");
 	assert_int_equal(etcd_target.invert(&c.arena, &release, &none, &none, &back, &c.err), -1);
 	client_done(&c);
-}
-
-static int
-start(void **state)
-{
-	(void)state;
-	signal(SIGPIPE, SIG_IGN);
-	server.extra[0] = "--bcrypt-cost";
-	server.extra[1] = "4";
-	server_start(&server, "http");
-	return 0;
-}
-
-static int
-stop(void **state)
-{
-	(void)state;
-	server_remove(&server);
-	return 0;
 }
 
 int

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The etcd target kind against a real server: paths, reads, lists, guarded writes, what the door asks, watches. */
+#define ONE_SERVER
 #include "etcd_server.h"
 
 #include "steps/target/etcd_lease.h"
-
-static struct server server;
 
 static void
 paths_round_trip(void **state)
@@ -626,23 +625,6 @@ cancel_ends_a_wait(void **state)
 	FAILS(&c, put(&c, STR("/cancel"), STR("x")), ERR_CANCELLED, "stopped");
 	etcd_target.watch_close(w);
 	client_done(&c);
-}
-
-static int
-start(void **state)
-{
-	(void)state;
-	signal(SIGPIPE, SIG_IGN);
-	server_start(&server, "http");
-	return 0;
-}
-
-static int
-stop(void **state)
-{
-	(void)state;
-	server_remove(&server);
-	return 0;
 }
 
 int

@@ -179,7 +179,7 @@ coord_work(struct coord *c, struct attempt *at)
 	if (at->type->flags & STEP_PURE)
 		return work_here(c, at);
 	at->deadline = at->cx.op.deadline = l->task->deadline;
-	coord_record(c, &(struct record){ .type = REC_START, .step = at->path, .attempt = at->number }, false);
+	coord_record(c, &(struct record){ .type = REC_START, .step = at->path, .attempt = at->number, .code = at->type->version }, false);
 	if (c->o->mode == MODE_RUN)
 		report_event(c->o->report, &e);
 	at->next = c->attempts;
@@ -196,6 +196,21 @@ coord_work(struct coord *c, struct attempt *at)
 		return 0;
 	}
 	return 1;
+}
+
+/* What was begun by a type that meant something else is not gone on with unasked; what had done nothing is. */
+static int
+check_version(const struct coord *c, const struct attempt *at, struct err *err)
+{
+	const struct hist_step *hs = c->o->history != NULL ? history_step(c->o->history, at->path) : NULL;
+
+	if (at->number > 1 || hs == NULL || hs->version == 0 || hs->version == at->type->version || at->memory->accepted ||
+	    !memory_stands(at->memory))
+		return 0;
+	err_set(err, ERR_IN_DOUBT, "it was begun when %s was of version %u, and this wherry has version %u: it may mean something else "
+		"now; go on with the wherry that began it, or say whether what it did may stay (--done)", at->type->name, hs->version,
+		at->type->version);
+	return next_resolve(err, at->shared->run, at->path);
 }
 
 /* Start step i: it may end at once (skipped, wrong inputs, pure), or be parked. 1: it holds a worker now. */
@@ -219,7 +234,7 @@ start(struct coord *c, uint32_t i)
 		return 0;
 	}
 	if (go < 0 || (at->undoes != NULL ? coord_undo_bind(c, at, coord_undoes(c, i), &at->err)
-					  : bind_attempt(c, at, s, &at->err)) < 0) {
+					  : bind_attempt(c, at, s, &at->err)) < 0 || check_version(c, at, &at->err) < 0) {
 		at->rc = -1;
 		coord_attempt_end(c, at);
 		return 0;

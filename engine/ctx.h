@@ -192,6 +192,8 @@ struct memo *memory_ask(struct memory *, struct arena *scratch, const char *verb
 struct memo *memory_number(struct memory *, uint32_t number, const char *verb, const char *ref);
 /* Is one of its effects known to have begun, and not how it ended? */
 bool memory_in_doubt(const struct memory *);
+/* Has one of them happened, or may it have? */
+bool memory_stands(const struct memory *);
 /* An effect that happened or may have, and that the walk did not ask for again, or NULL. */
 const struct memo *memory_unasked(const struct memory *);
 

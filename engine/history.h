@@ -50,6 +50,7 @@ struct hist_step {
 	bool torn_done;                 /* the operator says that it has */
 	bool changed;                   /* one of its effects is */
 	uint32_t attempts;
+	uint32_t version;               /* semantic version of its type when it was started last; 0: not told */
 	uint64_t seq;                   /* of its first record since it was last pending, 0: none */
 	const char *outputs;            /* canonical bytes, or NULL */
 	const char *digest, *kind, *msg, *next;

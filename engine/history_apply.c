@@ -447,6 +447,8 @@ apply_to_step(struct history *h, const struct record *r, struct err *err)
 			s->started = r->wall;
 		if (r->type == REC_INTENT)
 			apply_intent(h, s, r);
+		else if (r->code != 0)
+			s->version = r->code;
 		break;
 	case REC_SETTLED:
 	case REC_UNKNOWN:

@@ -171,6 +171,15 @@ memory_in_doubt(const struct memory *m)
 	return false;
 }
 
+bool
+memory_stands(const struct memory *m)
+{
+	for (const struct memo *e = m->first; e != NULL; e = e->next)
+		if (e->begun || (e->state != EFFECT_FAILED && e->state != EFFECT_RESOLVED_NOT_DONE))
+			return true;
+	return false;
+}
+
 const struct memo *
 memory_unasked(const struct memory *m)
 {

@@ -12,7 +12,7 @@ enum record_type {
 		       * jobs, seed} */
 	REC_RESUME,   /* a new process goes on: user, host, build, wall, epoch, value {args, jobs} */
 	REC_TARGET,   /* target, identity (value) */
-	REC_START,    /* step, attempt: only for display, never synced by itself */
+	REC_START,    /* step, attempt, code (semantic version of its type): never synced by itself */
 	REC_INTENT,   /* step, effect, occ, verb, ref, class, says, digest, nonce, before (pre-image), body */
 	REC_SETTLED,  /* step, effect, status ok|unchanged|failed, value (reply / after-image), msg */
 	REC_UNKNOWN,  /* step, effect, msg: the reply was lost */

@@ -51,3 +51,17 @@ def splice(data, victim, old, new):
     covered = data[batch.at:batch.at + HEAD] + batch.body.replace(old, new, 1)
     digest = hashlib.sha256(covered).hexdigest().encode()
     return data[:batch.at] + covered + digest + data[batch.at + HEAD + batch.length + HASH - 1:]
+
+
+def rewrite(data, change):
+    """Every batch's body, a function of what it was and as long, in a chain that holds again: the journal of another wherry."""
+    out, end, previous = b"", 0, None
+    for batch in batches(data):
+        head, body = data[batch.at:batch.at + HEAD], change(batch.body)
+        if len(body) != batch.length:
+            raise ValueError("batch %d would be of another length" % batch.number)
+        covered = (head.replace(batch.previous.encode(), previous, 1) if previous else head) + body
+        previous = hashlib.sha256(covered).hexdigest().encode()
+        out += covered + previous + data[batch.at + HEAD + batch.length + HASH - 1:batch.end]
+        end = batch.end
+    return out + data[end:]

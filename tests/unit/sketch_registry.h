@@ -76,6 +76,8 @@ sketch_path(struct step_ctx *cx, const struct sketch_args *a)
 		return step_text(cx, "%s/%s", value_get_str(a->object, "kind", "?"), value_get_str(metadata, "name", "?"));
 	if (a->name != NULL || a->kind != NULL)
 		return step_text(cx, "%s%s%s", a->kind, a->name != NULL ? "/" : "", a->name != NULL ? a->name : "");
+	if (a->all != NULL)
+		return "rights";
 	return a->release != NULL ? a->release : a->pods_of != NULL ? a->pods_of : a->tenant != NULL ? a->tenant : a->pod != NULL ? a->pod : "all";
 }
 
@@ -94,7 +96,7 @@ sketch_look(struct step_ctx *cx, const void *args, struct err *err)
 		return err_set(err, ERR_PREDICTED, "what it looks at is not known: %s", v->s);
 	if (v->kind != V_MAP && step_is_plan(cx))
 		step_assume(cx, "assumed to become so");
-	for (uint32_t i = 0; v->kind == V_MAP && i < v->len; i++)
+	for (uint32_t i = 0; v->kind == V_MAP && a->pods_of == NULL && i < v->len; i++)
 		if (step_output(cx, v->pairs[i].key, v->pairs[i].v, err) < 0)
 			return -1;
 	return 0;

@@ -9,11 +9,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <cmocka.h>
 
 #include "base/io.h"
 #include "lint.h"
-#include "plan.h"
+#include "run.h"
 #include "sketch_registry.h"
 
 #define SKETCHES WHERRY_PLANS "/../tests/sketches/"
@@ -72,12 +75,58 @@ load(const char *name)
 	return plan;
 }
 
+/* What the stand-ins answer. */
+static const char world[] =
+	"{\"piraeus-op\":{\"revision\":3},"
+	"\"rights\":{},"
+	"\"all\":{\"state\":{\"nodes\":3},\"offline_nodes\":0,\"offline\":[]},"
+	"\"Deployment/piraeus-op-cs-controller\":{\"object\":{\"spec\":{\"replicas\":1,\"template\":{\"spec\":{"
+	"\"containers\":[{\"name\":\"linstor-controller\",\"image\":\"linstor:1.20\"}],\"volumes\":[{\"name\":\"config\"}]}}}}}}";
+
+/* The dry-run: every step with what became of it, one a line. */
+static void
+foretell(const struct plan *plan, const char *params, struct buf *ret)
+{
+	struct report_options ro = { .format = FORMAT_PLAIN, .quiet = false };
+	struct run_options o = { .mode = MODE_PLAN, .registry = &sketch_registry, .plan = plan, .jobs = 4, .seed = 1, .run = "dry-run",
+		.user = "me", .host = "here" };
+	char path[] = "/tmp/wherry-sketch-XXXXXX";
+	struct run_result result = { 0 };
+	struct arena a = ARENA_INIT;
+	struct err err = ERR_INIT;
+	struct value given, values;
+
+	assert_int_equal(value_parse(&a, world, strlen(world), &sketch_world, &err), 0);
+	assert_int_equal(value_parse(&a, params, strlen(params), &given, &err), 0);
+	assert_int_equal(params_hand(plan, &given, &a, &values, &err), 0);
+	o.params = &values;
+	ro.out = ro.err = mkstemp(path);
+	o.report = report_new(&ro);
+	if (run_execute(&o, &result, &err) < 0)
+		fail_msg("%s", err.msg);
+	report_free(o.report);
+	(void)close(ro.out);
+	assert_int_equal(io_read_file(path, 1 << 20, ret, &err), 0);
+	(void)unlink(path);
+	if (result.code != 0)
+		fail_msg("exit code %d\n%s", result.code, ret->p);
+	arena_done(&a);
+}
+
+static void
+tells(const struct buf *told, const char *what)
+{
+	if (strstr(told->p, what) == NULL)
+		fail_msg("no '%s' in\n%s", what, told->p);
+}
+
 /* Through one target to another, objects with expressions inside, a look polled, guards, a point of no return, a pool. */
 static void
 test_linstor(void **state)
 {
 	struct plan *p = load("linstor-etcd-to-k8s");
 	const struct step *start = &p->steps[plan_find(p, "start", 5)];
+	struct buf told = BUF_INIT(0);
 
 	(void)state;
 	assert_int_equal(start->pool, 1);
@@ -85,6 +134,14 @@ test_linstor(void **state)
 	assert_int_equal(start->nguards, 1);
 	assert_string_equal(p->steps[start->guards[0]].id, "compare");
 	assert_string_equal(start->irreversible, "from here LINSTOR writes to the new database");
+	foretell(p, "{\"chart\":\"/charts/piraeus\"}", &told);
+	tells(&told, "stop (helm.upgrade)\n  ~ change  helm piraeus-op");
+	tells(&told, "seen (wait)\n  ? what it looks at is not known");
+	tells(&told, "start (helm.upgrade)\n  irreversible: from here LINSTOR writes to the new database\n");
+	tells(&told, "remove-etcd (helm.upgrade)\n  skipped\n");
+	tells(&told, "tidy (kubernetes.delete)\n  ~ change  cluster Pod/linstor-database-migration");
+	tells(&told, "9 actions: 0 exact, 0 simulated, 9 predicted");
+	buf_done(&told);
 	plan_free(p);
 }
 

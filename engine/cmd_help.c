@@ -69,6 +69,9 @@ help_json(struct buf *b)
 		{ "plan, run, resume, abort, status --follow",
 		  "an event a line: {event, time, ...}; event is open, start, progress, note, effect, retry, end, gate, word,\n  "
 		  "action, assume or predicted; the last one is pause or close: {code, kind, message, next, run}, close with outputs" },
+		{ "resume --plan",
+		  "first a line a step: {event: \"edit\", step, verdict, why}; verdict is keep, redo, new, changed, orphaned, gone or in doubt,\n  "
+		  "or note, with step null, for what is not of a step" },
 		{ "validate",
 		  "a line a plan: {plan, valid, steps, problems: [{file, line, col, message, hint}], dropped};\n  "
 		  "null where there is none; dropped: problems over those that are listed" },

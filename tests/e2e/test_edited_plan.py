@@ -9,7 +9,9 @@ import subprocess
 import sys
 import time
 
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+from test_gates import Terminal
 from wtest import Wherry, equal, expect, main, scratch
 
 PLAN = """wherry: v1
@@ -225,6 +227,34 @@ def done_again(world):
 
 
 @with_world
+def asked(world):
+    """At a terminal it is shown and asked; --yes is no answer to that. No is no, and leaves nothing behind."""
+    world.begin()
+    plan = world.plan(("echo f >>", "echo F >>"))
+    equal(world.w("resume", "one", "--plan", plan, "--yes").code, 5, "exit code with --yes")
+    for answer, code in (("n", 2), ("", 2), ("y", 0)):
+        t = Terminal(world, "resume", "one", "--plan", plan, *APPROVED)
+        t.until("changed   f: its input 'argv' is another one")
+        t.until("go on with run one so? [y/N]")
+        t.type(answer + "\n")
+        equal(t.end(), code, "exit code after '%s'; %s" % (answer, t.shown))
+        equal(" plan " in world.w.ok("journal", "dump", "one").out, code == 0, "an edit is on record after '%s'" % answer)
+    equal(world.read("log"), "c\nd\nF\n", "what was done")
+
+
+@with_world
+def rolled_back(world):
+    """What was done twice is taken back twice, and what the first plan did goes with it."""
+    begin, end = PLAN.index("  - {id: c,"), PLAN.index("  - {id: ok,")
+    world.text = PLAN[:begin] + PLAN[end:PLAN.index("outputs: {x")].replace("needs: [d, s, v, p]", "needs: [b]")
+    world.begin()
+    world.edit(('content: "b"', 'content: "B"'), ("{{ params.dir }}/a", "{{ params.dir }}/aa"), code=3)
+    equal([world.read(n) for n in ("a", "aa", "b")], ["w", "w", "B"], "files after the edit")
+    world.w.ok("rollback", "one", "--yes")
+    equal([world.read(n) for n in ("a", "aa", "b")], [None, None, None], "files after the rollback")
+
+
+@with_world
 def left_as_it_is(world):
     """A finished step that is edited may be kept, by name; the next edit does not ask about it again."""
     world.begin()
@@ -399,5 +429,5 @@ def refused(world):
 
 
 if __name__ == "__main__":
-    main(corpus, done_again, left_as_it_is, taken_out, taken_out_and_put_back, same_plan, failed, failed_beside, failed_with_effects, killed, in_doubt,
+    main(corpus, done_again, asked, rolled_back, left_as_it_is, taken_out, taken_out_and_put_back, same_plan, failed, failed_beside, failed_with_effects, killed, in_doubt,
          parameters, refused)

@@ -50,10 +50,10 @@ pause_run(struct coord *c, struct err *err)
 /* The plan's outputs belong to the close of a run that is done. One that cannot be had is told, and no reason to fail: all
  * the work is. */
 static void
-record_close(struct coord *c, const char *status, struct value *ret_outputs)
+record_close(struct coord *c, const char *status, const char *why, const char *next, struct value *ret_outputs)
 {
 	const struct scope *root = c->scopes[0];
-	struct record r = { .type = REC_CLOSE, .status = status, .msg = root->failed ? root->reason->msg : NULL };
+	struct record r = { .type = REC_CLOSE, .status = status, .msg = why, .next = next };
 	struct buf lost = BUF_INIT(0);
 
 	if (!root->failed && !c->o->abort && !c->o->rollback && c->o->mode == MODE_RUN && c->plan->outputs.len > 0) {
@@ -69,29 +69,62 @@ record_close(struct coord *c, const char *status, struct value *ret_outputs)
 	buf_done(&lost);
 }
 
+/* Has it done anything that stands? */
+static bool
+left_something(const struct coord *c)
+{
+	for (uint32_t i = 0; i < c->plan->nmain; i++)
+		if (c->live[i].maybe > 0 && c->live[i].status != STEP_UNDONE)
+			return true;
+	return false;
+}
+
+/* What to type after a failure, to be freed. A step without a way back may have gone its way; wrong parameters stay wrong in a
+ * resume. */
+static char *
+after_failure(const struct coord *c)
+{
+	const struct err *why = c->scopes[0]->reason;
+	const char *run = c->shared.run, *step = c->scopes[0]->reason_step;
+	const uint32_t i = live_find(c, step);
+
+	if (i != NO_LIVE && step_of(c, i)->irreversible != NULL && c->live[i].maybe > 0)
+		return xasprintf("to do step '%s' again, and go on: wherry resume %s\n"
+				 "if it did not happen, and the rest is to be taken back: "
+				 "wherry resolve %s %s --not-done --reason TEXT", step, run, run, step);
+	if (why->kind != ERR_PLAN || c->shared.again == NULL)
+		return xasprintf("wherry resume %s", run);
+	return xasprintf("%s%s%s%s%s", why->next[0] != '\0' ? why->next : "with plan or parameters corrected: ",
+			 why->next[0] != '\0' ? "" : c->shared.again, left_something(c) ? "\nto take back what it did: " : "",
+			 left_something(c) ? "wherry rollback " : "", left_something(c) ? run : "");
+}
+
 static int
 close_run(struct coord *c, struct err *err)
 {
 	const struct scope *root = c->scopes[0];
 	const char *status = coord_closes_as(c, root);
 	struct value outputs = VALUE_NULL;
-	char *next = NULL;
+	char *next = root->failed && !c->o->abort && !c->o->rollback ? after_failure(c) : NULL;
+	char *why = root->failed ? xasprintf("step '%s': %s", root->reason_step, root->reason->msg) : NULL;
 	int code = root->failed ? 1 : 0;
 
-	record_close(c, status, &outputs);
-	if (c->broken) /* the close is not on disk: the run is still open */
-		return pause_run(c, err);
-	if (root->failed && !c->o->abort && !c->o->rollback)
-		next = xasprintf("wherry resume %s", c->shared.run);
+	record_close(c, status, why, next, &outputs);
+	if (c->broken) { /* the close is not on disk: the run is still open */
+		code = pause_run(c, err);
+		goto out;
+	}
 	if (c->o->journal != NULL && journal_seal(c->o->journal, err) < 0) {
 		code = err_exit_code(err->kind);
 		status = err->msg;
 		if (next == NULL)
 			next = xasprintf("wherry status %s", c->shared.run);
 	}
-	coord_report(c, (struct event){ .kind = EVENT_CLOSE, .code = code, .msg = status, .next = next,
+	coord_report(c, (struct event){ .kind = EVENT_CLOSE, .code = code, .msg = status, .says = why, .next = next,
 		.err_kind = root->failed ? err_kind_name(root->reason->kind) : NULL, .outputs = &outputs });
+out:
 	free(next);
+	free(why);
 	return code;
 }
 

@@ -57,8 +57,10 @@ event_of(struct follow *w, const struct record *r, struct event *ret)
 	ret->irreversible = r->type == REC_GATE && r->kind != NULL;
 	if (r->type == REC_PAUSE)
 		ret->step = NULL;
-	if (r->type == REC_CLOSE)
+	if (r->type == REC_CLOSE) {
 		ret->outputs = r->value;
+		ret->says = r->msg;
+	}
 	return true;
 }
 

@@ -321,9 +321,12 @@ front_params(struct front *f, const struct plan *plan, const struct value *store
 		front_refuse(&problems, "parameters", plan->text, plan->text_len, err);
 		if (stored == NULL)
 			err_next(err, "wherry plans %s", front_word(f, f->args[0]));
-		else /* it keeps the parameters that are not secret; a terminal is asked for the others */
-			err_next(err, "%swherry %s %s", f->opt.params.n > 0 ? "" : "with the missing ones given: ",
+		else if (f->opt.params.n > 0) /* it keeps those that are not secret */
+			err_next(err, "with those that it has: wherry %s %s\nfor a new run, with others: wherry plans",
 				 f->command->name, f->nargs > 0 ? f->args[0] : "@latest");
+		else /* a terminal is asked for them */
+			err_next(err, "with the missing ones given: wherry %s %s", f->command->name,
+				 f->nargs > 0 ? f->args[0] : "@latest");
 	} else {
 		f->typed.params = f->opt.params.v; /* a secret among them would have been refused */
 	}

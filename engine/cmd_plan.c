@@ -20,6 +20,7 @@ dry_run(struct front *f, const struct plan *plan, struct err *err)
 	if (front_choose(f, NULL, &o, err) < 0 || front_params(f, plan, NULL, &params, err) < 0)
 		return -1;
 	o.params = &params;
+	o.again = arena_printf(&f->arena, "wherry plan %s", front_word(f, f->args[0]));
 	if (f->opt.output != NULL) {
 		shown.each = foretold_event;
 		shown.data = &told;

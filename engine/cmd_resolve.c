@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* wherry resolve: an operator's word on a step in doubt, kept in the journal with name, host and reason; beside a live run
- * too, which is then draining. */
+/* wherry resolve: an operator's word on a step in doubt, or on what a failed one may have done, kept in the journal with name,
+ * host and reason; beside a live run too, which is then draining. */
 #include "cmd.h"
 
 static int
@@ -29,7 +29,7 @@ check_in_doubt(struct front *f, const struct opened *o, const struct record *r, 
 	bool (*match)(const struct hist_step *) = o->journal != NULL ? step_is_in_doubt : is_said_in_doubt;
 	const struct hist_step *s = history_step(&o->history, r->step);
 
-	if (s != NULL && match(s))
+	if (s != NULL && (match(s) || (o->journal != NULL && history_failed_open(s))))
 		return 0;
 	err_set(err, ERR_USAGE, "step '%s' of run %s is not in doubt%s", r->step, o->run,
 		front_steps_that(f, o, match, "; in doubt: ", "; no step of it is"));
@@ -48,8 +48,14 @@ cmd_resolve(struct front *f, struct err *err)
 	if (run == NULL || check_options(f, err) < 0 || front_give_word(f, run, &r, check_in_doubt, &live, err) < 0)
 		return -1;
 	front_say("step '%s' of run %s is resolved as %s", r.step, run, f->opt.done ? "done" : "not done");
-	/* of an undo, status tells whether a rollback or a resume is to go on */
-	err_next(&next, live ? "wherry status %s --follow" : is_undo_path(r.step) ? "wherry status %s" : "wherry resume %s", run);
+	if (live)
+		err_next(&next, "wherry status %s --follow", run);
+	else if (is_undo_path(r.step)) /* status tells whether a rollback or a resume is to go on */
+		err_next(&next, "wherry status %s", run);
+	else if (f->opt.done)
+		err_next(&next, "wherry resume %s", run);
+	else
+		err_next(&next, "to go on: wherry resume %s\nto take back what it did: wherry rollback %s", run, run);
 	front_error(f, &next);
 	return 0;
 }

@@ -39,6 +39,7 @@ choose_end(const struct front *f, const struct opened *o, const struct plan *pla
 struct extent {
 	uint32_t effects, steps;
 	const struct step *irreversible;
+	bool sure; /* of the irreversible one: that it has happened */
 };
 
 static struct extent
@@ -65,6 +66,7 @@ measure(const struct opened *o, const struct plan *plan, const struct run_option
 		ret.steps++;
 		if (s->irreversible != NULL)
 			ret.irreversible = s;
+		ret.sure = ret.sure || (s->irreversible != NULL && !history_in_doubt(hs) && !history_failed_open(hs));
 	}
 	return ret;
 }
@@ -78,6 +80,9 @@ ask_go_on(struct front *f, const struct opened *o, const struct plan *plan, cons
 	if (all.irreversible != NULL) {
 		err_set(err, ERR_IN_DOUBT, "there is no way back over step '%s', which has run: %s", all.irreversible->id,
 			all.irreversible->irreversible);
+		if (!all.sure)
+			return err_next(err, "if it has not happened: wherry resolve %s %s --not-done --reason TEXT", o->run,
+					all.irreversible->id);
 		return err_next(err, "wherry report %s", o->run);
 	}
 	if (f->opt.yes || f->opt.dry_run)

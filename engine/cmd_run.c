@@ -138,6 +138,8 @@ cmd_run(struct front *f, struct err *err)
 	if (plan == NULL)
 		return -1;
 	o.plan = plan;
+	if (planfile == NULL)
+		o.again = arena_printf(&f->arena, "wherry run %s", front_word(f, f->args[0]));
 	code = start(f, &o, planfile, err);
 	plan_free(plan);
 	return code;

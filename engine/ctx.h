@@ -60,7 +60,9 @@ struct outputs {
 struct shared {
 	enum run_mode mode;
 	const struct registry *registry;
+	const struct plan *plan;       /* the run's own */
 	const char *run, *dir;         /* dir NULL in a dry-run */
+	const char *again;             /* run_options.again */
 	uint32_t epoch;
 	struct mailbox mailbox;
 	struct target **locals;        /* one for each local kind */

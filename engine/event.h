@@ -22,7 +22,7 @@ enum event_kind {
 			  * of irreversible steps */
 	EVENT_WORD,      /* step, msg: a person's word on it */
 	EVENT_PAUSE,     /* code, kind, msg, next */
-	EVENT_CLOSE,     /* code, status text in msg, next, outputs of the plan */
+	EVENT_CLOSE,     /* code, status text in msg, why it failed in says, next, outputs of the plan */
 	EVENT_TARGET,    /* dry-run, for `each` only: ref (a target's name), msg (its identity): it was reached */
 };
 

@@ -99,6 +99,15 @@ history_stands(const struct hist_effect *e)
 	return e->state != EFFECT_FAILED || e->value != NULL || e->lost;
 }
 
+bool
+history_failed_open(const struct hist_step *s)
+{
+	for (const struct hist_effect *e = s->status == STEP_FAILED ? s->effects : NULL; e != NULL; e = e->next)
+		if (e->state == EFFECT_FAILED && history_stands(e))
+			return true;
+	return false;
+}
+
 #define UNDO_SUFFIX "~undo" /* no step's id and no item's path ends so */
 
 const char *

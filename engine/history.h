@@ -111,6 +111,8 @@ struct hist_step *history_walk(const struct history *, struct hist_walk *, const
 bool history_in_doubt(const struct hist_step *);
 /* Has it happened, or may it have, and was not taken back since? */
 bool history_stands(const struct hist_effect *);
+/* Has the step failed in an effect that may have happened all the same: a command that returned 1, say? */
+bool history_failed_open(const struct hist_step *);
 /* The path under which the undo of a step is on record: "STEP~undo". */
 const char *undo_path(struct arena *, const char *step);
 bool is_undo_path(const char *path);

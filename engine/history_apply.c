@@ -284,15 +284,17 @@ apply_end(struct history *h, struct hist_step *s, const struct record *r)
 	s->ns = r->ns;
 }
 
-/* The word is about what the operator was asked: an effect that began, or what one has left; else what the lost batch may
- * have held. */
+/* The word is about what the operator was asked: an effect that began, one that a failed step is not sure of, or what one has
+ * left; else what the lost batch may have held. */
 static void
 apply_resolve(struct hist_step *s, const struct record *r)
 {
 	bool done = r->status != NULL && strcmp(r->status, "done") == 0, named = false;
+	const bool failed = history_failed_open(s);
 
 	for (struct hist_effect *e = s->effects; e != NULL; e = e->next)
-		if ((e->state == EFFECT_BEGUN || e->state == EFFECT_UNKNOWN || e->changed) && !e->undone) {
+		if (!e->undone && (e->state == EFFECT_BEGUN || e->state == EFFECT_UNKNOWN || e->changed ||
+				   (failed && e->state == EFFECT_FAILED && history_stands(e)))) {
 			e->state = done ? EFFECT_RESOLVED_DONE : EFFECT_RESOLVED_NOT_DONE;
 			e->lost = false;
 			named = true;

@@ -38,15 +38,31 @@ put_option(struct buf *to, const char *option, const char *value)
 	buf_putc(to, ' ');
 }
 
+/* Does the rest of the line give the parameter (NAME=VALUE) another value? */
+static bool
+is_given_again(const char *param, const char *rest)
+{
+	const char *end = strchrnul(rest, '\n'), *at = rest;
+	const size_t len = strcspn(param, "=") + 1;
+
+	while ((at = strstr(at, " -p ")) != NULL && at < end) {
+		at += strlen(" -p ");
+		if (strncmp(at, param, len) == 0)
+			return true;
+	}
+	return false;
+}
+
 /* The options go where no word of the command can follow them: --state before the subcommand, its own right behind it. */
 static void
-put_command(const struct typed *t, const struct subcommand *sub, struct buf *to)
+put_command(const struct typed *t, const struct subcommand *sub, const char *rest, struct buf *to)
 {
 	if (sub->state && t->state != NULL)
 		put_option(to, "--state ", t->state);
 	buf_puts(to, sub->name);
 	for (size_t i = 0; sub->params && t->params != NULL && t->params[i] != NULL; i++)
-		put_option(to, "-p ", t->params[i]);
+		if (!is_given_again(t->params[i], rest))
+			put_option(to, "-p ", t->params[i]);
 	if (sub->file && t->params_file != NULL)
 		put_option(to, "--params ", t->params_file);
 }
@@ -65,7 +81,7 @@ next_typed(const struct typed *t, const char *next, struct buf *room)
 		at += strlen(program);
 		buf_put(room, next, (size_t)(at - next));
 		if (sub != NULL) {
-			put_command(t, sub, room);
+			put_command(t, sub, at + strlen(sub->name), room);
 			at += strlen(sub->name);
 		}
 		next = at;

@@ -30,6 +30,7 @@ static const struct member {
 	{ "verb", BIT(EVENT_EFFECT) | BIT(EVENT_ACTION), TEXT, MEMBER(verb) },
 	{ "ref", BIT(EVENT_EFFECT) | BIT(EVENT_ACTION), TEXT, MEMBER(ref) },
 	{ "says", BIT(EVENT_EFFECT) | BIT(EVENT_ACTION), TEXT, MEMBER(says) },
+	{ "reason", BIT(EVENT_CLOSE), TEXT, MEMBER(says) },
 	{ "answers", BIT(EVENT_GATE), TEXT, MEMBER(says) },
 	{ "irreversible", BIT(EVENT_GATE), FLAG, MEMBER(irreversible) },
 	{ "confidence", BIT(EVENT_ACTION), CONFIDENCE, MEMBER(confidence) },

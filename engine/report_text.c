@@ -216,6 +216,7 @@ report_line(const struct report *r, const struct event *e, struct buf *b)
 	case EVENT_CLOSE:
 		put_safe(b, r->run != NULL ? r->run : "run");
 		put_after(b, ": ", e->msg);
+		put_after(b, ": ", e->says);
 		return true;
 	case EVENT_ACTION:
 	case EVENT_ASSUME:

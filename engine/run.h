@@ -24,6 +24,7 @@ struct run_options {
 	unsigned jobs;                   /* worker threads, at least 1 */
 	uint64_t seed;                   /* jitter; 0: random */
 	const char *run;                 /* id */
+	const char *again;               /* the command that begins another such run ("wherry run x"), or NULL */
 	const char *const *approve;      /* steps that --approve names, NULL-ended, or NULL */
 	const char *user, *host;         /* who says so, and who sits at the terminal */
 	bool terminal;                   /* somebody sits there and can be asked: answers are lines of stdin */

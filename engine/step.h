@@ -97,6 +97,8 @@ void step_progress(struct step_ctx *, uint64_t done, uint64_t total, const char 
 int step_output(struct step_ctx *, const char *name, struct value v, struct err *err);
 /* A line for people, shown and journalled. */
 void step_note(struct step_ctx *, const char *fmt, ...) PRINTF(2, 3);
+/* Add to what err says is next: "why: " and the command that has the input's value (a word) another one. Returns -1. */
+int step_suggest(struct step_ctx *, const char *why, const char *input, const char *value, struct err *err);
 /* Run a nested read-only step; its outputs as a map. */
 int step_call(struct step_ctx *, const struct call *, const struct value **ret_outputs, struct err *err);
 /* Evaluate an input of type expr over value. */

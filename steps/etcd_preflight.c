@@ -187,19 +187,22 @@ check_existing(struct step_ctx *cx, const struct etcd_move *m, bool *ret_fresh, 
 	*ret_fresh = key == NULL;
 	if (key == NULL || ours || m->existing != ETCD_REFUSE)
 		return 0;
-	err_set(err, ERR_FAILED, "the destination is not empty: key '%s' exists", key);
-	return err_next(err, "say on_existing: merge or replace, or choose another destination_prefix");
+	err_set(err, ERR_PLAN, "the destination is not empty: key '%s' exists", key);
+	step_suggest(cx, "to adopt what is equal", "on_existing", "merge", err);
+	step_suggest(cx, "to overwrite it", "on_existing", "replace", err);
+	return step_suggest(cx, "to go elsewhere", "destination_prefix", "PREFIX", err);
 }
 
 /* Most likely the prefix is mistyped: nothing would be copied, found equal and handed over. */
 static int
-check_any(const struct preflight_args *a, const struct stock *s, struct err *err)
+check_any(struct step_ctx *cx, const struct preflight_args *a, const struct stock *s, struct err *err)
 {
 	if (s->keys > 0 || a->allow_empty)
 		return 0;
-	err_set(err, ERR_FAILED, "no key of the source begins with '%s'%s: there is nothing to move", a->move.prefix,
+	err_set(err, ERR_PLAN, "no key of the source begins with '%s'%s: there is nothing to move", a->move.prefix,
 		a->move.exclude != NULL && a->move.exclude->len > 0 ? " and is not excluded" : "");
-	return err_next(err, "correct prefix, or say allow_empty: true");
+	step_suggest(cx, "with the right prefix", "prefix", "PREFIX", err);
+	return step_suggest(cx, "where nothing is to be moved", "allow_empty", "true", err);
 }
 
 static int
@@ -231,7 +234,7 @@ preflight_run(struct step_ctx *cx, const void *args, struct err *err)
 	if (etcd_move_init(cx, &a->move, &m, err) < 0 || check_side(cx, "source", m.from, &source, err) < 0 ||
 	    check_side(cx, "destination", m.to, &destination, err) < 0 ||
 	    etcd_check_apart(cx, m.from, m.to, &m.span, err) < 0 || check_existing(cx, &m, &fresh, err) < 0 ||
-	    take_stock(cx, &m, &s, err) < 0 || check_any(a, &s, err) < 0 || check_room(cx, destination, &s, err) < 0)
+	    take_stock(cx, &m, &s, err) < 0 || check_any(cx, a, &s, err) < 0 || check_room(cx, destination, &s, err) < 0)
 		return -1;
 	if (s.leased > 0 && m.leases == ETCD_LEASES_SKIP)
 		step_note(cx, "%" PRIi64 " of %" PRIi64 " keys have a lease and will be skipped", s.leased, s.keys);

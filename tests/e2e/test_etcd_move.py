@@ -113,10 +113,11 @@ def empty():
         for words in ({"prefix": "/scr/"}, {"exclude": "['/src/']"}):
             expect("no key of the source begins with" in move.plan(code=1, **words).out, "the dry-run does not refuse %s" % words)
         out = move.run(code=1, prefix="/scr/", handover_command=": >" + handed)
-        expect("no key of the source begins with '/scr/'" in out.err and "allow_empty" in out.err, "the refusal: %s" % out)
+        expect("no key of the source begins with '/scr/'" in out.err, "the refusal: %s" % out)
+        equal([x[-1] for x in out.choices()], ["prefix=PREFIX", "allow_empty=true"], "the ways on")
         expect(not os.path.exists(handed), "nothing was handed over to")
         equal(move.destination.revision(), revision, "the destination's revision after the refusal")
-        move.w.ok("run", "etcd-to-etcd", "--run-id", "two", "--yes", *move.params(prefix="/scr/", allow_empty="true"))
+        move.w.ok(*out.choices()[1], "--yes", "--run-id", "two", "--approve", "handover")
 
 
 def progress():
@@ -153,6 +154,8 @@ def existing():
         out = move.run(code=1)
         expect("/dst/" in out.err or "not empty" in out.err, "the refusal does not say why: %s" % out)
         equal(move.destination.revision(), revision, "the destination's revision after the refusal")
+        move.w.ok(*out.choices()[1], "--yes", "--run-id", "two")  # to overwrite it
+        move.equal()
     with scratch() as folder, Move(folder, keys=200) as move:
         same = move.source.values("/src/")
         move.destination.put("/dst/00001", same[b"00001"])
@@ -251,6 +254,24 @@ def failed_handover():
                        handover_command="echo handover >>%s; exit 9" % log)
         equal(open(log).read().split(), ["freeze", "handover"], "commands that ran")
         expect("frozen" in out.err or "freeze" in out.err, "it is not said that the source is still frozen: %s" % out)
+        expect("one: failed: step 'handover'" in out.err, "the last lines do not say what failed: %s" % out)
+        equal([x[0] for x in out.choices()], ["resume", "resolve"], "what may be typed")
+        refused = move.w.ok("rollback", "one", "--yes", code=3)
+        equal(refused.next(), ["resolve", "one", "handover", "--not-done", "--reason", "TEXT"], "what the refused rollback says")
+        said = move.w.ok(*refused.next())
+        expect(["rollback", "one"] in said.choices(), "how to go back: %s" % said)
+        expect("resolved as not-done" in move.w.ok("status", "one").out, "the word is not in the status")
+        move.w.ok("rollback", "one", "--yes")
+        equal(open(log).read().split(), ["freeze", "handover", "thaw"], "commands that ran")
+        move.destination.put("/other", "stays")
+        equal(move.count(), 0, "keys that the rollback left")
+    with scratch() as folder, Move(folder, keys=20) as move:
+        log = os.path.join(folder, "log")
+        move.run(code=1, handover_command="echo handover >>%s; exit 9" % log)
+        move.w.ok("resolve", "one", "handover", "--done", "--reason", "it said so")
+        move.w.ok("resume", "one", "--yes", "--approve", "handover")
+        equal(open(log).read().split(), ["handover"], "commands that ran, where it was done after all")
+        move.equal()
 
 
 def servers_fail():

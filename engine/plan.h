@@ -148,8 +148,8 @@ struct plan *plan_load(const struct registry *, const struct plan_reader *reader
 void plan_free(struct plan *);
 /* The number of a step, or MAP_NONE. For one thread at a time. */
 uint32_t plan_find(const struct plan *, const char *id, size_t len);
-/* The step of a path down from the root, ID/ID, where an ID with `foreach` has its item's key behind it, ID[KEY]; or
- * MAP_NONE. ret: its plan. */
+/* The step of a path down from the root, ID/ID, or MAP_NONE; an ID with `foreach` has its item's key behind it, ID[KEY], in
+ * which there is no "]". ret: its plan. */
 uint32_t plan_find_path(const struct plan *root, const char *path, const struct plan **ret);
 /* What `undo:` of the step says, or NULL: it is taken back by itself. */
 const struct plan_undo *plan_undo_of(const struct plan *, uint32_t step);

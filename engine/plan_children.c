@@ -89,22 +89,15 @@ plan_find_path(const struct plan *p, const char *path, const struct plan **ret)
 	const uint32_t i = plan_find(p, path, len);
 	const struct plan_sub *sub = i != MAP_NONE ? plan_sub_of(p, i) : NULL;
 	const char *rest = path + len;
-	uint32_t found;
 
 	*ret = p;
 	if (i == MAP_NONE || (*rest != '\0' && (*rest == '[') != p->steps[i].each))
 		return MAP_NONE;
+	if (*rest == '[')
+		rest = strchr(rest, ']') != NULL ? strchr(rest, ']') + 1 : "?";
 	if (*rest == '\0')
 		return i;
-	if (*rest == '/')
-		return sub != NULL ? plan_find_path(sub->plan, rest + 1, ret) : MAP_NONE;
-	for (const char *end = rest; sub != NULL && (end = strstr(end, "]/")) != NULL;) { /* a key may hold that too */
-		end += 2;
-		if ((found = plan_find_path(sub->plan, end, ret)) != MAP_NONE)
-			return found;
-	}
-	*ret = p;
-	return rest[strlen(rest) - 1] == ']' ? i : MAP_NONE;
+	return *rest == '/' && sub != NULL ? plan_find_path(sub->plan, rest + 1, ret) : MAP_NONE;
 }
 
 void

@@ -148,12 +148,15 @@ doubt_steps(struct coord *c, uint32_t from, uint32_t to)
 	uint32_t left = 2 * jobs; /* one turn's, and those that end at once make room for others in it */
 
 	for (uint32_t i = from; i < to; i++) {
-		const struct hist_step *hs = history_step(c->o->history, path_of(c, i));
-		const bool begun = hs != NULL && hs->status == STEP_RUNNING;
+		const struct hist_step *hs;
 		struct live *l = &c->live[i];
+		bool begun;
 
-		if (l->blocked > 0 || l->status != STEP_PENDING || (step_of(c, i)->type->flags & STEP_PURE) ||
-		    (left == 0 && !begun))
+		if (l->blocked > 0 || l->status != STEP_PENDING || (step_of(c, i)->type->flags & STEP_PURE))
+			continue;
+		hs = history_step(c->o->history, path_of(c, i));
+		begun = hs != NULL && hs->status == STEP_RUNNING;
+		if (left == 0 && !begun)
 			continue;
 		l->torn = true;
 		l->maybe++;

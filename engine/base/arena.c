@@ -31,28 +31,28 @@ out_of_memory(void)
 	abort();
 }
 
-/* Ask for huge pages where a whole one fits: to touch memory for the first time costs a fifth then. All pages of it are
+/* Ask for huge pages where a whole one may fit: to touch memory for the first time costs a fifth then. All pages of it are
  * asked for, or a later mremap would find two mappings. */
 static void *
 huge(void *p, size_t size)
 {
 	const size_t over = (uintptr_t)p % SMALL_PAGE;
 
-	if (size >= 2 * HUGE_PAGE || (size >= HUGE_PAGE && (uintptr_t)p % HUGE_PAGE == 0))
+	if (size >= HUGE_PAGE)
 		(void)madvise((char *)p - over, (over + size + SMALL_PAGE - 1) & ~(SMALL_PAGE - 1), MADV_HUGEPAGE);
 	return p;
 }
 
-/* Memory of a block: the largest ones are whole huge pages. */
-static struct arena_block *
-take_block(size_t size)
+/* Memory that begins with a huge page, and ends with one where that wastes little. */
+static void *
+take_large(size_t size)
 {
-	const size_t all = sizeof(struct arena_block) + size;
-	struct arena_block *b = all % HUGE_PAGE == 0 ? aligned_alloc(HUGE_PAGE, all) : xmalloc(all);
+	const size_t waste = -size % HUGE_PAGE, all = waste <= size / 8 ? size + waste : size;
+	void *p = aligned_alloc(HUGE_PAGE, all);
 
-	if (b == NULL)
+	if (p == NULL)
 		out_of_memory();
-	return huge(b, all);
+	return huge(p, all);
 }
 
 /* Memory that begins at a multiple of align; not zeroed. */
@@ -72,7 +72,7 @@ take(struct arena *a, size_t want, size_t align)
 			block = BLOCK_MAX;
 		if (block < want)
 			block = want;
-		b = take_block(block);
+		b = xmalloc(sizeof(*b) + block);
 		b->size = block;
 		b->next = a->head;
 		a->head = b;
@@ -161,11 +161,14 @@ arena_done(struct arena *a)
 void *
 xmalloc(size_t size)
 {
-	void *p = malloc(size ? size : 1);
+	void *p;
 
+	if (size >= HUGE_PAGE)
+		return take_large(size);
+	p = malloc(size ? size : 1);
 	if (p == NULL)
 		out_of_memory();
-	return huge(p, size);
+	return p;
 }
 
 void *
@@ -181,8 +184,11 @@ xcalloc(size_t n, size_t size)
 void *
 xrealloc(void *old, size_t size)
 {
-	void *p = realloc(old, size ? size : 1);
+	void *p;
 
+	if (old == NULL)
+		return xmalloc(size);
+	p = realloc(old, size ? size : 1);
 	if (p == NULL)
 		out_of_memory();
 	return huge(p, size);

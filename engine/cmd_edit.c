@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/hash.h"
+#include "base/fault.h"
 #include "edit.h"
 
 #define KEEP_SHOWN 40 /* steps that stay as they are, by name */
@@ -272,7 +272,10 @@ front_edit_record(struct front *f, struct opened *o, const struct edited *e, con
 	struct record r = { .type = REC_PLAN, .wall = clock_wall_ms(), .user = front_user(f), .host = front_host(f),
 		.msg = summary(f, e->edit), .value = &v };
 
-	if (journal_keep_files(o->journal, at, e->files, e->closure.len, err) < 0 || apply(o, &r, err) < 0)
+	if (journal_keep_files(o->journal, at, e->files, e->closure.len, err) < 0)
+		return -1;
+	FAULT("edit.stored");
+	if (apply(o, &r, err) < 0)
 		return -1;
 	for (uint32_t i = 0; i < e->edit->n; i++)
 		if (reopen(o, options->plan, &e->edit->steps[i], err) < 0)

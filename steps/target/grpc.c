@@ -266,6 +266,15 @@ was_sent(const struct grpc_chan *ch)
 	return us > 0;
 }
 
+/* A connection was made, and nothing on it has ever made sense: most likely the address is not what it seems. */
+static void
+suspect(const struct grpc_chan *ch, struct grpc_answer *ret)
+{
+	const size_t len = strlen(ret->why);
+
+	(void)snprintf(ret->why + len, sizeof(ret->why) - len, " (is it another server, or one for %s?)", ch->tls ? "http://" : "https://");
+}
+
 /* No answer came at all. */
 static void
 judge_silence(struct grpc_chan *ch, CURLcode code, struct grpc_answer *ret)
@@ -282,6 +291,8 @@ judge_silence(struct grpc_chan *ch, CURLcode code, struct grpc_answer *ret)
 		ret->fate = GRPC_REFUSED;
 	else if (!was_sent(ch))
 		ret->fate = GRPC_NOT_SENT;
+	if (ret->fate != GRPC_REFUSED && !ch->proven && connected)
+		suspect(ch, ret);
 }
 
 /* What became of a transfer that has ended with libcurl's code. */

@@ -121,6 +121,8 @@ peer_explain(const struct peer *peer, CURLcode code, const char *error, long os_
 	if (code == CURLE_PEER_FAILED_VERIFICATION)
 		(void)snprintf(ret, size, "the server's certificate is refused: %s (checked against %s)", what,
 			       peer->ca != NULL ? peer->ca : "the system's certificates");
+	else if (strstr(what, "wrong version number") != NULL)
+		(void)snprintf(ret, size, "the server does not speak TLS there (is it one for http://?): %s", what);
 	else if (code == CURLE_SSL_CERTPROBLEM)
 		(void)snprintf(ret, size, "client certificate '%s' with key '%s' cannot be used: %s", or_empty(peer->cert),
 			       or_empty(peer->key), what);
@@ -134,6 +136,8 @@ peer_explain(const struct peer *peer, CURLcode code, const char *error, long os_
 		(void)snprintf(ret, size, "%s", strerror((int)os_errno));
 	else
 		(void)snprintf(ret, size, "%s", what);
+	for (size_t len = strlen(ret); len > 0 && ret[len - 1] == ' '; len--)
+		ret[len - 1] = '\0';
 	if (isupper((unsigned char)ret[0]) && islower((unsigned char)ret[1]))
 		ret[0] = (char)tolower((unsigned char)ret[0]);
 	arena_done(&a);

@@ -232,7 +232,7 @@ perform(struct step_ctx *cx, struct memo *e, const struct effect *f, struct valu
 		}
 		return -1;
 	}
-	door_in_doubt(cx, e, "was sent, and no reply says whether it has happened", err);
+	door_in_doubt(cx, e, "was begun, and whether it has happened is not known", err);
 	return err_wrap(err, "%s", lost.msg);
 }
 

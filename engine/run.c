@@ -153,7 +153,7 @@ coord_signals(struct coord *c)
 			report_resized(c->o->report);
 		} else if (c->signals++ == 0) {
 			c->signo = si.ssi_signo == SIGINT ? SIGINT : SIGTERM;
-			err_set(&err, ERR_CANCELLED, "stopped by %s", c->signo == SIGINT ? "SIGINT" : "SIGTERM");
+			err_set(&err, ERR_CANCELLED, "stopped by SIG%s", sigabbrev_np((int)si.ssi_signo));
 			coord_pause(c, NULL, &err);
 			atomic_store(&c->shared.stop, 1);
 			c->drain_until = clock_now() + DRAIN;

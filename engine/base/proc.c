@@ -217,8 +217,9 @@ start(const struct proc_spec *spec, struct child *ret, struct err *err)
 		goto out;
 	rc = spawn(spec, path, &p, &pid);
 	if (rc != 0) {
-		err_set(err, ERR_FAILED, "start '%s'%s%s%s: %s", path, spec->cwd ? " in '" : "", spec->cwd ? spec->cwd : "",
-			spec->cwd ? "'" : "", strerror_r(rc, why, sizeof(why)));
+		err_set(err, ERR_FAILED, "start '%s'%s%s%s: %s%s", path, spec->cwd ? " in '" : "", spec->cwd ? spec->cwd : "",
+			spec->cwd ? "'" : "", strerror_r(rc, why, sizeof(why)),
+			rc == ENOENT && spec->cwd == NULL && access(path, F_OK) == 0 ? " (its interpreter)" : "");
 		err->sys = rc;
 		goto out;
 	}

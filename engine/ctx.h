@@ -63,6 +63,7 @@ struct shared {
 	const struct plan *plan;       /* the run's own */
 	const char *run, *dir;         /* dir NULL in a dry-run */
 	const char *again;             /* run_options.again */
+	bool rollback;                 /* an operator's: it, and not a resume, goes on with what paused */
 	uint32_t epoch;
 	struct mailbox mailbox;
 	struct target **locals;        /* one for each local kind */

@@ -93,15 +93,30 @@ leave_reply(struct step_ctx *cx, struct undo *u, const struct undo_effect *x, co
 	leave(cx, u, x, &now);
 }
 
-static int
-resolve_hint(struct step_ctx *cx, struct err *err)
+/* The command that goes on with the undo. */
+static const char *
+go_on(struct step_ctx *cx)
 {
-	return err_next(err, "wherry resolve %s %s --done --reason TEXT", cx->at->shared->run, cx->at->path);
+	const struct shared *sh = cx->at->shared;
+
+	return arena_printf(cx->arena, "wherry %s %s", sh->rollback ? "rollback" : "resume", sh->run);
+}
+
+/* Where the target knows what can be done about it, that comes first; else the word that it may stay, behind `when`. */
+static int
+resolve_hint(struct step_ctx *cx, const char *when, struct err *err)
+{
+	const char *way = err->next[0] != '\0' ? arena_strdup(cx->arena, err->next) : NULL;
+
+	if (way != NULL)
+		return err_next(err, "%s; %s\nto leave all of it as it is: wherry resolve %s %s --done --reason TEXT", way, go_on(cx),
+				cx->at->shared->run, cx->at->path);
+	return err_next(err, "%s: wherry resolve %s %s --done --reason TEXT", when, cx->at->shared->run, cx->at->path);
 }
 
 /* Only the operator can go on: that, too, is an effect, whose end is their word. Always -1, err says why. */
 static int
-needs_hand(struct step_ctx *cx, struct memo *e, const struct undo_effect *x, struct err *err)
+needs_hand(struct step_ctx *cx, struct memo *e, const struct undo_effect *x, const char *when, struct err *err)
 {
 	const struct err why = *err;
 	const struct effect hand = { .on = x->effect.on, .verb = BY_HAND, .body = VALUE_NULL,
@@ -113,7 +128,7 @@ needs_hand(struct step_ctx *cx, struct memo *e, const struct undo_effect *x, str
 			return -1;
 	}
 	*err = why;
-	return resolve_hint(cx, err);
+	return resolve_hint(cx, when, err);
 }
 
 /* The names of people's objects are untrusted text. */
@@ -128,7 +143,7 @@ no_inverse(struct step_ctx *cx, struct memo *e, const struct undo_effect *x, con
 {
 	err_set(err, ERR_IN_DOUBT, "'%s %s' of step '%s' cannot be taken back by itself%s%s; take it back by hand, then say so",
 		x->effect.verb, shown(cx, x->ref), cx->at->undoes, why != NULL ? ": " : "", why != NULL ? why : "");
-	return needs_hand(cx, e, x, err);
+	return needs_hand(cx, e, x, "once it is taken back by hand", err);
 }
 
 /* Equal, as far as a dry-run can tell. */
@@ -155,7 +170,8 @@ changed(struct step_ctx *cx, struct memo *e, const struct undo_effect *x, const 
 	err_set(err, ERR_IN_DOUBT, "'%s' was changed by someone else since step '%s': %s; put it back and go on, or say that it "
 		"may stay so", shown(cx, x->ref), cx->at->undoes, path.p);
 	buf_done(&path);
-	(void)needs_hand(cx, e, x, err);
+	if (needs_hand(cx, e, x, "to leave it as it is", err) < 0 && err->kind == ERR_IN_DOUBT)
+		err_next(err, "%s\nonce it is put back: %s", arena_strdup(cx->arena, err->next), go_on(cx));
 	return -1;
 }
 
@@ -267,7 +283,7 @@ perform(struct step_ctx *cx, struct undo *u, struct memo *e, const struct undo_e
 	if (rc == 0 && !x->stream)
 		leave_reply(cx, u, x, &inverse, &ret);
 	if (rc < 0 && err->kind == ERR_IN_DOUBT && e->state == EFFECT_FAILED)
-		return needs_hand(cx, e, x, err);
+		return needs_hand(cx, e, x, "to leave it as it is", err);
 	return rc;
 }
 

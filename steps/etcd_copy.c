@@ -330,10 +330,7 @@ check_empty(struct step_ctx *cx, const struct copy *c, struct err *err)
 		return 0;
 	if (etcd_first_existing(cx, c->move.to, &c->move.span, &key, err) < 0)
 		return -1;
-	if (key == NULL)
-		return 0;
-	err_set(err, ERR_FAILED, "the destination is not empty: key '%s' exists", key);
-	return err_next(err, "say on_existing: merge or replace, or choose another destination_prefix");
+	return key != NULL ? etcd_not_empty(cx, key, err) : 0;
 }
 
 static struct value

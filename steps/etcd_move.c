@@ -72,6 +72,15 @@ etcd_move_is_ours(struct step_ctx *cx, const struct etcd_move *m, bool *ret, str
 }
 
 int
+etcd_not_empty(struct step_ctx *cx, const char *key, struct err *err)
+{
+	err_set(err, ERR_PLAN, "the destination is not empty: key '%s' exists", key);
+	step_suggest(cx, "to adopt what is equal", "on_existing", "merge", err);
+	step_suggest(cx, "to overwrite it", "on_existing", "replace", err);
+	return step_suggest(cx, "to go elsewhere", "destination_prefix", "PREFIX", err);
+}
+
+int
 etcd_lease_left(struct step_ctx *cx, const struct etcd_move *m, int64_t id, int64_t *ret, struct err *err)
 {
 	const struct value *lease;

@@ -65,6 +65,8 @@ struct etcd_side etcd_move_source(const struct etcd_move *m);
 struct etcd_side etcd_move_destination(const struct etcd_move *m);
 /* Is there a marker of this run and scope? */
 int etcd_move_is_ours(struct step_ctx *cx, const struct etcd_move *m, bool *ret, struct err *err);
+/* The refusal of a destination where this key exists, with the ways round it; always -1. */
+int etcd_not_empty(struct step_ctx *cx, const char *key, struct err *err);
 /* Seconds that are left of a lease of the source, 0: it has ended. */
 int etcd_lease_left(struct step_ctx *cx, const struct etcd_move *m, int64_t id, int64_t *ret, struct err *err);
 /* Every member of a map as an output. */

@@ -185,12 +185,7 @@ check_existing(struct step_ctx *cx, const struct etcd_move *m, bool *ret_fresh, 
 	if (etcd_first_existing(cx, m->to, &m->span, &key, err) < 0 || etcd_move_is_ours(cx, m, &ours, err) < 0)
 		return -1;
 	*ret_fresh = key == NULL;
-	if (key == NULL || ours || m->existing != ETCD_REFUSE)
-		return 0;
-	err_set(err, ERR_PLAN, "the destination is not empty: key '%s' exists", key);
-	step_suggest(cx, "to adopt what is equal", "on_existing", "merge", err);
-	step_suggest(cx, "to overwrite it", "on_existing", "replace", err);
-	return step_suggest(cx, "to go elsewhere", "destination_prefix", "PREFIX", err);
+	return key == NULL || ours || m->existing != ETCD_REFUSE ? 0 : etcd_not_empty(cx, key, err);
 }
 
 /* Most likely the prefix is mistyped: nothing would be copied, found equal and handed over. */

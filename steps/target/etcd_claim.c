@@ -82,14 +82,15 @@ overlap(struct bytes a, struct bytes b)
 }
 
 static int
-locked(struct arena *a, struct etcd_conn *c, struct bytes key, const struct claim *k, struct err *err)
+locked(struct arena *a, struct etcd_conn *c, const char *marker_prefix, struct bytes key, const struct claim *k, struct err *err)
 {
 	const char *run = text_safe(a, k->run, strlen(k->run), 60);
 
 	(void)err_set(err, ERR_LOCKED, "'%s' at %s is claimed by %s", text_safe(a, k->prefix.p, k->prefix.len, 200),
 		      etcd_conn_names(c), holder_text(a, k));
-	return err_next(err, "go on with that run: wherry resume %s\nend it: wherry abort %s\nwhere it is lost: etcdctl del '%s'", run,
-			run, text_safe(a, key.p, key.len, 100));
+	return err_next(err, "what can be done with that run: wherry status %s\n"
+			"where it is over, or lost: etcdctl del %s; etcdctl del --prefix %s", run, etcd_shell_word(a, key),
+			etcd_shell_word(a, text_bytes(arena_printf(a, "%s%s/", marker_prefix, k->run))));
 }
 
 /* All claims under a marker prefix. */
@@ -104,7 +105,7 @@ list_claims(struct opctx *cx, struct etcd_conn *c, struct arena *a, const char *
 
 /* May we claim prefix under key, given all claims? ret_mod: mod_revision of our own present claim, 0 for none. */
 static int
-judge_claims(struct opctx *cx, struct etcd_conn *c, struct arena *a, const struct page *claims, struct bytes prefix,
+judge_claims(struct opctx *cx, struct etcd_conn *c, struct arena *a, const struct page *claims, const struct bulk *b,
 	     struct bytes key, int64_t *ret_mod, struct err *err)
 {
 	struct claim k;
@@ -120,8 +121,8 @@ judge_claims(struct opctx *cx, struct etcd_conn *c, struct arena *a, const struc
 					text_safe(a, it->key.p, it->key.len, 100));
 		}
 		if (strcmp(k.run, cx->run) != 0) {
-			if (overlap(k.prefix, prefix))
-				return locked(a, c, it->key, &k, err);
+			if (overlap(k.prefix, b->prefix))
+				return locked(a, c, b->marker_prefix, it->key, &k, err);
 		} else if (k.epoch > cx->epoch) {
 			return fenced(a, c, &k, err);
 		} else if (bytes_eq(it->key, key)) {
@@ -183,7 +184,7 @@ etcd_claim_take(struct opctx *cx, struct etcd_conn *c, const struct bulk *b, con
 		arena_reset(&a);
 		rc = -1;
 		if (list_claims(cx, c, &a, b->marker_prefix, &claims, err) == 0 &&
-		    judge_claims(cx, c, &a, &claims, b->prefix, key, &mod, err) == 0)
+		    judge_claims(cx, c, &a, &claims, b, key, &mod, err) == 0)
 			rc = put_claim(cx, c, &a, b, nonce, key, &claims, mod, ret_fence, err);
 	} while (rc == 0);
 	arena_done(&a);

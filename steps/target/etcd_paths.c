@@ -99,6 +99,18 @@ etcd_path_snapshot(struct arena *a, const char *file)
 }
 
 const char *
+etcd_shell_word(struct arena *a, struct bytes key)
+{
+	const char *safe = text_safe(a, key.p, key.len, 300), *ret;
+	struct buf b = BUF_INIT(0);
+
+	text_shell_word(&b, safe, strlen(safe));
+	ret = arena_strdup(a, b.p);
+	buf_done(&b);
+	return ret;
+}
+
+const char *
 etcd_marker_folder(struct arena *a, const char *marker_prefix, const char *run, const char *name)
 {
 	return arena_printf(a, "%s%s/%s/", marker_prefix, run, name);

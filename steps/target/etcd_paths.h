@@ -78,6 +78,8 @@ const char *etcd_path_role(struct arena *a, const char *role);
 const char *etcd_path_user(struct arena *a, const char *user);
 const char *etcd_path_snapshot(struct arena *a, const char *file);
 /* What the cursors and markers of a run's bulks of one name begin with. */
+/* A key as a word of a command that people are told. */
+const char *etcd_shell_word(struct arena *a, struct bytes key);
 const char *etcd_marker_folder(struct arena *a, const char *marker_prefix, const char *run, const char *name);
 /* Take a path apart; -1 (ERR_PLAN) for one that is malformed. */
 int etcd_path_parse(struct arena *a, const char *path, struct etcd_path *ret, struct err *err);

@@ -51,9 +51,12 @@ judge(const struct removal *r, const struct item *it, struct err *err)
 	if (created && changed)
 		return 1;
 	key = text_safe(r->cx->arena, it->key.p, it->key.len, 200);
-	if (created)
-		return err_set(err, ERR_IN_DOUBT, "key '%s' at %s was changed by someone else since it was copied: mod_revision "
-			       "differs", key, etcd_conn_names(r->c));
+	if (created) {
+		err_set(err, ERR_IN_DOUBT, "key '%s' at %s was changed by someone else since it was copied: mod_revision "
+			"differs; nothing was removed", key, etcd_conn_names(r->c));
+		return err_next(err, "to have all others removed, save what that key holds, and delete it: etcdctl del %s",
+				etcd_shell_word(r->cx->arena, it->key));
+	}
 	return err_set(err, ERR_IN_DOUBT, "key '%s' at %s was there before the copy adopted it, and its pre-image is not kept",
 		       key, etcd_conn_names(r->c));
 }

@@ -350,9 +350,30 @@ def copies_changed():
         expect("key '/d/00007' at" in done.err and "was changed by someone else since it was copied" in done.err, done)
         expect(b.values("/d/") == full, "the destination has changed")
         expect("00007" in world.w.ok("rollback", "r1", "--dry-run", "--format", "plain", code=3).err, "the dry-run says so too")
+        expect("etcdctl del /d/00007; wherry rollback r1" in done.err, "how the others can be removed: %s" % done)
+        equal(done.choices()[1][:3], ["resolve", "r1", "copy~undo"], "how all can stay")
         b.delete("/d/00007")
         world.back()
         equal(b.values(), {b"/d/theirs": b"added"}, "the destination, once their change is gone")
+
+
+def copies_left():
+    """Where all stays on the operator's word, the next run is told how to be rid of claim and cursors."""
+    with scratch() as folder, Etcd(folder, "a") as a, Etcd(folder, "b") as b:
+        world = World(folder, MOVE % (a.url, b.url, "merge", "merge"))
+        a.put_many((("/s/%05d" % i, "v%d" % i) for i in range(500)), 5)
+        world.run()
+        b.put("/d/00002", "theirs")
+        world.back(code=3)
+        world.w.ok("resolve", "r1", "copy~undo", "--done", "--reason", "it stays")
+        world.back()
+        b.put("/d/00002", "v2")
+        refused = world.w.ok("run", world.file, "--run-id", "r2", "--yes", "-p", "dir=" + world.dir, code=4)
+        equal(refused.choices(), [["status", "r1"]], "commands")
+        expect("etcdctl del /wherry/claim//d/; etcdctl del --prefix /wherry/r1/" in refused.err, refused)
+        for key in [k for k in b.range() if k.startswith((b"/wherry/claim//d/", b"/wherry/r1/"))]:
+            b.delete(key.decode())
+        expect(not b.values("/wherry/"), "something is left")
 
 
 def copies_over():
@@ -455,4 +476,4 @@ def interrupted():
 
 if __name__ == "__main__":
     main(whole, done_run, changed, resolved, by_hand, to_step, selected, torn, irreversible, on_error, on_error_stops, in_finally, no_way, interrupted,
-         *([two_etcds, copies, copies_changed, copies_over, moves, moved, moved_lost] if find_etcd() else []))
+         *([two_etcds, copies, copies_changed, copies_left, copies_over, moves, moved, moved_lost] if find_etcd() else []))

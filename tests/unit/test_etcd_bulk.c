@@ -229,7 +229,7 @@ another_run_is_locked_out(void **state)
 	FAILS(&b, try_bulk(&b, "/claim/"), ERR_LOCKED, "claimed by run 'r1'");
 	FAILS(&b, try_bulk(&b, "/claim/x/y"), ERR_LOCKED, "claimed by run 'r1'");
 	FAILS(&b, try_bulk(&b, ""), ERR_LOCKED, "claimed by run 'r1'");
-	assert_non_null(strstr(b.err.next, "wherry resume r1"));
+	assert_non_null(strstr(b.err.next, "wherry status r1"));
 	OK(&b, try_bulk(&b, "/claim/y/"));
 	release(&b, 1);
 	etcd_target.bulk_close(k);

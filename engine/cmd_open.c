@@ -122,6 +122,25 @@ read_stored(void *data, const char *from, const char *word, bool bundled, const 
 	return journal_load_file(s->dir, s->run, name, sha, to, err);
 }
 
+/* Are the plans within the plan what they were? One that is not is no mistake of the plan that names it. */
+static int
+check_parts(struct front *f, struct stored *s, struct err *err)
+{
+	struct buf text = BUF_INIT(YAML_MAX_BYTES + 1);
+	const char *file;
+	int ret = 0;
+
+	for (uint32_t i = 0; ret == 0 && i < s->files->len; i++) {
+		const char *key = s->files->pairs[i].key;
+
+		buf_clear(&text);
+		if (strcmp(key, MAIN_FILE) != 0)
+			ret = read_stored(s, "", key, false, key, &f->arena, &file, &text, err);
+	}
+	buf_done(&text);
+	return ret;
+}
+
 /* The plan of a stored closure. */
 static struct plan *
 load_stored(struct front *f, const struct opened *o, const char *at, const struct value *files, struct err *err)
@@ -132,7 +151,8 @@ load_stored(struct front *f, const struct opened *o, const char *at, const struc
 	struct plan *plan = NULL;
 	const char *file;
 
-	if (stored.dir != NULL && read_stored(&stored, "", "", false, MAIN_FILE, &f->arena, &file, &text, err) == 0)
+	if (stored.dir != NULL && read_stored(&stored, "", "", false, MAIN_FILE, &f->arena, &file, &text, err) == 0 &&
+	    check_parts(f, &stored, err) == 0)
 		plan = front_plan_text(file, &text, &reader, err);
 	buf_done(&text);
 	return plan;

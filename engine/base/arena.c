@@ -13,7 +13,7 @@
 #define HUGE_PAGE ((size_t)2 << 20)
 #define SMALL_PAGE ((size_t)4096)
 #define BLOCK_MIN 4096
-#define BLOCK_MAX (HUGE_PAGE - sizeof(struct arena_block))
+#define BLOCK_MAX (1U << 20) /* half a huge page: many arenas end in a block that is mostly empty */
 #define ALIGN 16U
 
 struct arena_block {
@@ -191,7 +191,7 @@ xrealloc(void *old, size_t size)
 	p = realloc(old, size ? size : 1);
 	if (p == NULL)
 		out_of_memory();
-	return huge(p, size);
+	return p;
 }
 
 void *

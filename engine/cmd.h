@@ -167,6 +167,8 @@ bool run_is_closed(const struct history *);
 bool step_is_in_doubt(const struct hist_step *);
 /* What a person is told of a step and of a run, whose process is there (live) or not. */
 enum step_status step_shown_status(const struct hist_step *, bool live);
+/* Put the fold's steps as they are shown: live, does a process hold the run; plan may be NULL. */
+void opened_show(struct opened *, const struct plan *, bool live);
 const char *run_shown_status(const struct history *, bool live);
 /* The last effect of a step, or NULL. */
 const struct hist_effect *step_last_effect(const struct hist_step *);

@@ -20,7 +20,7 @@ front_ask_removal(struct front *f, const char *question, struct err *err)
 bool
 run_is_over(const struct front *f, const struct history *h)
 {
-	return h->status == RUN_DONE || h->status == RUN_ABORTED || f->opt.give_up;
+	return h->status == RUN_DONE || h->status == RUN_ABORTED || h->status == RUN_ROLLED_BACK || f->opt.give_up;
 }
 
 static int
@@ -30,7 +30,9 @@ check(const struct front *f, const char *run, const struct opened *o, struct err
 		return 0;
 	err_set(err, ERR_USAGE, "run '%s' (%s) can be resumed, and would need what is forgotten", run,
 		run_shown_status(&o->history, false));
-	return err_next(err, "end it: wherry abort %s; or add --give-up", run);
+	if (run_is_closed(&o->history))
+		return err_next(err, "wherry forget %s --give-up", run);
+	return err_next(err, "to end it first: wherry abort %s\nto give it up as it is: wherry forget %s --give-up", run, run);
 }
 
 static int

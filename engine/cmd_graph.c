@@ -255,6 +255,7 @@ draw_run(struct front *f, const char *run, struct err *err)
 	o.ahead = ahead_begin(front_state(f, err), run);
 	if (opened_read(f, run, &o, err) == 0 && (plan = opened_plan(f, &o, err)) != NULL) {
 		d.live = journal_live(front_state(f, err), run, holder, sizeof(holder)) == 1;
+		opened_show(&o, plan, d.live);
 		d.plan = plan;
 		d.history = &o.history;
 		d.state = run_shown_status(&o.history, d.live);

@@ -248,6 +248,48 @@ step_shown_status(const struct hist_step *s, bool live)
 	return s->status;
 }
 
+/* What needs a step that was taken back is done again by a resume, whatever became of it. */
+static void
+show_followers(const struct plan *plan, struct history *h)
+{
+	bool *stale = xcalloc(plan->nsteps + 1, sizeof(*stale)), any = false;
+	struct graph graph;
+
+	for (uint32_t i = 0; i < plan->nsteps; i++) {
+		const struct hist_step *s = history_step(h, plan->steps[i].id);
+
+		stale[i] = s != NULL && s->status == STEP_UNDONE;
+		any = any || stale[i];
+	}
+	if (!any) {
+		free(stale);
+		return;
+	}
+	graph_init(&graph, plan);
+	graph_mark_users(plan, &graph, stale);
+	graph_done(&graph);
+	for (uint32_t i = 0; i < plan->nmain; i++) {
+		struct hist_step *s = stale[i] ? history_step(h, plan->steps[i].id) : NULL;
+
+		if (s == NULL || (s->status != STEP_DONE && s->status != STEP_UNCHANGED && s->status != STEP_SKIPPED))
+			continue;
+		s->status = STEP_PENDING;
+		s->msg = "what it needs was taken back";
+	}
+	free(stale);
+}
+
+void
+opened_show(struct opened *o, const struct plan *plan, bool live)
+{
+	struct history *h = &o->history;
+
+	for (uint32_t i = 0; i < h->nsteps; i++)
+		h->steps[i].status = step_shown_status(&h->steps[i], live);
+	if (plan != NULL && !live && !run_is_closed(h) && !h->rolling)
+		show_followers(plan, h);
+}
+
 const char *
 run_shown_status(const struct history *h, bool live)
 {

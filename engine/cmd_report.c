@@ -212,7 +212,7 @@ put_header(const struct telling *t, struct buf *b)
 	put_text(b, ", wherry ", h->build);
 	buf_printf(b, "\nfrom      %s\nto        %s (%s)\nstate     %s", clock_text(h->opened, when[0]),
 		   clock_text(h->last, when[1]), duration_text((h->last - h->opened) * NS_PER_MS, took),
-		   run_status_name(h->status));
+		   run_shown_status(h, t->live));
 	put_text(b, ": ", h->pause_msg);
 	buf_printf(b, "\nprocesses %u\n", h->epoch);
 	for (const struct hist_target *at = h->targets; at != NULL; at = at->next) {
@@ -332,6 +332,7 @@ cmd_report(struct front *f, struct err *err)
 	struct plan *plan = NULL;
 	struct buf b = BUF_INIT(0);
 	struct value whole;
+	char holder[2];
 	int ret = -1;
 
 	if (run == NULL)
@@ -339,6 +340,8 @@ cmd_report(struct front *f, struct err *err)
 	if (opened_read(f, run, &t.opened, err) < 0)
 		goto out;
 	t.plan = plan = opened_plan(f, &t.opened, &no_plan);
+	t.live = journal_live(front_state(f, err), run, holder, sizeof(holder)) == 1;
+	opened_show(&t.opened, plan, t.live);
 	count(&t);
 	if (front_json(f)) {
 		whole = telling_value(&t);

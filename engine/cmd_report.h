@@ -20,6 +20,7 @@ struct telling {
 	const struct plan *plan; /* NULL when the stored copy cannot be loaded any more */
 	struct logged *log;
 	size_t nlog, cap;
+	bool live; /* does a process hold the run */
 	uint32_t counts[STEP_STATUSES];
 	uint64_t effects;
 };

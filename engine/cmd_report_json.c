@@ -177,7 +177,7 @@ telling_value(const struct telling *t)
 		{ "build", text_value(h->build) },
 		{ "opened", time_value(t, h->opened) },
 		{ "last", time_value(t, h->last) },
-		{ "state", value_str(run_status_name(h->status)) },
+		{ "state", value_str(run_shown_status(h, t->live)) },
 		{ "message", text_value(h->pause_msg) },
 		{ "processes", value_int(h->epoch) },
 		{ "targets", targets_value(t) },

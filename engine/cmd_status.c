@@ -27,13 +27,14 @@ shown_status(const struct standing *st, const struct hist_step *s)
 }
 
 static void
-take_standing(const struct front *f, const char *dir, const struct opened *o, const struct plan *plan,
+take_standing(const struct front *f, const char *dir, struct opened *o, const struct plan *plan,
 	      struct standing *ret)
 {
 	const uint32_t known = o->history.nsteps - o->history.nundos;
 
 	*ret = (struct standing){ .o = o, .typed = &f->typed, .plan = plan };
 	ret->live = journal_live(dir, o->run, ret->holder, sizeof(ret->holder)) == 1;
+	opened_show(o, plan, ret->live);
 	for (uint32_t i = 0; i < o->history.nsteps; i++)
 		if (!o->history.steps[i].undo)
 			ret->counts[shown_status(ret, &o->history.steps[i])]++;

@@ -120,6 +120,20 @@ mark(const struct plan *plan, const struct graph *g, uint32_t i, bool up, bool *
 	}
 }
 
+void
+graph_mark_users(const struct plan *plan, const struct graph *g, bool *marked)
+{
+	bool *seen = xcalloc(plan->nsteps + 1, sizeof(*seen));
+	uint32_t *stack = xcalloc(plan->nsteps + 1, sizeof(*stack));
+
+	for (uint32_t i = 0; i < plan->nsteps; i++)
+		if (marked[i])
+			mark(plan, g, i, false, seen, stack);
+	memcpy(marked, seen, plan->nsteps * sizeof(*seen));
+	free(seen);
+	free(stack);
+}
+
 static int
 find_selected(const struct plan *plan, const char *id, const char *option, uint32_t *ret, struct err *err)
 {

@@ -22,6 +22,8 @@ struct selection {
 /* Does it leave nothing out? */
 bool graph_selects_all(const struct selection *);
 int graph_select(const struct plan *, const struct graph *, const struct selection *, bool *selected, struct err *);
+/* Mark all that need one of those that are marked, in turn. */
+void graph_mark_users(const struct plan *, const struct graph *, bool *marked);
 /* What a selected step needs has to be selected too, or over. */
 int graph_selected_whole(const struct plan *, const bool *selected, const bool *over, struct err *);
 

@@ -152,7 +152,7 @@ target_ready(struct step_ctx *cx, struct target *t, struct err *err)
 		rc = open_conn(cx, t, err);
 		pthread_mutex_unlock(&t->lock);
 	} while (rc < 0 && ctx_wait_away(cx, t, &tries, err));
-	return rc < 0 && err->kind == ERR_UNREACHABLE ? err_wrap(err, "target '%s'", t->name) : rc;
+	return rc < 0 && (err->kind == ERR_UNREACHABLE || err->kind == ERR_PLAN) ? err_wrap(err, "target '%s'", t->name) : rc;
 }
 
 bool

@@ -54,8 +54,10 @@ parse_endpoint(struct arena *a, const char *text, struct peer *ret, struct err *
 static int
 check_args(struct opctx *cx, const struct etcd_args *a, const struct peer *peer, struct err *err)
 {
-	if ((a->user == NULL) != (a->password == NULL))
-		return err_set(err, ERR_PLAN, "etcd: user and password go together");
+	if (a->user != NULL && a->password == NULL)
+		return err_set(err, ERR_PLAN, "etcd: user '%s' has no password", text_safe(cx->arena, a->user, strlen(a->user), 60));
+	if (a->user == NULL && a->password != NULL)
+		return err_set(err, ERR_PLAN, "etcd: a password without a user");
 	return peer_check(cx, "etcd", peer, err);
 }
 

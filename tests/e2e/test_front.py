@@ -110,6 +110,9 @@ def killed():
         wait_for(lambda: "interrupted" in w.ok("status").out, "the end of the process")
         status = w.ok("status")
         expect("interrupted" in status.out and "left    first" in status.out and "'thaw'" in status.out, str(status))
+        report = w.ok("report").out
+        expect("state     interrupted" in report and "running" not in report.split("totals")[1], "the report says otherwise: %s" % report)
+        equal(w.ok("report", "--format", "json").json()[0]["state"], "interrupted", "the state in the report")
         equal(status.next(), ["resume", "one"], "the next command")
         done = w.ok(*status.next())
         expect("resume one: slow, 4 steps, 2 already finished" in done.err, str(done))

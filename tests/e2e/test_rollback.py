@@ -196,6 +196,23 @@ def selected():
         equal(sorted(world.state()), ["new", "old"], "files half-way")
         world.back()
         equal(world.state(), before, "the world")
+        world.w.ok("forget", "r1", "--yes")  # it is over
+
+
+def followers():
+    """What needed a step that was taken back is shown as what it is: to be done again."""
+    with scratch() as folder:
+        world = World(folder, HEAD + """  - {id: one, uses: file.write, with: {path: "${{ params.dir }}/new", content: first}}
+  - {id: two, uses: file.read, with: {path: "${{ params.dir }}/new"}, needs: [one]}
+  - {id: three, uses: file.write, with: {path: "${{ params.dir }}/last", content: third}}
+""")
+        world.run()
+        world.back("--to", "one")
+        status = world.w.ok("status", "r1").out
+        expect("two: pending: what it needs was taken back" in status and "three: undone" in status, status)
+        equal({s["step"]: s["status"] for s in world.w.ok("report", "r1", "--format", "json").json()[0]["steps"] }["two"], "pending", "the step in the report")
+        world.w.ok("resume", "r1", "--yes")
+        expect("two: done" in world.w.ok("status", "r1").out, "the resume")
 
 
 def torn():
@@ -475,5 +492,5 @@ def interrupted():
 
 
 if __name__ == "__main__":
-    main(whole, done_run, changed, resolved, by_hand, to_step, selected, torn, irreversible, on_error, on_error_stops, in_finally, no_way, interrupted,
+    main(whole, done_run, changed, resolved, by_hand, to_step, selected, followers, torn, irreversible, on_error, on_error_stops, in_finally, no_way, interrupted,
          *([two_etcds, copies, copies_changed, copies_left, copies_over, moves, moved, moved_lost] if find_etcd() else []))

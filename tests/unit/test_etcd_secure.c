@@ -27,7 +27,7 @@ static struct field_row {
 	{ "mixed schemes", { "https://127.0.0.1:1", "http://127.0.0.1:2" }, .want = "mix http:// and https://" },
 	{ "certificates without TLS", { "http://127.0.0.1:1" }, .ca = true, .want = "the server is reached by http://" },
 	{ "cert without key", { "https://127.0.0.1:1" }, .cert_only = true, .want = "cert and key go together" },
-	{ "user without password", { "http://127.0.0.1:1" }, .user_only = true, .want = "user and password go together" },
+	{ "user without password", { "http://127.0.0.1:1" }, .user_only = true, .want = "user 'alice' has no password" },
 };
 
 static void

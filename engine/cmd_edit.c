@@ -17,7 +17,7 @@ count(const struct edit *e, enum verdict v)
 	uint32_t n = 0;
 
 	for (uint32_t i = 0; i < e->n; i++)
-		n += e->steps[i].verdict == v;
+		n += e->steps[i].verdict == v && (v != EDIT_AHEAD || !e->steps[i].inside);
 	return n;
 }
 
@@ -92,36 +92,25 @@ show(struct front *f, const struct opened *o, const struct edit *e, struct err *
 	return 0;
 }
 
-static const struct edit_step *
-find(const struct edit *e, const char *id)
+/* Does the word name a step that is to be done again, or (keep) that stays because of it; or (known) any step? */
+static bool
+names_one(const struct edit *e, const char *word, bool keep, bool known)
 {
 	for (uint32_t i = 0; i < e->n; i++)
-		if (strcmp(e->steps[i].id, id) == 0)
-			return &e->steps[i];
-	return NULL;
+		if (edit_is_of(e->steps[i].id, word) && (known || (keep ? e->steps[i].spoken : e->steps[i].verdict == EDIT_REDO)))
+			return true;
+	return false;
 }
 
 /* --redo and --keep speak of steps that are to be done again. */
 static int
 check_words(const struct edit *e, const char *option, const struct words *words, bool keep, struct err *err)
 {
-	for (size_t i = 0; i < words->n; i++) {
-		const struct edit_step *s = find(e, words->v[i]);
-
-		if (s == NULL || (keep ? !s->spoken : s->verdict != EDIT_REDO))
-			return err_set(err, ERR_USAGE, "%s '%s': that step is %s", option, words->v[i],
-				       s == NULL ? "in neither plan" : "not to be done again");
-	}
-	return 0;
-}
-
-static bool
-is_named(const struct words *words, const char *id)
-{
 	for (size_t i = 0; i < words->n; i++)
-		if (strcmp(words->v[i], id) == 0)
-			return true;
-	return false;
+		if (!names_one(e, words->v[i], keep, false))
+			return err_set(err, ERR_USAGE, "%s '%s': that step is %s", option, words->v[i],
+				       names_one(e, words->v[i], keep, true) ? "not to be done again" : "in neither plan");
+	return 0;
 }
 
 /* What no acceptance of the whole covers. */
@@ -131,11 +120,16 @@ check_steps(struct front *f, const struct opened *o, const struct edit *e, struc
 	for (uint32_t i = 0; i < e->n; i++) {
 		const struct edit_step *s = &e->steps[i];
 
+		if (s->blocking && s->verdict == EDIT_ORPHANED) {
+			err_set(err, ERR_REFUSED, "step '%s' has done something, and is not in its plan any more: nothing could take that back; "
+				"leave it there, with when: false", s->id);
+			return err_next(err, "wherry status %s", o->run);
+		}
 		if (s->blocking) {
 			err_set(err, ERR_IN_DOUBT, "step '%s' is in doubt, and %s: it has to be settled with the plan as it was", s->id, s->why);
 			return err_next(err, "wherry resume %s", o->run);
 		}
-		if (s->verdict == EDIT_REDO && s->harmful && !is_named(&f->opt.redo, s->id)) {
+		if (s->verdict == EDIT_REDO && s->harmful && !edit_is_named(f->opt.redo.v, s->id)) {
 			err_set(err, ERR_REFUSED, "step '%s' would be done again (%s), which may do harm; say --redo %s, or --keep %s to "
 				"leave it as it is", s->id, s->why, s->id, s->id);
 			return err_next(err, "wherry resume %s --plan %s --redo %s", o->run, front_word(f, f->opt.plan), s->id);
@@ -201,7 +195,7 @@ graft(struct front *f, const struct opened *o, struct edited *ret, struct plan *
 	struct value *list = arena_array(&f->arena, e->n, sizeof(*list));
 
 	for (uint32_t i = 0; i < e->n; i++)
-		if (e->steps[i].verdict == EDIT_ORPHANED && !ret->was->steps[e->steps[i].index].finally) {
+		if (e->steps[i].verdict == EDIT_ORPHANED && !e->steps[i].inside && !ret->was->steps[e->steps[i].index].finally) {
 			list[n] = orphan_entry(f, o, e->steps[i].id);
 			steps[n++] = e->steps[i].index;
 		}
@@ -242,7 +236,7 @@ apply(struct opened *o, const struct record *r, struct err *err)
 static int
 reopen(struct opened *o, const struct plan *plan, const struct edit_step *s, struct err *err)
 {
-	const bool holds = s->again && (plan->steps[s->index].each || plan_sub_of(plan, s->index) != NULL);
+	const bool holds = s->again && !s->inside && (plan->steps[s->index].each || plan_sub_of(plan, s->index) != NULL);
 	struct record r = { .type = REC_REOPEN, .wall = clock_wall_ms(), .step = s->id, .kind = s->again ? "edited" : NULL };
 
 	if (!s->again && !s->retried)

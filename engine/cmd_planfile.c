@@ -194,10 +194,9 @@ check_closure(struct front *f, const struct planfile *file, const struct plan *p
 
 	for (uint32_t i = 0; i < now.len; i++) {
 		const struct value *old = value_get(was, now.pairs[i].key);
-		const bool root = strcmp(now.pairs[i].key, MAIN_FILE) == 0;
 
 		if (old == NULL || strcmp(value_get_str(old, "sha256", ""), now.pairs[i].v.s) != 0)
-			return err_set(err, ERR_REFUSED, "plan '%s' was edited since", root ? plan->file : now.pairs[i].key);
+			return err_set(err, ERR_REFUSED, "plan '%s' was edited since", (i == 0 ? plan : plan->parts[i - 1])->file);
 	}
 	return now.len == was->len ? 0 : err_set(err, ERR_REFUSED, "plan '%s' runs other plans now", plan->file);
 }

@@ -27,21 +27,21 @@ verdict_name(enum verdict v)
 	return names[v];
 }
 
-static bool
-is_finished(const struct hist_step *hs)
+bool
+edit_is_finished(const struct hist_step *hs)
 {
 	return hs != NULL && (hs->status == STEP_DONE || hs->status == STEP_UNCHANGED || hs->status == STEP_SKIPPED);
 }
 
-static bool
-has_no_way(const struct hist_step *hs)
+bool
+edit_has_no_way(const struct hist_step *hs)
 {
 	return hs != NULL && (hs->status == STEP_FAILED || hs->status == STEP_BLOCKED);
 }
 
 /* Effects that stand and are not past. */
-static bool
-has_effects(const struct step *s, const struct hist_step *hs)
+bool
+edit_has_effects(const struct step *s, const struct hist_step *hs)
 {
 	(void)s;
 	for (const struct hist_effect *e = hs->effects; e != NULL; e = e->next)
@@ -51,8 +51,8 @@ has_effects(const struct step *s, const struct hist_step *hs)
 }
 
 /* Is one of them of the kind that is not done twice unasked? One that failed is, by every resume. */
-static bool
-is_harmful(const struct step *s, const struct hist_step *hs)
+bool
+edit_is_harmful(const struct step *s, const struct hist_step *hs)
 {
 	for (const struct hist_effect *e = hs->effects; e != NULL; e = e->next)
 		if (history_stands(e) && !e->past && e->state != EFFECT_FAILED &&
@@ -61,8 +61,8 @@ is_harmful(const struct step *s, const struct hist_step *hs)
 	return false;
 }
 
-static bool
-leaves_something(const struct step *s, const struct hist_step *hs)
+bool
+edit_leaves_something(const struct step *s, const struct hist_step *hs)
 {
 	(void)s;
 	for (const struct hist_effect *e = hs->effects; e != NULL; e = e->next)
@@ -101,11 +101,11 @@ any(const struct compare *c, const struct plan *p, const struct step *s, bool (*
 	return false;
 }
 
-static bool
-is_named(const char *const *words, const char *id)
+bool
+edit_is_named(const char *const *words, const char *path)
 {
 	for (; words != NULL && *words != NULL; words++)
-		if (strcmp(*words, id) == 0)
+		if (edit_is_of(path, *words))
 			return true;
 	return false;
 }
@@ -132,7 +132,7 @@ new_need(const struct compare *c, const struct step *was, const struct step *now
 		const char *id = p->steps[n->to].id;
 
 		if (!n->weak && !edit_is_guard(now, n->to) && !edit_needs(c->sides->was, was, id, false) &&
-		    !is_finished(history_step(c->sides->history, id)))
+		    !edit_is_finished(history_step(c->sides->history, id)))
 			return arena_printf(&c->ret->arena, "it needs '%s' now, which has not run", id);
 	}
 	return NULL;
@@ -144,7 +144,7 @@ redo(struct compare *c, struct edit_step *e, const struct step *s, const char *w
 	e->verdict = EDIT_REDO;
 	e->why = why;
 	e->again = true;
-	e->harmful = any(c, c->sides->now, s, is_harmful);
+	e->harmful = any(c, c->sides->now, s, edit_is_harmful);
 	c->ret->changed = true;
 }
 
@@ -154,11 +154,27 @@ other_work(const struct compare *c, const struct step *was, const struct step *n
 {
 	const char *why = edit_inputs_differ(c->eyes, was, now, &c->ret->arena);
 
-	if (why == NULL && !edit_same_key(c->eyes, was, now))
-		why = "its items are told apart otherwise";
-	if (why == NULL && !edit_same_sub(c->sides->was, was, c->sides->now, now))
-		why = "the plan that it runs is another one";
-	return why;
+	return why == NULL && !edit_same_key(c->eyes, was, now) ? "its items are told apart otherwise" : why;
+}
+
+/* Is the plan that it runs another one? What has been done in it is judged then; where that cannot be told apart, all of it
+ * is done again (ret_work). */
+static bool
+other_sub(struct compare *c, struct edit_step *e, const struct step *was, const struct step *now, const char **ret_work)
+{
+	static const char why[] = "the plan that it runs is another one";
+	const struct plan_sub *a, *b;
+
+	if (*ret_work != NULL || edit_same_sub(c->sides->was, was, c->sides->now, now))
+		return false;
+	c->ret->changed = true;
+	e->why = why;
+	a = plan_sub_of(c->sides->was, (uint32_t)(was - c->sides->was->steps));
+	b = plan_sub_of(c->sides->now, (uint32_t)(now - c->sides->now->steps));
+	if (!edit_is_named(c->sides->keep, e->id) && edit_inside(c->sides, c->ret, e, a->plan, b->plan))
+		return true;
+	*ret_work = why;
+	return false;
 }
 
 static void
@@ -171,10 +187,15 @@ judge_finished(struct compare *c, struct edit_step *e, const struct step *was, c
 		why = !edit_same_node(was->when, now->when) && !edit_skips(c->eyes, now) ? "it is not skipped any more" : NULL;
 	else
 		why = other_work(c, was, now);
+	if (hs->status != STEP_SKIPPED && other_sub(c, e, was, now, &why)) {
+		e->verdict = EDIT_REDO;
+		e->retried = true;
+		return;
+	}
 	if (why == NULL)
 		why = new_need(c, was, now);
 	c->ret->changed = c->ret->changed || why != NULL || terms != NULL;
-	if (why != NULL && is_named(c->sides->keep, e->id)) {
+	if (why != NULL && edit_is_named(c->sides->keep, e->id)) {
 		e->why = arena_printf(&c->ret->arena, "because you say so, although %s", why);
 		e->spoken = true;
 	} else if (why != NULL) {
@@ -191,8 +212,10 @@ judge_finished(struct compare *c, struct edit_step *e, const struct step *was, c
 static void
 judge_unfinished(struct compare *c, struct edit_step *e, const struct step *was, const struct step *now, const struct hist_step *hs)
 {
-	const char *work = other_work(c, was, now), *why = work;
+	const char *work = other_work(c, was, now), *why;
 
+	(void)other_sub(c, e, was, now, &work);
+	why = work != NULL ? work : e->why;
 	if (why == NULL && !edit_same_list(c->eyes, was, now))
 		why = "its list is another one";
 	if (why == NULL)
@@ -202,12 +225,12 @@ judge_unfinished(struct compare *c, struct edit_step *e, const struct step *was,
 	if (any(c, c->sides->now, now, is_in_doubt)) {
 		e->verdict = EDIT_DOUBT;
 		e->blocking = work != NULL;
-	} else if (work != NULL && any(c, c->sides->now, now, is_harmful)) {
+	} else if (work != NULL && any(c, c->sides->now, now, edit_is_harmful)) {
 		redo(c, e, now, why);
 	} else if (why != NULL) {
 		e->verdict = EDIT_CHANGED;
-		e->again = work != NULL && any(c, c->sides->now, now, has_effects);
-		e->retried = has_no_way(hs);
+		e->again = work != NULL && any(c, c->sides->now, now, edit_has_effects);
+		e->retried = edit_has_no_way(hs);
 	}
 }
 
@@ -217,7 +240,7 @@ judge(struct compare *c, struct edit_step *e, const struct step *now)
 	const struct plan *old = c->sides->was;
 	const uint32_t i = plan_find(old, now->id, strlen(now->id));
 	const struct hist_step *hs = history_step(c->sides->history, now->id);
-	const bool back = is_named(c->sides->orphans, now->id);
+	const bool back = edit_is_named(c->sides->orphans, now->id);
 
 	c->ret->changed = c->ret->changed || back;
 	if (i == MAP_NONE || (back && hs->status == STEP_SKIPPED)) { /* its being skipped only says that it had not finished */
@@ -225,7 +248,7 @@ judge(struct compare *c, struct edit_step *e, const struct step *now)
 		c->ret->changed = true;
 		if (hs != NULL)
 			redo(c, e, now, "it is in the plan again");
-	} else if (is_finished(hs) && !(now->finally && c->sides->history->status == RUN_FAILED)) {
+	} else if (edit_is_finished(hs) && !(now->finally && c->sides->history->status == RUN_FAILED)) {
 		judge_finished(c, e, &old->steps[i], now, hs);
 	} else {
 		judge_unfinished(c, e, &old->steps[i], now, hs);
@@ -252,9 +275,9 @@ follow(struct compare *c)
 			const bool blocked = hs != NULL && hs->status == STEP_BLOCKED;
 
 			if (s->finally || e->again || e->retried || edit_is_guard(s, i) ||
-			    (!blocked && (c->ret->steps[i].verdict != EDIT_REDO || !is_finished(hs))))
+			    (!blocked && (c->ret->steps[i].verdict != EDIT_REDO || !edit_is_finished(hs))))
 				continue;
-			if (is_named(c->sides->keep, e->id)) {
+			if (edit_is_named(c->sides->keep, e->id)) {
 				e->why = "because you say so";
 				e->spoken = true;
 				continue;
@@ -280,10 +303,10 @@ judge_missing(struct compare *c, uint32_t index)
 		e->verdict = EDIT_DOUBT;
 		e->blocking = true;
 		e->why = "it is not in the plan any more";
-	} else if (any(c, c->sides->was, s, leaves_something)) {
+	} else if (any(c, c->sides->was, s, edit_leaves_something)) {
 		e->verdict = EDIT_ORPHANED;
 	}
-	c->ret->changed = c->ret->changed || !is_named(c->sides->orphans, e->id);
+	c->ret->changed = c->ret->changed || !edit_is_named(c->sides->orphans, e->id);
 }
 
 static int
@@ -334,7 +357,7 @@ edit_compare(const struct edit_sides *sides, struct edit *ret, struct err *err)
 	if (rc < 0)
 		return -1;
 	compare_rest(&c);
-	ret->steps = xcalloc((size_t)sides->was->nsteps + sides->now->nsteps + 1, sizeof(*ret->steps));
+	ret->steps = xcalloc((size_t)sides->now->nsteps + 1, sizeof(*ret->steps));
 	ret->n = sides->now->nsteps;
 	c.eyes = edit_eyes_new(sides);
 	graph_init(&c.graph, sides->now);
@@ -343,6 +366,10 @@ edit_compare(const struct edit_sides *sides, struct edit *ret, struct err *err)
 		judge(&c, &ret->steps[i], &sides->now->steps[i]);
 	}
 	follow(&c);
+	ret->steps = xreallocarray(ret->steps, (size_t)ret->n + sides->was->nsteps + ret->ninside + 1, sizeof(*ret->steps));
+	if (ret->ninside > 0)
+		memcpy(ret->steps + ret->n, ret->inside, ret->ninside * sizeof(*ret->steps));
+	ret->n += ret->ninside;
 	for (uint32_t i = 0; i < sides->was->nsteps; i++)
 		if (plan_find(sides->now, sides->was->steps[i].id, strlen(sides->was->steps[i].id)) == MAP_NONE)
 			judge_missing(&c, i);
@@ -355,5 +382,6 @@ void
 edit_done(struct edit *e)
 {
 	free(e->steps);
+	free(e->inside);
 	arena_done(&e->arena);
 }

@@ -28,13 +28,16 @@ struct edit_step {
 	bool retried;          /* it had failed or was blocked, and is pending again */
 	bool harmful;          /* again, and doing it twice may do harm */
 	bool blocking;         /* in doubt, and edited: first it has to be settled */
+	bool inside;           /* of a plan that step `index` runs */
 	bool spoken;           /* it is kept because of edit_sides.keep */
 };
 
 struct edit {
 	struct arena arena;
-	struct edit_step *steps; /* of the new plan, in its order; then those that it has not */
+	struct edit_step *steps; /* of the new plan, in its order; of plans that it runs; and those that it has not */
 	uint32_t n;
+	struct edit_step *inside; /* while they are gathered */
+	uint32_t ninside, inside_cap;
 	const char **notes;      /* what is not of a step */
 	size_t nnotes;
 	bool changed;            /* anything that matters differs */
@@ -53,11 +56,29 @@ int edit_compare(const struct edit_sides *, struct edit *ret, struct err *err);
 void edit_done(struct edit *);
 /* Is it the path of the step, or of one that it holds? */
 bool edit_is_of(const char *path, const char *id);
+/* Is it, or what holds it, one of the words (NULL-ended, or NULL)? */
+bool edit_is_named(const char *const *words, const char *path);
+/* What the history says of a step; s is that of the plan. */
+bool edit_is_finished(const struct hist_step *); /* NULL: no */
+bool edit_has_no_way(const struct hist_step *);
+bool edit_has_effects(const struct step *s, const struct hist_step *);
+bool edit_is_harmful(const struct step *s, const struct hist_step *);
+bool edit_leaves_something(const struct step *s, const struct hist_step *);
+
+/* edit_inside.c */
+
+/* Judge what has been done in a plan that a step runs and that was edited. False: its parameters or targets are others, so
+ * that nothing in it can be told apart. */
+bool edit_inside(const struct edit_sides *, struct edit *ret, const struct edit_step *holder, const struct plan *was,
+		 const struct plan *now);
 
 /* edit_terms.c */
 
 /* What a step that has not finished will do otherwise, or NULL. */
 const char *edit_other_terms(const struct plan *a, const struct step *was, const struct plan *b, const struct step *now);
+bool edit_same_each(const struct plan *a, const struct step *x, const struct plan *b, const struct step *y);
+/* Have two plans the same parameters and targets? */
+bool edit_same_frame(const struct plan *a, const struct plan *b);
 /* Do the plans that two steps run say the same? */
 bool edit_same_sub(const struct plan *a, const struct step *x, const struct plan *b, const struct step *y);
 /* Does the step of the plan need the other one? */

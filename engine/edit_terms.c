@@ -81,8 +81,8 @@ same_undoes(const struct plan *a, const struct step *x, const struct plan *b, co
 	return strcmp(a->steps[x->undoes].id, b->steps[y->undoes].id) == 0;
 }
 
-static bool
-same_each(const struct plan *a, const struct step *x, const struct plan *b, const struct step *y)
+bool
+edit_same_each(const struct plan *a, const struct step *x, const struct plan *b, const struct step *y)
 {
 	const struct plan_foreach *e = plan_foreach_of(a, (uint32_t)(x - a->steps)), *f = plan_foreach_of(b, (uint32_t)(y - b->steps));
 
@@ -150,6 +150,12 @@ same_targets(const struct plan *a, const struct plan *b)
 	return a->ntargets == b->ntargets;
 }
 
+bool
+edit_same_frame(const struct plan *a, const struct plan *b)
+{
+	return same_params(a, b) && same_targets(a, b);
+}
+
 /* Recursion ends where plans end to run plans: at PLAN_MAX_DEPTH. */
 static bool
 same_step(const struct plan *a, const struct step *x, const struct plan *b)
@@ -157,7 +163,7 @@ same_step(const struct plan *a, const struct step *x, const struct plan *b)
 	const uint32_t i = plan_find(b, x->id, strlen(x->id));
 	const struct step *y = i != MAP_NONE ? &b->steps[i] : NULL;
 
-	return y != NULL && strcmp(x->type->name, y->type->name) == 0 && edit_same_node(&x->with, &y->with) && same_each(a, x, b, y) &&
+	return y != NULL && strcmp(x->type->name, y->type->name) == 0 && edit_same_node(&x->with, &y->with) && edit_same_each(a, x, b, y) &&
 	       edit_other_terms(a, x, b, y) == NULL && edit_same_sub(a, x, b, y);
 }
 
@@ -171,7 +177,7 @@ edit_same_sub(const struct plan *a, const struct step *x, const struct plan *b, 
 		return s == NULL && t == NULL;
 	p = s->plan;
 	q = t->plan;
-	if (p->nsteps != q->nsteps || !same_params(p, q) || !same_targets(p, q) || !edit_same_node(&p->outputs, &q->outputs))
+	if (p->nsteps != q->nsteps || !edit_same_frame(p, q) || !edit_same_node(&p->outputs, &q->outputs))
 		return false;
 	for (uint32_t i = 0; i < p->nsteps; i++)
 		if (!same_step(p, &p->steps[i], q))

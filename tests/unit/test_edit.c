@@ -16,6 +16,8 @@
 #define HEAD "wherry: v1\nname: t\n"
 #define RUN "uses: exec, with: {argv: [x]}"
 #define PART HEAD "params: {n: {type: integer, default: 1}}\nsteps:\n- {id: x, uses: exec, with: {argv: [x, '${{ params.n }}']}}\n"
+#define OTHER HEAD "params: {n: {type: integer, default: 1}}\nsteps:\n- {id: x, uses: exec, with: {argv: [y, '${{ params.n }}']}}\n"
+#define MANY HEAD "steps:\n- {id: e, foreach: [1, 2], key: '${{ item }}', uses: plan, with: {file: part.yaml}}\n"
 #define SUB HEAD "steps:\n- {id: s, uses: plan, with: {file: part.yaml, params: {n: 2}}}\n"
 #define EACH HEAD "steps:\n- {id: e, foreach: [1, 2], key: '${{ item }}', uses: exec, with: {argv: [x, '${{ item }}']}}\n"
 
@@ -72,14 +74,29 @@ static const struct row {
 } rows[] = {
 	{ "the same", SUB, PART, SUB, PART, { { "s/x", "done", "opaque" }, { "s", "done", NULL } }, "s:keep;" },
 	{ "a comment inside", SUB, PART, SUB, PART "# end\n", { { "s/x", "done", "opaque" }, { "s", "done", NULL } }, "s:keep;" },
-	{ "a command inside, finished", SUB, PART, SUB, PART "- {id: y, " RUN "}\n",
-	  { { "s/x", "done", "opaque" }, { "s", "done", NULL } }, "s:redo!+;" },
-	{ "a file inside, finished", SUB, PART, SUB, PART "- {id: y, " RUN "}\n",
-	  { { "s/x", "done", "probe" }, { "s", "done", NULL } }, "s:redo+;" },
-	{ "inside, not begun", SUB, PART, SUB, PART "- {id: y, " RUN "}\n", { { NULL } }, "s:changed;" },
-	{ "inside, half done", SUB, PART, SUB, PART "- {id: y, " RUN "}\n", { { "s/x", "done", "probe" } }, "s:changed+;" },
-	{ "inside, half done, a command", SUB, PART, SUB, PART "- {id: y, " RUN "}\n", { { "s/x", "done", "opaque" } }, "s:redo!+;" },
-	{ "inside, in doubt", SUB, PART, SUB, PART "- {id: y, " RUN "}\n", { { "s/x", "running", "opaque" } }, "s:in doubt!;" },
+	{ "one more inside, finished", SUB, PART, SUB, PART "- {id: y, " RUN "}\n",
+	  { { "s/x", "done", "opaque" }, { "s", "done", NULL } }, "s:redo&;" },
+	{ "one more inside, not begun", SUB, PART, SUB, PART "- {id: y, " RUN "}\n", { { NULL } }, "s:changed;" },
+	{ "one more inside, half done", SUB, PART, SUB, PART "- {id: y, " RUN "}\n", { { "s/x", "done", "opaque" } }, "s:changed;" },
+	{ "one more inside, in doubt", SUB, PART, SUB, PART "- {id: y, " RUN "}\n", { { "s/x", "running", "opaque" } }, "s:in doubt;" },
+	{ "one inside, finished", SUB, PART, SUB, OTHER, { { "s/x", "done", "opaque" }, { "s", "done", NULL } }, "s:redo&;s/x:redo!+;" },
+	{ "one inside, half done", SUB, PART, SUB, OTHER, { { "s/x", "done", "probe" } }, "s:changed;s/x:redo+;" },
+	{ "one inside, in doubt", SUB, PART, SUB, OTHER, { { "s/x", "running", "opaque" } }, "s:in doubt;s/x:in doubt!;" },
+	{ "one inside, failed", SUB, PART, SUB, OTHER, { { "s/x", "failed", NULL }, { "s", "failed", NULL } }, "s:changed&;s/x:changed&;" },
+	{ "what follows inside", SUB, PART "- {id: y, " RUN ", needs: [x]}\n- {id: z, " RUN "}\n", SUB,
+	  OTHER "- {id: y, " RUN ", needs: [x]}\n- {id: z, " RUN "}\n",
+	  { { "s/x", "done", "probe" }, { "s/y", "done", "probe" }, { "s/z", "done", "probe" } }, "s:changed;s/x:redo+;s/y:redo+;" },
+	{ "taken out inside", SUB, PART "- {id: y, " RUN "}\n", SUB, PART, { { "s/x", "done", "probe" }, { "s/y", "done", "probe" } },
+	  "s:changed;s/y:orphaned!;" },
+	{ "taken out inside, and had done nothing", SUB, PART "- {id: y, " RUN "}\n", SUB, PART, { { "s/x", "done", "probe" } }, "s:changed;" },
+	{ "not skipped any more inside", SUB, PART "- {id: y, " RUN ", when: false}\n", SUB, PART "- {id: y, " RUN "}\n",
+	  { { "s/y", "skipped", NULL }, { "s", "done", NULL } }, "s:redo&;s/y:changed&;" },
+	{ "other parameters inside", SUB, PART, SUB, HEAD "params: {n: {type: integer, default: 7}}\nsteps:\n"
+	  "- {id: x, uses: exec, with: {argv: [x, '${{ params.n }}']}}\n", { { "s/x", "done", "opaque" }, { "s", "done", NULL } }, "s:redo!+;" },
+	{ "one inside each", MANY, PART, MANY, OTHER,
+	  { { "e[1]/x", "done", "probe" }, { "e[1]", "done", NULL }, { "e[2]/x", "done", "probe" } }, "e:changed;e[1]/x:redo+;e[1]:to do&;e[2]/x:redo+;" },
+	{ "one more inside each", MANY, PART, MANY, PART "- {id: y, " RUN "}\n",
+	  { { "e[1]/x", "done", "probe" }, { "e[1]", "done", NULL }, { "e[2]/x", "done", "probe" } }, "e:changed;e[1]:to do&;" },
 	{ "in doubt, and as it was", SUB, PART, SUB "- {id: n, " RUN "}\n", PART, { { "s/x", "running", "opaque" } }, "s:in doubt;n:new;" },
 	{ "what is handed in", SUB, PART, HEAD "steps:\n- {id: s, uses: plan, with: {file: part.yaml, params: {n: 3}}}\n", PART,
 	  { { "s/x", "done", "probe" }, { "s", "done", NULL } }, "s:redo+;" },

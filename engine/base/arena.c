@@ -48,9 +48,9 @@ static void *
 take_large(size_t size)
 {
 	const size_t waste = -size % HUGE_PAGE, all = waste <= size / 8 ? size + waste : size;
-	void *p = aligned_alloc(HUGE_PAGE, all);
+	void *p;
 
-	if (p == NULL)
+	if (posix_memalign(&p, HUGE_PAGE, all) != 0)
 		out_of_memory();
 	return huge(p, all);
 }

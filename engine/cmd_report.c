@@ -233,6 +233,19 @@ put_header(const struct telling *t, struct buf *b)
 	}
 }
 
+/* What a record says to whoever was not there. */
+static const char *
+log_words(const struct logged *l)
+{
+	if (l->type == REC_ROLLBACK)
+		return l->status != NULL ? "rolled back to before" : l->step != NULL ? "roll back to before" : "roll back";
+	if (l->type != REC_REOPEN)
+		return record_type_name(l->type);
+	if (l->step == NULL)
+		return "open again";
+	return l->status != NULL && strcmp(l->status, "taken-back") == 0 ? "taken back" : "to be done again";
+}
+
 static void
 put_log(const struct telling *t, struct buf *b)
 {
@@ -241,9 +254,10 @@ put_log(const struct telling *t, struct buf *b)
 	for (size_t i = 0; i < t->nlog; i++) {
 		const struct logged *l = &t->log[i];
 
-		buf_printf(b, "  %s  %s", clock_text(l->wall, when), record_type_name(l->type));
+		buf_printf(b, "  %s  %s", clock_text(l->wall, when), log_words(l));
 		put_text(b, " ", l->step);
-		put_text(b, " ", l->status);
+		if (l->type != REC_REOPEN && l->type != REC_ROLLBACK)
+			put_text(b, " ", l->status);
 		put_text(b, " ", l->answer);
 		put_text(b, " by ", l->user);
 		put_text(b, "@", l->host);

@@ -26,6 +26,13 @@ shown_status(const struct standing *st, const struct hist_step *s)
 	return step_shown_status(s, st->live);
 }
 
+/* Nobody is asked any more once the run is closed. */
+static bool
+waits(const struct standing *st, const struct hist_step *s)
+{
+	return history_waits(s) && !run_is_closed(&st->o->history);
+}
+
 static void
 take_standing(const struct front *f, const char *dir, struct opened *o, const struct plan *plan,
 	      struct standing *ret)
@@ -69,7 +76,7 @@ next_command(struct front *f, const struct standing *st)
 		if (!st->live && (h->steps[i].status == STEP_IN_DOUBT || h->steps[i].changed) && h->steps[i].next != NULL)
 			return h->steps[i].next;
 	for (uint32_t i = 0; i < h->nsteps; i++)
-		if (history_waits(&h->steps[i]) && !run_is_closed(h))
+		if (waits(st, &h->steps[i]))
 			return arena_printf(&f->arena, "wherry approve %s %s", st->o->run, h->steps[i].path);
 	if (st->live)
 		return arena_printf(&f->arena, "wherry status %s --follow", st->o->run);
@@ -124,7 +131,7 @@ put_counts(const struct standing *st, struct buf *b)
 
 /* What is asked, or who has answered what. */
 static void
-put_gate(const struct hist_step *s, struct buf *b)
+put_gate(const struct standing *st, const struct hist_step *s, struct buf *b)
 {
 	struct buf word = BUF_INIT(0);
 
@@ -133,7 +140,7 @@ put_gate(const struct hist_step *s, struct buf *b)
 	if (s->gate->word != NULL) {
 		history_word(&word, s->gate);
 		put_text(b, "; ", word.p);
-	} else if (history_waits(s)) {
+	} else if (waits(st, s)) {
 		put_text(b, ", waits for an answer: ", s->gate->question);
 		put_text(b, " [", s->gate->answers);
 		buf_puts(b, "]");
@@ -160,7 +167,7 @@ put_step(const struct standing *st, const char *id, const struct hist_step *s, s
 		return;
 	}
 	put_text(b, ": ", s != NULL ? s->msg : NULL);
-	put_gate(s, b);
+	put_gate(st, s, b);
 	if (e != NULL && (status == STEP_RUNNING || status == STEP_IN_DOUBT)) {
 		put_text(b, s->msg != NULL ? "; " : ": ", e->says);
 		if (e->done > 0)
@@ -188,28 +195,32 @@ put_steps(const struct standing *st, struct buf *b)
 
 		if (st->plan != NULL && st->plan->nsteps <= ALL_STEPS_MAX && !h->steps[i].undo)
 			continue;
-		if (s == STEP_RUNNING || s == STEP_IN_DOUBT || s == STEP_FAILED || history_waits(&h->steps[i]))
+		if (s == STEP_RUNNING || s == STEP_IN_DOUBT || s == STEP_FAILED || waits(st, &h->steps[i]))
 			put_step(st, h->steps[i].path, &h->steps[i], b);
 	}
 }
 
-static bool
-has_run(const struct hist_step *s)
+/* The last effect of a step that stands, or NULL. */
+static const struct hist_effect *
+standing_effect(const struct hist_step *s)
 {
+	const struct hist_effect *last = NULL;
+
 	for (const struct hist_effect *e = s->effects; e != NULL; e = e->next)
 		if (history_stands(e))
-			return true;
-	return false;
+			last = e;
+	return last;
 }
 
-/* What stays as it is until the run closes: steps with effects that a `finally` step which has not run looks at. */
+/* What stays as it is until the run closes: what a step has done that `finally` takes back, or, where nothing takes it back,
+ * that a step there looks at. */
 static void
 put_left(const struct standing *st, struct buf *b)
 {
 	const struct history *h = &st->o->history;
 	char when[32];
 
-	if (st->plan == NULL || st->live || run_is_closed(h))
+	if (st->plan == NULL || run_is_closed(h))
 		return;
 	for (uint32_t i = st->plan->nmain; i < st->plan->nsteps; i++) {
 		const struct step *last = &st->plan->steps[i];
@@ -219,11 +230,15 @@ put_left(const struct standing *st, struct buf *b)
 			continue;
 		for (uint32_t n = 0; n < last->need_count; n++) {
 			const struct need *need = &st->plan->needs[last->need_first + n];
-			const struct hist_step *s = history_step(h, st->plan->steps[need->to].id);
+			const struct step *step = &st->plan->steps[need->to];
+			const struct hist_step *s = step->undone && last->undoes != need->to ? NULL : history_step(h, step->id);
+			const struct hist_effect *e = s != NULL ? standing_effect(s) : NULL;
 
-			if (s != NULL && has_run(s))
-				buf_printf(b, "left    %s, since %s, until the run closes ('%s')\n", s->path,
-					   clock_text(s->ended > 0 ? s->ended : s->started, when), last->id);
+			if (e == NULL)
+				continue;
+			buf_printf(b, "left    %s, since %s", s->path, clock_text(s->ended > 0 ? s->ended : s->started, when));
+			put_text(b, ": ", e->says);
+			buf_printf(b, "; until the run closes ('%s')\n", last->id);
 		}
 	}
 }
@@ -272,7 +287,7 @@ steps_json(struct front *f, const struct standing *st)
 		p[5] = (struct pair){ "next", text_value(typed(f, s->next)) };
 		p[6] = (struct pair){ "done", value_int(e != NULL ? (int64_t)e->done : 0) };
 		p[7] = (struct pair){ "total", value_int(e != NULL ? (int64_t)e->total : 0) };
-		p[8] = (struct pair){ "question", text_value(history_waits(s) ? s->gate->question : NULL) };
+		p[8] = (struct pair){ "question", text_value(waits(st, s) ? s->gate->question : NULL) };
 		list[i] = value_map(p, 9);
 	}
 	return value_list(list, h->nsteps);

@@ -32,7 +32,7 @@ def steady(text):
     return re.sub(r"(send failure|recv failure|openSSL SSL_\w+): .*?(?=[(\n])", "CUT OFF ", text)
 
 
-def look(desk, row, code, urls, fields="", timeout="5s"):
+def look(desk, row, code, urls, fields="", timeout="30s"):
     """A step that only looks, at a server that it cannot trust or reach."""
     plan = desk.plan(LOOK % (", ".join("'%s'" % u for u in urls.split(",")), fields, timeout), row + ".yaml")
     return desk.told("server-" + row, code, "run", plan, "--run-id", row, "--yes", "--format", "plain", timeout=60, clean=steady)
@@ -42,9 +42,9 @@ def look(desk, row, code, urls, fields="", timeout="5s"):
 def addresses(desk):
     """Nobody listens, nobody knows the name, nobody is there: 7, with what was tried, and safe to do again."""
     port = free_port(1)
-    look(desk, "refused", 7, "http://127.0.0.1:%d" % port, timeout="1s")
-    look(desk, "refused-all", 7, "http://127.0.0.1:%d,http://127.0.0.1:%d" % (port, port + 1), timeout="1s")
-    look(desk, "no-such-name", 7, "http://nobody.invalid:2379", timeout="1s")
+    look(desk, "refused", 7, "http://127.0.0.1:%d" % port, timeout="30s")
+    look(desk, "refused-all", 7, "http://127.0.0.1:%d,http://127.0.0.1:%d" % (port, port + 1), timeout="30s")
+    look(desk, "no-such-name", 7, "http://nobody.invalid:2379", timeout="30s")
     with socket.create_server(("127.0.0.1", 0), backlog=0) as silent:
         url = "http://127.0.0.1:%d" % silent.getsockname()[1]
         look(desk, "silent", 7, url, timeout="2s")
@@ -79,8 +79,8 @@ def other_servers(desk):
     for row, answer in (("hangs-up", None), ("http-1", b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"),
                         ("ssh", b"SSH-2.0-OpenSSH_9.2\r\n"), ("junk", bytes(range(256)) * 4), ("zeroes", bytes(4096))):
         with answering(answer) as url:
-            look(desk, "is-" + row, 7, url, timeout="2s")
-            look(desk, "is-" + row + "-tls", 7, url.replace("http:", "https:"), timeout="2s")
+            look(desk, "is-" + row, 7, url, timeout="30s")
+            look(desk, "is-" + row + "-tls", 7, url.replace("http:", "https:"), timeout="30s")
 
 
 def openssl(folder, script):

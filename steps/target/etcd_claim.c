@@ -5,15 +5,17 @@
 #include "steps/target/etcd.h"
 
 #include <string.h>
+#include <unistd.h>
 
+#include "base/clock.h"
 #include "base/fault.h"
 #include "base/text.h"
 #include "steps/target/etcd_paths.h"
 
 /* A claim as it stands on the server. */
 struct claim {
-	const char *run, *name;
-	int64_t epoch;
+	const char *run, *name, *host;
+	int64_t epoch, since; /* since: wall ms, of its process */
 	struct bytes prefix;
 };
 
@@ -39,15 +41,19 @@ parse_claim(struct arena *a, struct bytes value, struct claim *ret)
 	if (value_parse(a, value.p, value.len, &v, &ignored) < 0)
 		return -1;
 	*ret = (struct claim){ .run = value_get_str(&v, "run", NULL), .name = value_get_str(&v, "name", NULL),
-			       .epoch = value_get_int(&v, "epoch", -1), .prefix = etcd_bytes(value_get(&v, "prefix")) };
+			       .host = value_get_str(&v, "host", "an unknown host"), .epoch = value_get_int(&v, "epoch", -1),
+			       .since = value_get_int(&v, "since", 0), .prefix = etcd_bytes(value_get(&v, "prefix")) };
 	return ret->run != NULL && ret->name != NULL && ret->epoch >= 0 ? 0 : -1;
 }
 
-/* "run 'r1' (process 2)", for messages. */
+/* "run 'r1' (process 2 on host, since TIME)", for messages. */
 static const char *
 holder_text(struct arena *a, const struct claim *k)
 {
-	return arena_printf(a, "run '%s' (process %lld)", text_safe(a, k->run, strlen(k->run), 80), (long long)k->epoch);
+	char since[32];
+
+	return arena_printf(a, "run '%s' (process %lld on %s, since %s)", text_safe(a, k->run, strlen(k->run), 80), (long long)k->epoch,
+			    text_safe(a, k->host, strlen(k->host), 80), clock_text(k->since, since));
 }
 
 static int
@@ -136,9 +142,13 @@ static void
 claim_value(struct arena *a, struct buf *to, const struct opctx *cx, const struct bulk *b, const char *nonce)
 {
 	struct value prefix = value_strn(arena_strndup(a, b->prefix.p, b->prefix.len), b->prefix.len);
-	struct value v = ETCD_MAP(a, { "epoch", value_int(cx->epoch) }, { "name", value_str(b->name) },
-				  { "nonce", value_str(nonce) }, { "prefix", prefix }, { "run", value_str(cx->run) });
+	char host[256] = "";
+	struct value v;
 
+	(void)gethostname(host, sizeof(host) - 1);
+	v = ETCD_MAP(a, { "epoch", value_int(cx->epoch) }, { "host", value_str(host) }, { "name", value_str(b->name) },
+		     { "nonce", value_str(nonce) }, { "prefix", prefix }, { "run", value_str(cx->run) },
+		     { "since", value_int(clock_wall_ms()) });
 	value_write(to, &v);
 }
 

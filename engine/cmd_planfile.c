@@ -78,6 +78,7 @@ front_planfile_write(struct front *f, const struct plan *plan, const struct valu
 	unsigned char random[SHA256_LEN];
 	char key[2 * sizeof(random) + 1];
 	struct buf text = BUF_INIT(PLANFILE_MAX);
+	struct err next = ERR_INIT;
 	struct value content;
 	int rc;
 
@@ -106,6 +107,9 @@ front_planfile_write(struct front *f, const struct plan *plan, const struct valu
 	rc = text.failed ? err_set(err, ERR_USAGE, "--output: the plan is too large for a plan file")
 			 : io_replace(f->opt.output, text.p, text.len, 0600, err);
 	buf_done(&text);
+	f->typed = (struct typed){ .state = f->typed.state }; /* it has the parameters */
+	if (rc == 0 && err_next(&next, "wherry run %s", front_word(f, f->opt.output)) < 0)
+		front_error(f, &next);
 	return rc;
 }
 

@@ -63,7 +63,9 @@ with_world = in_world(World)
 @with_world
 def as_it_was(world):
     """Nothing has changed: the run does what was shown, with the parameters of then, and its journal names the plan file."""
-    shown = world.make("-p", "dir=" + world.folder, "-p", "word=first").out
+    made = world.make("-p", "dir=" + world.folder, "-p", "word=first")
+    equal(made.next(), ["run", world.file], "the next command")
+    shown = made.out
     expect("+ first" in shown or "first" in shown, shown)
     equal(stat.S_IMODE(os.stat(world.file).st_mode), 0o600, "mode of the plan file")
     text = world.read("small.plan")

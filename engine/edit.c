@@ -157,8 +157,8 @@ other_work(const struct compare *c, const struct step *was, const struct step *n
 	return why == NULL && !edit_same_key(c->eyes, was, now) ? "its items are told apart otherwise" : why;
 }
 
-/* Is the plan that it runs another one? What has been done in it is judged then; where that cannot be told apart, all of it
- * is done again (ret_work). */
+/* Is the plan that it runs another one? What has been done in it is judged then, unless it is to stay as it is; where that
+ * cannot be told apart, all of it is done again (ret_work). */
 static bool
 other_sub(struct compare *c, struct edit_step *e, const struct step *was, const struct step *now, const char **ret_work)
 {
@@ -171,7 +171,8 @@ other_sub(struct compare *c, struct edit_step *e, const struct step *was, const 
 	e->why = why;
 	a = plan_sub_of(c->sides->was, (uint32_t)(was - c->sides->was->steps));
 	b = plan_sub_of(c->sides->now, (uint32_t)(now - c->sides->now->steps));
-	if (!edit_is_named(c->sides->keep, e->id) && edit_inside(c->sides, c->ret, e, a->plan, b->plan))
+	e->spoken = edit_is_named(c->sides->keep, e->id);
+	if (e->spoken || edit_inside(c->sides, c->ret, e, a->plan, b->plan))
 		return true;
 	*ret_work = why;
 	return false;
@@ -188,8 +189,8 @@ judge_finished(struct compare *c, struct edit_step *e, const struct step *was, c
 	else
 		why = other_work(c, was, now);
 	if (hs->status != STEP_SKIPPED && other_sub(c, e, was, now, &why)) {
-		e->verdict = EDIT_REDO;
-		e->retried = true;
+		e->verdict = e->spoken ? EDIT_KEEP : EDIT_REDO;
+		e->retried = !e->spoken;
 		return;
 	}
 	if (why == NULL)

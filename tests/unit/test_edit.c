@@ -70,52 +70,56 @@ happened(struct history *h, const char *path, const char *status, const char *cl
 static const struct row {
 	const char *name, *was, *was_part, *now, *now_part;
 	const char *history[4][3];
+	const char *keep;
 	const char *want; /* "id:verdict[!][+];": ! harmful, + what it did is past, & pending again */
 } rows[] = {
-	{ "the same", SUB, PART, SUB, PART, { { "s/x", "done", "opaque" }, { "s", "done", NULL } }, "s:keep;" },
-	{ "a comment inside", SUB, PART, SUB, PART "# end\n", { { "s/x", "done", "opaque" }, { "s", "done", NULL } }, "s:keep;" },
+	{ "the same", SUB, PART, SUB, PART, { { "s/x", "done", "opaque" }, { "s", "done", NULL } }, NULL, "s:keep;" },
+	{ "a comment inside", SUB, PART, SUB, PART "# end\n", { { "s/x", "done", "opaque" }, { "s", "done", NULL } }, NULL, "s:keep;" },
 	{ "one more inside, finished", SUB, PART, SUB, PART "- {id: y, " RUN "}\n",
-	  { { "s/x", "done", "opaque" }, { "s", "done", NULL } }, "s:redo&;" },
-	{ "one more inside, not begun", SUB, PART, SUB, PART "- {id: y, " RUN "}\n", { { NULL } }, "s:changed;" },
-	{ "one more inside, half done", SUB, PART, SUB, PART "- {id: y, " RUN "}\n", { { "s/x", "done", "opaque" } }, "s:changed;" },
-	{ "one more inside, in doubt", SUB, PART, SUB, PART "- {id: y, " RUN "}\n", { { "s/x", "running", "opaque" } }, "s:in doubt;" },
-	{ "one inside, finished", SUB, PART, SUB, OTHER, { { "s/x", "done", "opaque" }, { "s", "done", NULL } }, "s:redo&;s/x:redo!+;" },
-	{ "one inside, half done", SUB, PART, SUB, OTHER, { { "s/x", "done", "probe" } }, "s:changed;s/x:redo+;" },
-	{ "one inside, in doubt", SUB, PART, SUB, OTHER, { { "s/x", "running", "opaque" } }, "s:in doubt;s/x:in doubt!;" },
-	{ "one inside, failed", SUB, PART, SUB, OTHER, { { "s/x", "failed", NULL }, { "s", "failed", NULL } }, "s:changed&;s/x:changed&;" },
+	  { { "s/x", "done", "opaque" }, { "s", "done", NULL } }, NULL, "s:redo&;" },
+	{ "one more inside, not begun", SUB, PART, SUB, PART "- {id: y, " RUN "}\n", { { NULL } }, NULL, "s:changed;" },
+	{ "one more inside, half done", SUB, PART, SUB, PART "- {id: y, " RUN "}\n", { { "s/x", "done", "opaque" } }, NULL, "s:changed;" },
+	{ "one more inside, in doubt", SUB, PART, SUB, PART "- {id: y, " RUN "}\n", { { "s/x", "running", "opaque" } }, NULL, "s:in doubt;" },
+	{ "one inside, finished", SUB, PART, SUB, OTHER, { { "s/x", "done", "opaque" }, { "s", "done", NULL } }, NULL, "s:redo&;s/x:redo!+;" },
+	{ "one inside, half done", SUB, PART, SUB, OTHER, { { "s/x", "done", "probe" } }, NULL, "s:changed;s/x:redo+;" },
+	{ "one inside, in doubt", SUB, PART, SUB, OTHER, { { "s/x", "running", "opaque" } }, NULL, "s:in doubt;s/x:in doubt!;" },
+	{ "one inside, failed", SUB, PART, SUB, OTHER, { { "s/x", "failed", NULL }, { "s", "failed", NULL } }, NULL, "s:changed&;s/x:changed&;" },
 	{ "what follows inside", SUB, PART "- {id: y, " RUN ", needs: [x]}\n- {id: z, " RUN "}\n", SUB,
 	  OTHER "- {id: y, " RUN ", needs: [x]}\n- {id: z, " RUN "}\n",
-	  { { "s/x", "done", "probe" }, { "s/y", "done", "probe" }, { "s/z", "done", "probe" } }, "s:changed;s/x:redo+;s/y:redo+;" },
+	  { { "s/x", "done", "probe" }, { "s/y", "done", "probe" }, { "s/z", "done", "probe" } }, NULL, "s:changed;s/x:redo+;s/y:redo+;" },
 	{ "taken out inside", SUB, PART "- {id: y, " RUN "}\n", SUB, PART, { { "s/x", "done", "probe" }, { "s/y", "done", "probe" } },
-	  "s:changed;s/y:orphaned!;" },
-	{ "taken out inside, and had done nothing", SUB, PART "- {id: y, " RUN "}\n", SUB, PART, { { "s/x", "done", "probe" } }, "s:changed;" },
+	  NULL, "s:changed;s/y:orphaned!;" },
+	{ "taken out inside, and had done nothing", SUB, PART "- {id: y, " RUN "}\n", SUB, PART, { { "s/x", "done", "probe" } }, NULL, "s:changed;" },
 	{ "not skipped any more inside", SUB, PART "- {id: y, " RUN ", when: false}\n", SUB, PART "- {id: y, " RUN "}\n",
-	  { { "s/y", "skipped", NULL }, { "s", "done", NULL } }, "s:redo&;s/y:changed&;" },
+	  { { "s/y", "skipped", NULL }, { "s", "done", NULL } }, NULL, "s:redo&;s/y:changed&;" },
 	{ "other parameters inside", SUB, PART, SUB, HEAD "params: {n: {type: integer, default: 7}}\nsteps:\n"
-	  "- {id: x, uses: exec, with: {argv: [x, '${{ params.n }}']}}\n", { { "s/x", "done", "opaque" }, { "s", "done", NULL } }, "s:redo!+;" },
+	  "- {id: x, uses: exec, with: {argv: [x, '${{ params.n }}']}}\n", { { "s/x", "done", "opaque" }, { "s", "done", NULL } }, NULL, "s:redo!+;" },
 	{ "one inside each", MANY, PART, MANY, OTHER,
-	  { { "e[1]/x", "done", "probe" }, { "e[1]", "done", NULL }, { "e[2]/x", "done", "probe" } }, "e:changed;e[1]/x:redo+;e[1]:to do&;e[2]/x:redo+;" },
+	  { { "e[1]/x", "done", "probe" }, { "e[1]", "done", NULL }, { "e[2]/x", "done", "probe" } }, NULL, "e:changed;e[1]/x:redo+;e[1]:to do&;e[2]/x:redo+;" },
 	{ "one more inside each", MANY, PART, MANY, PART "- {id: y, " RUN "}\n",
-	  { { "e[1]/x", "done", "probe" }, { "e[1]", "done", NULL }, { "e[2]/x", "done", "probe" } }, "e:changed;e[1]:to do&;" },
-	{ "in doubt, and as it was", SUB, PART, SUB "- {id: n, " RUN "}\n", PART, { { "s/x", "running", "opaque" } }, "s:in doubt;n:new;" },
+	  { { "e[1]/x", "done", "probe" }, { "e[1]", "done", NULL }, { "e[2]/x", "done", "probe" } }, NULL, "e:changed;e[1]:to do&;" },
+	{ "in doubt, and as it was", SUB, PART, SUB "- {id: n, " RUN "}\n", PART, { { "s/x", "running", "opaque" } }, NULL, "s:in doubt;n:new;" },
 	{ "what is handed in", SUB, PART, HEAD "steps:\n- {id: s, uses: plan, with: {file: part.yaml, params: {n: 3}}}\n", PART,
-	  { { "s/x", "done", "probe" }, { "s", "done", NULL } }, "s:redo+;" },
+	  { { "s/x", "done", "probe" }, { "s", "done", NULL } }, NULL, "s:redo+;" },
 	{ "the same by another file", SUB, PART, HEAD "steps:\n- {id: s, uses: plan, with: {params: {n: 2}, file: part.yaml}}\n", PART,
-	  { { "s/x", "done", "probe" }, { "s", "done", NULL } }, "s:keep;" },
+	  { { "s/x", "done", "probe" }, { "s", "done", NULL } }, NULL, "s:keep;" },
 	{ "taken out", SUB "- {id: n, " RUN "}\n", PART, HEAD "steps:\n- {id: n, " RUN "}\n", "", { { "s/x", "done", "probe" }, { "s", "done", NULL } },
-	  "n:to do;s:orphaned;" },
+	  NULL, "n:to do;s:orphaned;" },
 	{ "taken out in doubt", SUB "- {id: n, " RUN "}\n", PART, HEAD "steps:\n- {id: n, " RUN "}\n", "", { { "s/x", "running", "opaque" } },
-	  "n:to do;s:in doubt!;" },
+	  NULL, "n:to do;s:in doubt!;" },
 	{ "more items", EACH, "", HEAD "steps:\n- {id: e, foreach: [1, 2, 3], key: '${{ item }}', uses: exec, with: {argv: [x, '${{ item }}']}}\n",
-	  "", { { "e[1]", "done", "opaque" }, { "e[2]", "done", "opaque" }, { "e", "done", NULL } }, "e:changed&;" },
+	  "", { { "e[1]", "done", "opaque" }, { "e[2]", "done", "opaque" }, { "e", "done", NULL } }, NULL, "e:changed&;" },
 	{ "the same items", EACH, "", HEAD "steps:\n- {id: e, foreach: '${{ {1, 2} }}', key: '${{ item }}', uses: exec, with: {argv: [x, '${{ item }}']}}\n",
-	  "", { { "e[1]", "done", "opaque" }, { "e[2]", "done", "opaque" }, { "e", "done", NULL } }, "e:keep;" },
+	  "", { { "e[1]", "done", "opaque" }, { "e[2]", "done", "opaque" }, { "e", "done", NULL } }, NULL, "e:keep;" },
 	{ "other keys", EACH, "", HEAD "steps:\n- {id: e, foreach: [1, 2], key: 'k${{ item }}', uses: exec, with: {argv: [x, '${{ item }}']}}\n",
-	  "", { { "e[1]", "done", "opaque" }, { "e[2]", "done", "opaque" }, { "e", "done", NULL } }, "e:redo!+;" },
+	  "", { { "e[1]", "done", "opaque" }, { "e[2]", "done", "opaque" }, { "e", "done", NULL } }, NULL, "e:redo!+;" },
 	{ "what each does", EACH, "", HEAD "steps:\n- {id: e, foreach: [1, 2], key: '${{ item }}', uses: exec, with: {argv: [y, '${{ item }}']}}\n",
-	  "", { { "e[1]", "done", "idempotent" }, { "e[2]", "done", "idempotent" }, { "e", "done", NULL } }, "e:redo+;" },
+	  "", { { "e[1]", "done", "idempotent" }, { "e[2]", "done", "idempotent" }, { "e", "done", NULL } }, NULL, "e:redo+;" },
 	{ "another's name begins so", EACH "- {id: ee, " RUN "}\n", "", HEAD "steps:\n- {id: ee, " RUN "}\n", "", { { "ee", "done", "opaque" } },
-	  "ee:keep;e:gone;" },
+	  NULL, "ee:keep;e:gone;" },
+	{ "kept as it is, finished", SUB, PART, SUB, OTHER, { { "s/x", "done", "opaque" }, { "s", "done", NULL } }, "s", "s:keep;" },
+	{ "kept as it is, half done", SUB, PART, SUB, OTHER, { { "s/x", "done", "opaque" } }, "s", "s:changed;" },
+	{ "one inside kept as it is", SUB, PART, SUB, OTHER, { { "s/x", "done", "opaque" }, { "s", "done", NULL } }, "s/x", "s:redo&;s/x:keep;" },
 };
 
 static void
@@ -126,6 +130,7 @@ test_children(void **state)
 	(void)state;
 	for (size_t i = 0; i < countof(rows); i++) {
 		const struct row *row = &rows[i];
+		const char *const keep[] = { row->keep, NULL };
 		struct plan *was = load(row->was, row->was_part), *now = load(row->now, row->now_part);
 		struct buf got = BUF_INIT(0);
 		struct history h;
@@ -135,7 +140,8 @@ test_children(void **state)
 		history_init(&h);
 		for (size_t k = 0; k < countof(row->history) && row->history[k][0] != NULL; k++)
 			happened(&h, row->history[k][0], row->history[k][1], row->history[k][2]);
-		const struct edit_sides sides = { .was = was, .now = now, .params_was = &none, .params = &none, .history = &h, .run = "r", .dir = "/r" };
+		const struct edit_sides sides = { .was = was, .now = now, .params_was = &none, .params = &none, .history = &h, .run = "r", .dir = "/r",
+			.keep = keep };
 
 		assert_int_equal(edit_compare(&sides, &e, &err), 0);
 		for (uint32_t k = 0; k < e.n; k++)

@@ -115,6 +115,8 @@ void help_each(const struct front *, void (*fn)(void *data, const char *name, co
 bool front_can_ask(void);
 /* A yes or no question; true only for a clear yes. */
 bool front_ask_yes(const char *question);
+/* cmd_stake.c: a line for each target of the plan, with its addresses as far as params tell them; "" without targets. */
+const char *front_stake(struct front *, const struct plan *, const struct value *params);
 /* A line typed without echo, or NULL at end of file. Fits param_source.ask; data is the struct front. */
 const char *front_ask_secret(void *data, const char *prompt);
 

@@ -190,9 +190,14 @@ front_execute(struct run_options *o, const struct report_options *shown, struct 
 	code = run_execute(o, ret, err);
 	lost = report_lost(o->report);
 	report_free(o->report);
-	if (code == 0 && o->mode == MODE_PLAN && lost != 0 && lost != EPIPE) {
-		errno = lost;
+	if (code < 0 || lost == 0 || lost == EPIPE)
+		return code == 0 ? ret->code : -1;
+	errno = lost;
+	if (o->mode == MODE_PLAN)
 		return err_errno(err, "writing to stdout");
+	if (ret->code == 0 && o->plan->outputs.len > 0) {
+		err_errno(err, "run %s ended well, but its outputs could not be written to stdout", o->run);
+		return err_next(err, "wherry report %s", o->run);
 	}
-	return code == 0 ? ret->code : -1;
+	return ret->code;
 }

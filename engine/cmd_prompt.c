@@ -97,10 +97,19 @@ ask(const char *question, bool echo, char *ret, size_t size)
 bool
 front_ask_yes(const char *question)
 {
+	static const char *const words[] = { "y", "yes", "n", "no", "" };
 	char answer[ANSWER_MAX];
+	size_t i;
 
-	return ask(question, true, answer, sizeof(answer)) &&
-	       (strcmp(answer, "y") == 0 || strcmp(answer, "yes") == 0);
+	do {
+		if (!ask(question, true, answer, sizeof(answer)))
+			return false;
+		for (i = 0; i < countof(words) && strcmp(answer, words[i]) != 0; i++)
+			;
+		if (i == countof(words))
+			show("answer y or n\n");
+	} while (i == countof(words));
+	return i < 2;
 }
 
 const char *

@@ -76,6 +76,8 @@ ask_go_on(struct front *f, const struct opened *o, const struct plan *plan, cons
 	  struct err *err)
 {
 	const struct extent all = measure(o, plan, options);
+	struct value params = VALUE_NULL;
+	struct err ignored = ERR_INIT;
 
 	if (all.irreversible != NULL) {
 		err_set(err, ERR_IN_DOUBT, "there is no way back over step '%s', which has run: %s", all.irreversible->id,
@@ -91,8 +93,10 @@ ask_go_on(struct front *f, const struct opened *o, const struct plan *plan, cons
 		err_set(err, ERR_USAGE, "there is no terminal to ask whether to roll back, and no --yes; nothing was changed");
 		return err_next(err, "to look first: wherry rollback --dry-run %s", o->run);
 	}
-	if (front_ask_yes(arena_printf(&f->arena, "take back %u effects of %u steps of run %s (%s)%s%s? [y/N] ", all.effects,
-				       all.steps, o->run, plan->name, options->rollback_to != NULL ? ", to before " : "",
+	if (o->history.params != NULL)
+		value_parse(&f->arena, o->history.params, strlen(o->history.params), &params, &ignored);
+	if (front_ask_yes(arena_printf(&f->arena, "%stake back %u effects of %u steps of run %s (%s)%s%s? [y/N] ",
+				       front_stake(f, plan, &params), all.effects, all.steps, o->run, plan->name, options->rollback_to != NULL ? ", to before " : "",
 				       options->rollback_to != NULL ? options->rollback_to : "")))
 		return 0;
 	err_set(err, ERR_USAGE, "not confirmed; nothing was changed");

@@ -52,7 +52,8 @@ ask_go_on(struct front *f, const struct run_options *o, struct err *err)
 		err_set(err, ERR_USAGE, "there is no terminal to ask whether to go on, and no --yes; nothing was started");
 		return err_next(err, "to look first: wherry plan %s", front_word(f, f->args[0]));
 	}
-	question = arena_printf(&f->arena, "run %s (%u steps) as %s? [y/N] ", o->plan->name, o->plan->nsteps, o->run);
+	question = arena_printf(&f->arena, "%srun %s (%u steps) as %s? [y/N] ", front_stake(f, o->plan, o->params), o->plan->name,
+				o->plan->nsteps, o->run);
 	if (front_ask_yes(question))
 		return 0;
 	err_set(err, ERR_USAGE, "not confirmed; nothing was started");

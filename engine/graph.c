@@ -205,7 +205,8 @@ graph_select(const struct plan *plan, const struct graph *g, const struct select
 		for (uint32_t i = 0; i < plan->nmain; i++)
 			selected[i] = selected[i] && seen[i];
 	}
-	ret = 0;
+	ret = graph_selects_all(sel) || memchr(selected, true, plan->nmain) != NULL ? 0 :
+		err_set(err, ERR_USAGE, "the selected steps have none in common: nothing would run");
 out:
 	free(seen);
 	free(stack);

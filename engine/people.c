@@ -279,6 +279,15 @@ word_of(char *line)
 	return line;
 }
 
+static void
+tell_misheard(struct coord *c, const struct attempt *at, const char *word)
+{
+	char *text = xasprintf("'%.60s' is not one of the answers %s", word, at->park.answers);
+
+	coord_report(c, (struct event){ .kind = EVENT_NOTE, .msg = text });
+	free(text);
+}
+
 void
 coord_hear(struct coord *c)
 {
@@ -299,6 +308,8 @@ coord_hear(struct coord *c)
 	word = word_of(line);
 	report_prompt(c->o->report, NULL);
 	if (!history_is_answer(at->park.answers, word)) {
+		if (word[0] != '\0')
+			tell_misheard(c, at, word);
 		prompt(c);
 		return;
 	}

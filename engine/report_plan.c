@@ -114,6 +114,10 @@ put_end(struct report *r, const struct event *e, struct buf *b)
 bool
 report_plan_text(struct report *r, const struct event *e, struct buf *b)
 {
+	const bool stop = e->kind == EVENT_PAUSE || e->kind == EVENT_CLOSE || (e->kind == EVENT_END && e->status == STEP_FAILED);
+
+	if (r->opt.quiet && !stop)
+		return true;
 	switch (e->kind) {
 	case EVENT_OPEN:
 		buf_puts(b, "plan ");

@@ -165,6 +165,16 @@ def full():
         for args, code in ((["run", path, "--yes", "--format", "json"], 0), (["runs"], 6)):
             p = w.start(*args, stdout=sink, stderr=subprocess.DEVNULL)
             equal(p.wait(timeout=LIMIT), code, "exit code of %s" % args[0])
+        with open(path, "a") as f:
+            f.write("outputs: {x: \"${{ steps.a.outputs.x }}\"}\n")
+        for form in ("plain", "json"):
+            p = w.start("run", path, "--yes", "--run-id", form, "--format", form, stdout=sink, stderr=subprocess.PIPE, text=True)
+            told = p.communicate(timeout=LIMIT)[1]
+            equal(p.returncode, 6, "exit code of a run whose outputs are lost: " + told)
+            expect("its outputs could not be written" in told and "wherry report " + form in told, told)
+            expect("done" in w.ok("status", form).out, "the run is not done")
+        quiet, whole = w.ok("plan", path, "-q").out, w.ok("plan", path).out
+        expect(len(quiet.split("\n")) < 4 and quiet in whole, "plan -q says %s" % quiet)
         p = w.start("version", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                     preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (32, 32)))
         equal(p.wait(timeout=LIMIT), 6, "exit code with 32 descriptors")
@@ -196,7 +206,8 @@ def typed(argv, env, answers):
 
 def terminal():
     """On a terminal: a secret is asked for without echo, then whether to go on; no means no."""
-    plan = ("wherry: v1\nname: t\nsummary: x\nparams: {word: {type: string, secret: true, required: true, help: the word}}\n"
+    plan = ("wherry: v1\nname: t\nsummary: x\nparams: {word: {type: string, secret: true, required: true, help: the word}, host: {type: string, default: \"h:2\"}}\n"
+            "targets:\n  a: {kind: etcd, endpoints: [\"http://h:1\", \"${{ 'http://x:y@' .. params.host }}\"]}\n"
             "steps:\n  - {id: a, uses: exec, with: {argv: [\"true\"], env: {W: \"${{ params.word }}\"}}}\n")
     with scratch() as folder:
         w = Wherry(os.path.join(folder, "state"))
@@ -206,9 +217,10 @@ def terminal():
         env = {**w.env, "TERM": "xterm"}
         for yes, code in (("n", 2), ("y", 0)):
             shown, got = typed(w.argv(["run", path, "--run-id", "r" + yes]), env,
-                               [("the word", "canary-5512\n"), ("[y/N]", yes + "\n")])
+                               [("the word", "canary-5512\n"), ("[y/N]", "yep\n"), ("answer y or n", yes + "\n")])
             equal(got, code, "exit code after '%s'; %s" % (yes, shown))
             expect("canary" not in shown, "the secret was echoed: " + shown)
+            expect("a: http://h:1 http://h:2" in shown, "the question does not name the targets: " + shown)
         equal(sorted(os.listdir(w.state)), ["ry"], "runs")
         expect("\x1b[?7h" in shown or "done" in shown, shown)
 

@@ -110,6 +110,8 @@ def selection(world):
         for i in range(4)))
     done = world.w("run", plan, "--yes", "--run-id", "one", "--only", "s2")
     equal((done.code, world.w.ok("runs").out), (2, ""), str(done))
+    done = world.w("run", plan, "--yes", "--until", "s1", "--only", "s3")
+    expect(done.code == 2 and "none in common" in done.err and world.w.ok("runs").out == "", str(done))
     done = world.w.ok("run", plan, "--yes", "--run-id", "one", "--until", "s1")
     equal((world.lines("log"), done.next()), (["s0", "s1"], ["resume", "one"]), str(done))
     equal(world.w("resume", "one", "--yes", "--only", "s3").code, 2, "a step whose need is left out")

@@ -64,6 +64,8 @@ struct shared {
 	const char *run, *dir;         /* dir NULL in a dry-run */
 	const char *again;             /* run_options.again */
 	bool rollback;                 /* an operator's: it, and not a resume, goes on with what paused */
+	char mark[17];                 /* see struct opctx */
+	const char *user, *host;
 	uint32_t epoch;
 	struct mailbox mailbox;
 	struct target **locals;        /* one for each local kind */

@@ -79,7 +79,7 @@ recheck(struct coord *c, const struct trace *t, struct err *err)
 {
 	const struct hist_effect *e = t->effect;
 	struct opctx op = { .arena = &c->eval, .deadline = NEVER, .cancel = &c->shared.cancel, .cancel_fd = c->shared.cancel_fd,
-		.run = c->shared.run, .step = path_of(c, t->step), .epoch = c->shared.epoch, .scratch = c->shared.dir };
+		.run = c->shared.run, .step = path_of(c, t->step), .mark = c->shared.mark, .epoch = c->shared.epoch, .scratch = c->shared.dir };
 	struct value after;
 
 	if ((e->state != EFFECT_OK && e->state != EFFECT_UNCHANGED) || e->value == NULL || c->live[t->step].anew)

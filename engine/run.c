@@ -281,17 +281,30 @@ coord_done(struct coord *c)
 	free(c->taken);
 }
 
+/* What tells runs of one name apart. A forgotten run has no key any more, and does nothing that needs a mark. */
+static void
+mark_run(struct shared *s)
+{
+	char digest[SHA256_HEX];
+
+	if (s->key.len == 0)
+		return;
+	hmac_sha256_hex(s->key, "run", 3, digest);
+	memcpy(s->mark, digest, sizeof(s->mark) - 1);
+}
+
 static void
 coord_init(struct coord *c, const struct run_options *o)
 {
 	*c = (struct coord){ .o = o, .plan = o->plan, .flush_at = NEVER, .drain_until = NEVER, .sigfd = -1,
 		.inbox_at = o->journal != NULL ? 0 : NEVER };
-	c->shared = (struct shared){ .mode = o->mode, .registry = o->registry, .plan = o->plan, .run = o->run,
+	c->shared = (struct shared){ .mode = o->mode, .registry = o->registry, .plan = o->plan, .run = o->run, .user = o->user, .host = o->host,
 		.again = o->again, .rollback = o->rollback, .epoch = 1, .cancel_fd = -1 };
 	mailbox_init(&c->shared.mailbox);
 	if (o->journal != NULL) {
 		c->shared.dir = journal_dir(o->journal);
 		c->shared.key = journal_key(o->journal);
+		mark_run(&c->shared);
 	}
 	if (o->history != NULL)
 		c->shared.epoch = o->history->epoch;

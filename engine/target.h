@@ -20,6 +20,8 @@ struct opctx {
 	const atomic_int *cancel;  /* 0 go on, 1 stop at the next safe place, 2 stop now */
 	int cancel_fd;             /* becomes readable with cancel */
 	const char *run, *step;    /* ids, for markers and marks in a child's environment */
+	const char *mark;          /* of the run: no other run has it, whatever its id; "": not known */
+	const char *user, *host;   /* who runs it, and where; may be NULL */
 	uint32_t epoch;            /* 1 for the first process of this run, +1 for each resume: the fence */
 	const char *scratch;       /* the run's folder, for orphan locks; NULL in a dry-run */
 	void (*note)(struct opctx *, const char *text); /* shown as progress of the step; may be NULL */

@@ -5,7 +5,6 @@
 #include "steps/target/etcd.h"
 
 #include <string.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/fault.h"
@@ -14,8 +13,9 @@
 
 /* A claim as it stands on the server. */
 struct claim {
-	const char *run, *name, *host;
-	int64_t epoch, since; /* since: wall ms, of its process */
+	const char *run, *name;
+	const char *mark, *user, *host; /* "" in claims of older versions */
+	int64_t epoch, since;
 	struct bytes prefix;
 };
 
@@ -41,19 +41,35 @@ parse_claim(struct arena *a, struct bytes value, struct claim *ret)
 	if (value_parse(a, value.p, value.len, &v, &ignored) < 0)
 		return -1;
 	*ret = (struct claim){ .run = value_get_str(&v, "run", NULL), .name = value_get_str(&v, "name", NULL),
-			       .host = value_get_str(&v, "host", "an unknown host"), .epoch = value_get_int(&v, "epoch", -1),
-			       .since = value_get_int(&v, "since", 0), .prefix = etcd_bytes(value_get(&v, "prefix")) };
+			       .mark = value_get_str(&v, "mark", ""), .user = value_get_str(&v, "user", ""),
+			       .host = value_get_str(&v, "host", ""), .since = value_get_int(&v, "since", 0),
+			       .epoch = value_get_int(&v, "epoch", -1), .prefix = etcd_bytes(value_get(&v, "prefix")) };
 	return ret->run != NULL && ret->name != NULL && ret->epoch >= 0 ? 0 : -1;
 }
 
-/* "run 'r1' (process 2 on host, since TIME)", for messages. */
+static const char *
+shown(struct arena *a, const char *text)
+{
+	return text_safe(a, text, strlen(text), 80);
+}
+
+/* "run 'r1' (process 2 of ann@there, since 2026-11-21T08:15:00.000Z)", for messages. */
 static const char *
 holder_text(struct arena *a, const struct claim *k)
 {
-	char since[32];
+	char when[32];
 
-	return arena_printf(a, "run '%s' (process %lld on %s, since %s)", text_safe(a, k->run, strlen(k->run), 80), (long long)k->epoch,
-			    text_safe(a, k->host, strlen(k->host), 80), clock_text(k->since, since));
+	if (k->host[0] == '\0')
+		return arena_printf(a, "run '%s' (process %lld)", shown(a, k->run), (long long)k->epoch);
+	return arena_printf(a, "run '%s' (process %lld of %s@%s, since %s)", shown(a, k->run), (long long)k->epoch, shown(a, k->user),
+			    shown(a, k->host), clock_text(k->since, when));
+}
+
+/* A run of the same name elsewhere is another run. */
+static bool
+same_run(const struct opctx *cx, const struct claim *k)
+{
+	return strcmp(k->run, cx->run) == 0 && (k->mark[0] == '\0' || cx->mark[0] == '\0' || strcmp(k->mark, cx->mark) == 0);
 }
 
 static int
@@ -126,8 +142,8 @@ judge_claims(struct opctx *cx, struct etcd_conn *c, struct arena *a, const struc
 			return err_next(err, "when no wherry runs there: etcdctl del '%s'",
 					text_safe(a, it->key.p, it->key.len, 100));
 		}
-		if (strcmp(k.run, cx->run) != 0) {
-			if (overlap(k.prefix, b->prefix))
+		if (!same_run(cx, &k)) {
+			if (overlap(k.prefix, b->prefix) || strcmp(k.run, cx->run) == 0) /* cursors of one name */
 				return locked(a, c, b->marker_prefix, it->key, &k, err);
 		} else if (k.epoch > cx->epoch) {
 			return fenced(a, c, &k, err);
@@ -142,13 +158,11 @@ static void
 claim_value(struct arena *a, struct buf *to, const struct opctx *cx, const struct bulk *b, const char *nonce)
 {
 	struct value prefix = value_strn(arena_strndup(a, b->prefix.p, b->prefix.len), b->prefix.len);
-	char host[256] = "";
-	struct value v;
+	struct value v = ETCD_MAP(a, { "epoch", value_int(cx->epoch) }, { "host", value_str(cx->host != NULL ? cx->host : "") },
+				  { "mark", value_str(cx->mark) }, { "name", value_str(b->name) }, { "nonce", value_str(nonce) },
+				  { "prefix", prefix }, { "run", value_str(cx->run) }, { "since", value_int(clock_wall_ms()) },
+				  { "user", value_str(cx->user != NULL ? cx->user : "") });
 
-	(void)gethostname(host, sizeof(host) - 1);
-	v = ETCD_MAP(a, { "epoch", value_int(cx->epoch) }, { "host", value_str(host) }, { "name", value_str(b->name) },
-		     { "nonce", value_str(nonce) }, { "prefix", prefix }, { "run", value_str(cx->run) },
-		     { "since", value_int(clock_wall_ms()) });
 	value_write(to, &v);
 }
 
@@ -213,6 +227,8 @@ etcd_claims_ours(struct opctx *cx, struct etcd_conn *c, struct arena *a, const c
 	for (size_t i = 0; i < ret->n; i++) {
 		if (parse_claim(a, ret->items[i].value, &k) < 0 || strcmp(k.run, cx->run) != 0 || strcmp(k.name, name) != 0)
 			continue;
+		if (!same_run(cx, &k)) /* the markers of this name are its own */
+			return locked(a, c, marker_prefix, ret->items[i].key, &k, err);
 		if (k.epoch > cx->epoch)
 			return fenced(a, c, &k, err);
 		ret->items[n++] = ret->items[i];

@@ -21,7 +21,6 @@ def same(text, *replaced):
     text = re.sub(r"\b(?=[a-f]*\d)[0-9a-f]{64}\b", "SHA256", text)
     text = re.sub(r" (in|after) [\d.]+(ms|s|us)\b", "", text)  # less than a millisecond is not told at all
     text = re.sub(r"(?i)openssl/[\d.]+", "OpenSSL/VERSION", text)
-    text = text.replace(" on %s, since" % socket.gethostname(), " on HOST, since")
     text = text.replace("user %s on host %s" % (getpass.getuser(), socket.gethostname()), "user USER on host HOST")
     text = text.replace("%s@%s" % (getpass.getuser(), socket.gethostname()), "USER@HOST")
     return re.sub(r"/(?:[^\s'/:]+/)+(wherry|plans|tests)/", r"…/\1/", text) if SOURCE in text else text

@@ -230,7 +230,7 @@ client_init(struct client *c, const char *run_id, uint32_t epoch, int64_t second
 {
 	*c = (struct client){ .err = ERR_INIT };
 	c->cx = (struct opctx){ .arena = &c->arena, .deadline = clock_now() + seconds * NS_PER_S, .cancel = &c->cancel,
-				.cancel_fd = -1, .run = run_id, .step = "test", .epoch = epoch };
+				.cancel_fd = -1, .mark = "", .run = run_id, .step = "test", .epoch = epoch };
 }
 
 static inline void

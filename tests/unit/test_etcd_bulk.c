@@ -271,7 +271,7 @@ a_newer_epoch_fences_the_older(void **state)
 	ops = make_ops(&old.arena, "/fence/", 0, 4, GUARD_NONE);
 	put_done(&old, ko, 0, ops, 1, "one");
 	kn = open_bulk(&new, "/fence/", false);
-	FAILS(&old, put_batch(&old, ko, 0, ops + 1, 1, "two", &r, &rev), ERR_REFUSED, "fenced by run 'r1' (process 2 on ");
+	FAILS(&old, put_batch(&old, ko, 0, ops + 1, 1, "two", &r, &rev), ERR_REFUSED, "fenced by run 'r1' (process 2)");
 	FAILS(&old, try_bulk(&old, "/fence/"), ERR_REFUSED, "fenced by");
 	assert_cursor(&new, kn, 0, "one");
 	put_done(&new, kn, 0, ops + 1, 1, "two");

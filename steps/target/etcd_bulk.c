@@ -377,6 +377,17 @@ tell(struct opctx *cx, struct etcd_bulk *k, const struct err *err)
 		cx->note(cx, arena_printf(cx->arena, "waiting: %s", err->msg));
 }
 
+/* The time-out passes while nobody answers: that is what is to be told. The cursor will say what became of the write. */
+static bool
+gave_up(const struct opctx *cx, int64_t since, struct err *err)
+{
+	if (err->kind != ERR_UNKNOWN || clock_now() < cx->deadline || cx->deadline - since < TELL_AFTER)
+		return false;
+	err->kind = ERR_UNREACHABLE;
+	err->retryable = true;
+	return true;
+}
+
 int
 etcd_bulk_put(struct opctx *cx, void *bulk, unsigned lane, const struct batch *b, enum put_result *ret,
 	      int64_t *ret_revision, struct err *err)
@@ -415,6 +426,8 @@ etcd_bulk_put(struct opctx *cx, void *bulk, unsigned lane, const struct batch *b
 			if (clock_now() - since >= TELL_AFTER)
 				tell(cx, k, err);
 			etcd_sleep(cx, wait);
+			if (gave_up(cx, since, err))
+				return -1;
 			wait = wait * 2 < RESEND_MAX ? wait * 2 : RESEND_MAX;
 		}
 	}

@@ -31,7 +31,8 @@ ctx_init(struct step_ctx *cx, struct attempt *at, struct arena *arena, const ato
 
 	*cx = (struct step_ctx){ .at = at, .arena = arena, .outputs = &at->outputs };
 	cx->op = (struct opctx){ .arena = arena, .deadline = at->deadline, .cancel = cancel, .cancel_fd = sh->cancel_fd,
-		.run = sh->run, .step = at->path, .epoch = sh->epoch, .scratch = sh->dir, .note = note_from_target };
+		.run = sh->run, .step = at->path, .mark = sh->mark, .user = sh->user, .host = sh->host, .epoch = sh->epoch,
+		.scratch = sh->dir, .note = note_from_target };
 }
 
 struct door_letter *
@@ -103,9 +104,10 @@ ctx_wait_away(struct step_ctx *cx, const struct target *t, unsigned *tries, stru
 	const struct err away = *err;
 	int64_t ns = (NS_PER_S / 2) << (*tries < 5 ? *tries : 5);
 
-	if (err->kind != ERR_UNREACHABLE || !err->retryable || cx->at->shared->mode == MODE_PLAN)
+	if (err->kind != ERR_UNREACHABLE || (!err->retryable && !t->reached) || cx->at->shared->mode == MODE_PLAN)
 		return false;
-	if (!t->reached && *tries + 1 >= FIRST_CONTACT_TRIES)
+	/* what it took before and refuses now has ended, or is just being replaced: credentials are read again each time */
+	if ((!t->reached || !err->retryable) && *tries + 1 >= FIRST_CONTACT_TRIES)
 		return false;
 	++*tries;
 	step_note(cx, "waiting for %s: %s", t->name, err->msg);

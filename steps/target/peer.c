@@ -4,9 +4,12 @@
 #include "steps/target/peer.h"
 
 #include <ctype.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -103,6 +106,27 @@ peer_refused(const struct peer *peer, CURLcode code, const char *error)
 	}
 }
 
+/* What is wrong with the dates of a certificate, as servers do not always tell: " (it …)", or "". */
+static const char *
+dates_of(struct arena *a, const char *path)
+{
+	FILE *f = fopen(path, "re");
+	X509 *x = f != NULL ? PEM_read_X509(f, NULL, NULL, (char[]){ "" }) : NULL;
+	const bool ended = x != NULL && X509_cmp_current_time(X509_get0_notAfter(x)) < 0;
+	const bool early = x != NULL && X509_cmp_current_time(X509_get0_notBefore(x)) > 0;
+	const char *says = "";
+	char when[32];
+	struct tm tm;
+
+	if ((ended || early) && ASN1_TIME_to_tm(ended ? X509_get0_notAfter(x) : X509_get0_notBefore(x), &tm) == 1)
+		says = arena_printf(a, " (it %s %s)", ended ? "has expired, on" : "is not valid before",
+				    clock_text((int64_t)timegm(&tm) * 1000, when));
+	X509_free(x);
+	if (f != NULL)
+		(void)fclose(f);
+	return says;
+}
+
 static const char *
 or_empty(const char *s)
 {
@@ -129,7 +153,7 @@ peer_explain(const struct peer *peer, CURLcode code, const char *error, long os_
 	else if (code == CURLE_SSL_CACERT_BADFILE)
 		(void)snprintf(ret, size, "ca '%s' cannot be used: %s", or_empty(peer->ca), what);
 	else if (is_alert(peer, what) && peer->cert != NULL)
-		(void)snprintf(ret, size, "the server refuses client certificate '%s': %s", peer->cert, what);
+		(void)snprintf(ret, size, "the server refuses client certificate '%s'%s: %s", peer->cert, dates_of(&a, peer->cert), what);
 	else if (is_alert(peer, what))
 		(void)snprintf(ret, size, "the server refuses a client without certificate: %s", what);
 	else if (code == CURLE_COULDNT_CONNECT && os_errno != 0)

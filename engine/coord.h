@@ -74,6 +74,7 @@ struct coord {
 	struct target *locals;
 	size_t nlocals;
 	struct overlay overlay;
+	struct holds holds;         /* in keep */
 	struct shared shared;
 	struct pool *pool;
 	struct heap ready, timers, held; /* held: ready, but not before what is in doubt has settled */

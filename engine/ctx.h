@@ -97,14 +97,14 @@ struct step_ctx {
 };
 
 enum letter_kind { LETTER_INTENT, LETTER_RECORD, LETTER_TARGET, LETTER_PROGRESS, LETTER_NOTE, LETTER_ACTION,
-	LETTER_LOOK, LETTER_PUT, LETTER_END };
+	LETTER_LOOK, LETTER_PUT, LETTER_CLAIM, LETTER_END };
 
-/* One message. For INTENT, TARGET, LOOK and PUT the sender waits at the gate and finds rc and err here. */
+/* One message. For INTENT, TARGET, LOOK, PUT and CLAIM (but of a release) the sender waits at the gate and finds rc and err here. */
 struct door_letter {
 	struct letter link;
 	enum letter_kind kind;
 	struct attempt *at;
-	struct record rec;             /* INTENT, RECORD, NOTE */
+	struct record rec;             /* INTENT, RECORD, NOTE, CLAIM: without a status, a question */
 	struct event event;            /* ACTION */
 	const struct effect *effect;   /* ACTION, and its images: what an undo would take back; may be NULL */
 	const struct value *before, *after;
@@ -116,7 +116,8 @@ struct door_letter {
 	const char *path;
 	const char *const *unknowable;
 	struct value value;            /* LOOK: out, when found; PUT: in; TARGET: identity */
-	bool found;
+	bool found;                    /* LOOK; CLAIM: it is held */
+	const struct nonce *nonces;    /* CLAIM: out */
 	uint64_t done, total;
 	const char *unit;
 };

@@ -114,6 +114,31 @@ door_settled(struct step_ctx *cx, const struct target *on, struct memo *e, enum 
 	FAULT("effect.settled");
 }
 
+struct door_letter *
+door_claim(struct step_ctx *cx, const struct target *on, const char *marker_prefix, const char *name, const char *status)
+{
+	struct door_letter *l = ctx_letter(cx, LETTER_CLAIM);
+
+	l->rec = (struct record){ .type = REC_CLAIM, .step = cx->at->path, .target = on->name, .status = status,
+		.kind = arena_printf(cx->arena, "%s %s", marker_prefix, name) };
+	return l;
+}
+
+/* A claim that the run releases may be taken again. Before the effect's own end, which so never stands without it. */
+static void
+end_claims(struct step_ctx *cx, const struct memo *e, const struct effect *f)
+{
+	const struct target_type *type = f->on.target->type;
+	struct door_letter *l;
+
+	if (type->ends_claims == NULL || !type->ends_claims(f))
+		return;
+	l = door_claim(cx, f->on.target, value_get_str(&f->body, "marker_prefix", ""), value_get_str(&f->body, "name", ""),
+		       "released");
+	l->rec.effect = e->number;
+	ctx_post(cx, l, false);
+}
+
 int
 door_in_doubt(struct step_ctx *cx, const struct memo *e, const char *why, struct err *err)
 {
@@ -202,6 +227,7 @@ perform(struct step_ctx *cx, struct memo *e, const struct effect *f, struct valu
 	FAULT("effect.replied");
 	f->on.target->reached = f->on.target->reached || rc == 0;
 	if (rc == 0 && (f->accept == NULL || f->accept(&reply, f, err) == 0)) {
+		end_claims(cx, e, f);
 		door_settled(cx, f->on.target, e, EFFECT_OK, &reply.value, NULL);
 		*ret = reply.value;
 		return 0;
@@ -246,6 +272,7 @@ door_perform(struct step_ctx *cx, struct memo *e, const struct effect *f, const 
 	if (type->same != NULL && type->same(f, before)) {
 		cx->at->any_effect = true;
 		cx->at->all_unchanged = cx->at->all_unchanged && !e->begun;
+		end_claims(cx, e, f);
 		/* what was begun by us and is so now counts as ours: undo must know of it */
 		door_settled(cx, f->on.target, e, e->begun ? EFFECT_OK : EFFECT_UNCHANGED, before, NULL);
 		*ret = *before;

@@ -13,6 +13,9 @@ int door_intent(struct step_ctx *, struct memo *, const struct effect *, const c
 /* Record how it ended (EFFECT_OK, _UNCHANGED, _FAILED, _UNKNOWN); durable with the step's completion at the latest. */
 void door_settled(struct step_ctx *, const struct target *on, struct memo *, enum effect_state, const struct value *value,
 		  const char *msg);
+/* A letter about the claims of a stream's scope, NULL: a question. */
+struct door_letter *door_claim(struct step_ctx *, const struct target *on, const char *marker_prefix, const char *name,
+			       const char *status);
 /* ERR_IN_DOUBT naming the effect, why, and the command that resolves it; always -1. */
 int door_in_doubt(struct step_ctx *, const struct memo *, const char *why, struct err *);
 const char *effect_class_name(enum effect_class);

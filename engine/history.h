@@ -5,6 +5,7 @@
 #define WHERRY_HISTORY_H
 
 #include "base/map.h"
+#include "holds.h"
 #include "journal.h"
 
 enum step_status {
@@ -77,6 +78,7 @@ struct history {
 	uint32_t nsteps, cap, recent;
 	uint32_t nundos;                /* of the steps, those that are undos */
 	struct hist_target *targets;
+	struct holds holds;
 	enum run_status status;
 	const char *run, *plan, *user, *host, *build;
 	const char *closure, *params, *args, *outputs; /* canonical bytes */

@@ -503,6 +503,7 @@ apply(struct history *h, const struct record *r, struct err *err)
 		h->tail = true;
 		return 0;
 	case REC_NOTE:
+	case REC_CLAIM:
 		return 0;
 	case REC_ROLLBACK:
 		apply_rollback(h, r);
@@ -523,6 +524,7 @@ history_apply(void *data, uint64_t seq, const struct record *r, struct err *err)
 	struct history *h = data;
 
 	h->records = seq;
+	holds_apply(&h->holds, &h->arena, r);
 	if (r->wall != 0)
 		h->last = r->wall;
 	return apply(h, r, err) < 0 ? err_wrap(err, "record %" PRIu64, seq) : 0;

@@ -67,6 +67,17 @@ reserve(struct coord *c, const char *step)
 	return -1;
 }
 
+/* Let it through once what is staged is durable. */
+static void
+hold_gate(struct coord *c, struct door_letter *l)
+{
+	if (c->ngates == c->gates_cap) {
+		c->gates_cap = c->gates_cap ? c->gates_cap * 2 : 64;
+		c->gates = xreallocarray(c->gates, c->gates_cap, sizeof(struct door_letter *));
+	}
+	c->gates[c->ngates++] = l;
+}
+
 static void
 intent(struct coord *c, struct door_letter *l)
 {
@@ -83,11 +94,28 @@ intent(struct coord *c, struct door_letter *l)
 	e.verb = l->rec.verb;
 	e.says = l->rec.says;
 	report_event(c->o->report, &e);
-	if (c->ngates == c->gates_cap) {
-		c->gates_cap = c->gates_cap ? c->gates_cap * 2 : 64;
-		c->gates = xreallocarray(c->gates, c->gates_cap, sizeof(struct door_letter *));
+	holds_apply(&c->holds, &c->keep, &l->rec);
+	hold_gate(c, l);
+}
+
+/* Of the run's claims: a question, or a word that one is held or released. */
+static void
+claim(struct coord *c, struct door_letter *l)
+{
+	struct err err = ERR_INIT;
+
+	if (l->rec.status == NULL) {
+		l->found = holds_have(&c->holds, &l->rec);
+		l->nonces = c->holds.nonces;
+		open_gate(l, 0, NULL);
+	} else if (coord_record(c, &l->rec, l->gate != NULL) == 0) {
+		holds_apply(&c->holds, &c->keep, &l->rec);
+		if (l->gate != NULL)
+			hold_gate(c, l);
+	} else if (l->gate != NULL) {
+		err_set(&err, ERR_CANCELLED, "stopped before '%s': its claim cannot be recorded", l->rec.says);
+		open_gate(l, -1, &err);
 	}
-	c->gates[c->ngates++] = l;
 }
 
 static void
@@ -199,6 +227,9 @@ handle(struct coord *c, struct door_letter *l)
 	case LETTER_PUT:
 		overlay_put(&c->overlay, l->target, l->path, &l->value, l->unknowable);
 		open_gate(l, 0, NULL);
+		break;
+	case LETTER_CLAIM:
+		claim(c, l);
 		break;
 	case LETTER_END:
 		coord_attempt_end(c, l->at);

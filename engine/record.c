@@ -66,7 +66,7 @@ static const char *const type_names[REC_TYPES] = {
 	[REC_NOTE] = "note",       [REC_RETRY] = "retry",     [REC_END] = "end",       [REC_RESOLVE] = "resolve",
 	[REC_PAUSE] = "pause",     [REC_CLOSE] = "close",     [REC_REOPEN] = "reopen", [REC_TAIL] = "tail",
 	[REC_DOUBT] = "doubt",     [REC_GATE] = "gate",       [REC_APPROVE] = "approve",
-	[REC_ROLLBACK] = "rollback", [REC_PLAN] = "plan",
+	[REC_ROLLBACK] = "rollback", [REC_PLAN] = "plan",     [REC_CLAIM] = "claim",
 };
 
 const char *

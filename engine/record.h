@@ -40,6 +40,8 @@ enum record_type {
 	REC_PLAN,     /* the run goes on with an edited plan: user, host, msg (what becomes of its steps), value {plan (its name),
 		       * closure {file: sha256}, at (begins the names of its files), params, orphans [{step, at, closure}]}; a
 		       * REC_REOPEN follows for each step that is done again (kind "edited") or was blocked or failed (none) */
+	REC_CLAIM,    /* step, effect, target, kind (the prefix of the markers and their name), status held|released: from here on
+		       * the run's claim on the range `ref` stands there, or none of that kind does any more */
 	REC_TYPES
 };
 

@@ -306,8 +306,10 @@ coord_init(struct coord *c, const struct run_options *o)
 		c->shared.key = journal_key(o->journal);
 		mark_run(&c->shared);
 	}
-	if (o->history != NULL)
+	if (o->history != NULL) {
 		c->shared.epoch = o->history->epoch;
+		c->holds = o->history->holds;
+	}
 	c->rng = o->seed;
 	if (o->seed == 0)
 		random_bytes(&c->rng, sizeof(c->rng));

@@ -45,21 +45,92 @@ bulk_body(struct arena *a, const struct bulk *b)
 	return value_map(pairs, 3);
 }
 
-/* The intent, and then the claim. */
+static struct door_letter *
+claim_letter(struct step_ctx *cx, const struct stream *s, const char *status)
+{
+	struct door_letter *l = door_claim(cx, s->bulk.on, s->bulk.marker_prefix, s->bulk.name, status);
+
+	l->rec.effect = s->memo->number;
+	l->rec.ref = s->memo->ref;
+	l->rec.says = s->bulk.says;
+	return l;
+}
+
+/* What the journal has of the claim. */
 static int
-begin(struct step_ctx *cx, struct stream *s, struct err *err)
+ask_claim(struct step_ctx *cx, struct stream *s, struct err *err)
+{
+	struct door_letter *l = claim_letter(cx, s, NULL);
+
+	if (ctx_ask(cx, l, err) < 0)
+		return -1;
+	s->bulk.held = l->found;
+	s->bulk.nonces = l->nonces;
+	return 0;
+}
+
+static int
+open_bulk(struct step_ctx *cx, struct stream *s, struct err *err)
 {
 	const struct target *on = s->bulk.on;
-	const struct effect f = stream_effect(s);
 	unsigned tries = 0;
 	int rc;
 
-	if (door_intent(cx, s->memo, &f, "cursor", NULL, err) < 0)
-		return -1;
 	do
 		rc = on->type->bulk_open(&cx->op, on->conn, &s->bulk, s->memo->nonce, &s->conn_bulk, err);
 	while (rc < 0 && ctx_wait_away(cx, on, &tries, err));
+	FAULT("stream.claimed");
 	return rc;
+}
+
+static int
+next_claim(struct err *err, const char *run, const char *step)
+{
+	return err_next(err, "where others have written there, end this run, compare, and begin a new one with on_existing: wherry abort %s\n"
+			     "where nobody has, take a new claim and go on: wherry resolve %s %s --not-done --reason TEXT", run, run, step);
+}
+
+/* The intent, then the claim, then that it is held; only after that anything is written under it. A claim that was held is
+ * never taken anew, for others may have come since, unless a person says so. */
+static int
+begin(struct step_ctx *cx, struct stream *s, struct err *err)
+{
+	const struct effect f = stream_effect(s);
+	const bool told = s->memo->state == EFFECT_RESOLVED_NOT_DONE;
+	const bool torn = s->memo->state == EFFECT_UNKNOWN && !s->memo->begun; /* nonces may have been lost with its batch */
+
+	if (door_intent(cx, s->memo, &f, "cursor", NULL, err) < 0 || ask_claim(cx, s, err) < 0)
+		return -1;
+	s->bulk.held = s->bulk.held && !told;
+	if (told || torn)
+		s->bulk.nonces = NULL;
+	if (open_bulk(cx, s, err) < 0)
+		return err->kind == ERR_IN_DOUBT ? next_claim(err, cx->at->shared->run, cx->at->path) : -1;
+	if (s->bulk.held || ctx_ask(cx, claim_letter(cx, s, "held"), err) == 0)
+		return 0;
+	s->bulk.on->type->bulk_close(s->conn_bulk);
+	s->conn_bulk = NULL;
+	return -1;
+}
+
+/* A lazy stream begins with its first put; but where the claim that it needs is lost, at once, and in doubt. */
+static int
+begin_if_due(struct step_ctx *cx, struct stream *s, struct err *err)
+{
+	const struct target *on = s->bulk.on;
+	unsigned tries = 0;
+	int rc;
+
+	if (!s->bulk.lazy || s->memo->state != EFFECT_FAILED)
+		return begin(cx, s, err);
+	if (ask_claim(cx, s, err) < 0)
+		return -1;
+	if (!s->bulk.held)
+		return 0;
+	do
+		rc = on->type->bulk_look(&cx->op, on->conn, &s->bulk, err);
+	while (rc < 0 && ctx_wait_away(cx, on, &tries, err));
+	return rc < 0 && err->kind == ERR_IN_DOUBT ? begin(cx, s, err) : rc;
 }
 
 int
@@ -85,7 +156,7 @@ step_stream_open(struct step_ctx *cx, const struct bulk *b, struct stream **ret,
 			*ret_result = &s->memo->value;
 			return 0;
 		}
-		if ((!b->lazy || s->memo->state != EFFECT_FAILED) && begin(cx, s, err) < 0)
+		if (begin_if_due(cx, s, err) < 0)
 			return -1;
 	} else if (door_guards(cx, err) < 0) {
 		return -1;

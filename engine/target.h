@@ -113,6 +113,10 @@ struct op {
 	struct bytes key, value;
 	int64_t lease_ttl;      /* > 0: grant (shared by bucket) and attach a lease of about this many seconds */
 };
+struct nonce {
+	const struct nonce *next;
+	const char *text;
+};
 struct bulk {
 	struct target *on;
 	const char *verb;        /* "copy", "sync" */
@@ -126,6 +130,9 @@ struct bulk {
 	bool keep_markers;       /* a marker for every batch (merge): whose keys are ours can be told later */
 	double rate_ops, rate_bytes; /* limits a second, 0: none; kept by the door */
 	unsigned window_max;     /* transactions in flight at most, 0: 64; grows from 4 while throughput grows */
+	/* the door's own, from the journal: */
+	bool held;               /* the run has this claim, and has not released it: where it is gone, nothing may be written */
+	const struct nonce *nonces; /* of the run's streams: its claim bears one of them. NULL: whichever it bears */
 };
 struct batch {
 	const struct op *ops;
@@ -190,14 +197,18 @@ struct target_type {
 	/* The path of a query, for overlay look-ups. */
 	const char *(*query_path)(struct arena *, const struct query *);
 
-	/* Bulk: open takes or renews the claim under the nonce; cursor reads a lane's cursor (empty: none); put runs one
+	/* Bulk: open takes or renews the claim under the nonce, and look only says whether it could: ERR_IN_DOUBT where a claim
+	 * that is held is gone, or bears a nonce that the run does not know; cursor reads a lane's cursor (empty: none); put runs one
 	 * guarded transaction for a lane (its resend after a lost reply is settled inside, by the cursor); release removes
 	 * claim and markers of name. Different lanes may be used from different threads at once. */
 	int (*bulk_open)(struct opctx *, void *conn, const struct bulk *, const char *nonce, void **ret_bulk, struct err *);
+	int (*bulk_look)(struct opctx *, void *conn, const struct bulk *, struct err *);
 	int (*bulk_cursor)(struct opctx *, void *bulk, unsigned lane, struct bytes *ret, struct err *);
 	int (*bulk_put)(struct opctx *, void *bulk, unsigned lane, const struct batch *, enum put_result *ret,
 			int64_t *ret_revision, struct err *);
 	void (*bulk_close)(void *bulk);
+	/* Does the effect release the claims of the marker_prefix and name in its body? NULL: none does. */
+	bool (*ends_claims)(const struct effect *);
 };
 
 #endif

@@ -241,7 +241,9 @@ const struct target_type etcd_target = {
 	.plain = etcd_path_plain,
 	.query_path = etcd_query_path,
 	.bulk_open = etcd_bulk_open,
+	.bulk_look = etcd_bulk_look,
 	.bulk_cursor = etcd_bulk_cursor,
 	.bulk_put = etcd_bulk_put,
 	.bulk_close = etcd_bulk_close,
+	.ends_claims = etcd_ends_claims,
 };

@@ -45,11 +45,14 @@ int etcd_bulk_cursor(struct opctx *cx, void *bulk, unsigned lane, struct bytes *
 int etcd_bulk_put(struct opctx *cx, void *bulk, unsigned lane, const struct batch *b, enum put_result *ret,
 		  int64_t *ret_revision, struct err *err);
 void etcd_bulk_close(void *bulk);
+bool etcd_ends_claims(const struct effect *e);
 
 /* etcd_claim.c: on the destination, <marker_prefix>claim/<escaped prefix> holds {run, epoch, name, prefix, nonce}. */
 /* Take or renew this run's claim; its mod_revision is the fence that every later transaction compares. */
 int etcd_claim_take(struct opctx *cx, struct etcd_conn *c, const struct bulk *b, const char *nonce, struct bytes key,
 		    int64_t *ret_fence, struct err *err);
+/* Could it be taken? */
+int etcd_bulk_look(struct opctx *cx, void *conn, const struct bulk *b, struct err *err);
 struct bytes etcd_claim_key(struct arena *a, const char *marker_prefix, struct bytes prefix);
 /* ERR_REFUSED: the claim, as it is now, is not the one that we took. */
 int etcd_claim_lost(struct etcd_conn *c, const struct page *now, struct err *err);

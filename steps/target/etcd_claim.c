@@ -13,7 +13,7 @@
 
 /* A claim as it stands on the server. */
 struct claim {
-	const char *run, *name;
+	const char *run, *name, *nonce;
 	const char *mark, *user, *host; /* "" in claims of older versions */
 	int64_t epoch, since;
 	struct bytes prefix;
@@ -41,6 +41,7 @@ parse_claim(struct arena *a, struct bytes value, struct claim *ret)
 	if (value_parse(a, value.p, value.len, &v, &ignored) < 0)
 		return -1;
 	*ret = (struct claim){ .run = value_get_str(&v, "run", NULL), .name = value_get_str(&v, "name", NULL),
+			       .nonce = value_get_str(&v, "nonce", ""),
 			       .mark = value_get_str(&v, "mark", ""), .user = value_get_str(&v, "user", ""),
 			       .host = value_get_str(&v, "host", ""), .since = value_get_int(&v, "since", 0),
 			       .epoch = value_get_int(&v, "epoch", -1), .prefix = etcd_bytes(value_get(&v, "prefix")) };
@@ -125,7 +126,35 @@ list_claims(struct opctx *cx, struct etcd_conn *c, struct arena *a, const char *
 	return etcd_range(cx, c, &(struct etcd_range){ .key = all, .end = etcd_prefix_end(a, all) }, a, ret, err);
 }
 
-/* May we claim prefix under key, given all claims? ret_mod: mod_revision of our own present claim, 0 for none. */
+static bool
+knows(const struct bulk *b, const char *nonce)
+{
+	const struct nonce *n = b->nonces;
+
+	while (n != NULL && strcmp(n->text, nonce) != 0)
+		n = n->next;
+	return n != NULL || b->nonces == NULL;
+}
+
+/* It is ours, but no process that this run's journal knows has put it. */
+static int
+strange(struct arena *a, struct etcd_conn *c, struct bytes key, const struct claim *k, struct err *err)
+{
+	return err_set(err, ERR_IN_DOUBT, "etcd at %s: the claim '%s' is held by a process that is not in this run's journal, %s: the run's "
+		       "folder is older than what the run has done, or is a copy; nothing was written", etcd_conn_names(c),
+		       text_safe(a, key.p, key.len, 200), holder_text(a, k));
+}
+
+static int
+gone(struct arena *a, struct etcd_conn *c, const struct bulk *b, struct bytes key, struct err *err)
+{
+	return err_set(err, ERR_IN_DOUBT, "etcd at %s: this run's claim '%s' is gone: it was deleted, or the destination was emptied or "
+		       "restored, or this run's folder is older than what the run has done; nothing was written, for others may have "
+		       "written to '%s' since", etcd_conn_names(c), text_safe(a, key.p, key.len, 200),
+		       text_safe(a, b->prefix.p, b->prefix.len, 200));
+}
+
+/* May we claim b->prefix under key, given all claims? ret_mod: mod_revision of our own present claim, 0 for none. */
 static int
 judge_claims(struct opctx *cx, struct etcd_conn *c, struct arena *a, const struct page *claims, const struct bulk *b,
 	     struct bytes key, int64_t *ret_mod, struct err *err)
@@ -148,10 +177,12 @@ judge_claims(struct opctx *cx, struct etcd_conn *c, struct arena *a, const struc
 		} else if (k.epoch > cx->epoch) {
 			return fenced(a, c, &k, err);
 		} else if (bytes_eq(it->key, key)) {
+			if (!knows(b, k.nonce))
+				return strange(a, c, key, &k, err);
 			*ret_mod = it->revision;
 		}
 	}
-	return 0;
+	return b->held && *ret_mod == 0 ? gone(a, c, b, key, err) : 0;
 }
 
 static void
@@ -213,6 +244,20 @@ etcd_claim_take(struct opctx *cx, struct etcd_conn *c, const struct bulk *b, con
 	} while (rc == 0);
 	arena_done(&a);
 	return rc < 0 ? -1 : 0;
+}
+
+int
+etcd_bulk_look(struct opctx *cx, void *conn, const struct bulk *b, struct err *err)
+{
+	struct arena a = ARENA_INIT;
+	struct page claims;
+	int64_t mod;
+	int rc = list_claims(cx, conn, &a, b->marker_prefix, &claims, err);
+
+	if (rc == 0)
+		rc = judge_claims(cx, conn, &a, &claims, b, etcd_claim_key(&a, b->marker_prefix, b->prefix), &mod, err);
+	arena_done(&a);
+	return rc;
 }
 
 int

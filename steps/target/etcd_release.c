@@ -245,6 +245,12 @@ etcd_bulk_release(struct opctx *cx, struct etcd_conn *c, const struct value *bod
 	return parse(&e, &r, err) < 0 ? -1 : release_all(cx, c, &r, ret, err);
 }
 
+bool
+etcd_ends_claims(const struct effect *e)
+{
+	return strcmp(e->verb, "release-bulk") == 0 || strcmp(e->verb, "remove-bulk") == 0;
+}
+
 static int
 image(struct opctx *cx, void *conn, const struct effect *e, struct value *ret, struct err *err)
 {

@@ -4,21 +4,23 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "children.h"
 #include "coord.h"
 #include "undo.h"
 
-/* `when`: 1 go on, 0 skip, -1 error. */
-static int
-condition(struct coord *c, uint32_t i, struct err *err)
+int
+coord_condition(struct coord *c, uint32_t i, struct err *err)
 {
 	const struct step *s = step_of(c, i);
+	const struct scope *scope = scope_of(c, i);
+	const struct plan_foreach *each = plan_foreach_of(scope->plan, scope->items != NULL ? scope->body : i - scope->base);
 	struct sight in;
 	struct value v;
 
-	if (s->when == NULL)
+	if (s->when == NULL || c->live[i].open || (each != NULL && each->when_each != (scope->items != NULL)))
 		return 1;
 	arena_reset(&c->eval);
-	sight_init(&in, c, scope_of(c, i));
+	sight_init(&in, c, scope, i);
 	if (template_eval(c->host, s->when, in.bind.file, &in.env, &c->eval, &v, err) < 0)
 		return err_wrap(err, "when");
 	if (v.kind == V_UNKNOWN)
@@ -37,7 +39,7 @@ bind_attempt(struct coord *c, struct attempt *at, const struct step *s, struct e
 
 	arena_reset(&c->eval);
 	at->args = args;
-	sight_init(&in, c, scope_of(c, at->step));
+	sight_init(&in, c, scope_of(c, at->step), at->step);
 	if (schema_bind(s->type->inputs, &s->with, &in.bind, &at->arena, args, &at->inputs, err) < 0 ||
 	    coord_bind_guards(c, at, err) < 0)
 		return -1;
@@ -107,9 +109,9 @@ deadline_of(const struct step *s, int64_t from)
 static struct attempt *
 new_attempt(struct coord *c, uint32_t i)
 {
+	const uint32_t undoes = coord_undoes(c, i); /* may open a scope */
 	struct live *l = &c->live[i];
 	const struct step *s = step_of(c, i);
-	const uint32_t undoes = coord_undoes(c, i);
 	const char *of = undoes != NO_LIVE ? path_of(c, undoes) : NULL;
 	const char *path = of != NULL ? undo_path(&c->keep, of) : path_of(c, i);
 	struct attempt *at = xcalloc(1, sizeof(*at));
@@ -168,12 +170,23 @@ work_here(struct coord *c, struct attempt *at)
 	return 0;
 }
 
+/* Does it open a scope, or take one back? */
+static bool
+opens_scope(struct coord *c, const struct attempt *at)
+{
+	if (at->undoes == NULL)
+		return live_kind(c, at->step) != LIVE_STEP;
+	return scope_roll(scope_of(c, at->step)) == NULL && live_kind(c, coord_undoes(c, at->step)) != LIVE_STEP;
+}
+
 int
 coord_work(struct coord *c, struct attempt *at)
 {
 	struct live *l = &c->live[at->step];
 	struct event e = coord_event(c, EVENT_START, at->step);
 
+	if (opens_scope(c, at))
+		return children_begin(c, at);
 	l->status = STEP_RUNNING;
 	e.attempt = at->number;
 	if (at->type->flags & STEP_PURE)
@@ -213,33 +226,44 @@ check_version(const struct coord *c, const struct attempt *at, struct err *err)
 	return next_resolve(err, at->shared->run, at->path);
 }
 
+/* What the attempt works with. */
+static int
+prepare(struct coord *c, struct attempt *at, const struct step *s)
+{
+	if (opens_scope(c, at))
+		return 0;
+	if (at->undoes != NULL ? coord_undo_bind(c, at, coord_undoes(c, at->step), &at->err) < 0
+			       : bind_attempt(c, at, s, &at->err) < 0)
+		return -1;
+	return check_version(c, at, &at->err);
+}
+
 /* Start step i: it may end at once (skipped, wrong inputs, pure), or be parked. 1: it holds a worker now. */
 static int
 start(struct coord *c, uint32_t i)
 {
 	const struct step *s = step_of(c, i);
-	struct live *l = &c->live[i];
+	struct task *task = c->live[i].task;
 	struct attempt *at;
 	int go;
 
-	if (l->task != NULL && l->task->attempt != NULL)
-		return coord_unpark(c, l->task->attempt);
+	if (task != NULL && task->attempt != NULL)
+		return coord_unpark(c, task->attempt);
 	at = new_attempt(c, i);
-	go = at->number == 1 && scope_roll(scope_of(c, i)) == NULL && !memory_in_doubt(at->memory) ? condition(c, i, &at->err) : 1;
+	go = at->number == 1 && scope_roll(scope_of(c, i)) == NULL && !memory_in_doubt(at->memory) ? coord_condition(c, i, &at->err) : 1;
 	if (go == 0) {
 		if (at->memory->first == NULL)
-			l->maybe = 0; /* not even a lost batch can have held an effect of it */
-		coord_finish(c, i, STEP_SKIPPED, NULL, NULL);
+			c->live[i].maybe = 0; /* not even a lost batch can have held an effect of it */
+		coord_finish(c, i, STEP_SKIPPED, NULL, NULL, NULL);
 		coord_attempt_free(at);
 		return 0;
 	}
-	if (go < 0 || (at->undoes != NULL ? coord_undo_bind(c, at, coord_undoes(c, i), &at->err)
-					  : bind_attempt(c, at, s, &at->err)) < 0 || check_version(c, at, &at->err) < 0) {
+	if (go < 0 || prepare(c, at, s) < 0) {
 		at->rc = -1;
 		coord_attempt_end(c, at);
 		return 0;
 	}
-	if (s->irreversible != NULL && at->undoes == NULL)
+	if (s->irreversible != NULL && at->undoes == NULL && scope_of(c, i)->items == NULL)
 		go = coord_may_cross(c, at);
 	if (go < 0) {
 		coord_attempt_end(c, at);
@@ -261,6 +285,7 @@ coord_start_ready(struct coord *c)
 		c->pool = pool_new(c->o->jobs, work_and_post);
 	while (c->ready.n > 0 && c->running < c->o->jobs && pure < c->o->jobs && coord_may_start(c)) {
 		const uint32_t i = c->ready.list[0].step;
+		const int64_t key = c->ready.list[0].key;
 		struct err err = ERR_INIT;
 
 		if (coord_may_go(c, i) && !scope_closes(scope_of(c, i)) && coord_is_late(c))
@@ -270,8 +295,10 @@ coord_start_ready(struct coord *c)
 			live_deactivate(c, i);
 			continue;
 		}
+		if (!slot_take(c, i, key))
+			continue;
 		if (c->o->journal != NULL && journal_reserve(c->o->journal, c->running + pure + 1, &err) < 0) {
-			heap_push(&c->ready, live_key(c, i), i);
+			heap_push(&c->ready, key, i);
 			coord_pause(c, path_of(c, i), &err);
 			return;
 		}

@@ -12,7 +12,7 @@ coord_report(struct coord *c, struct event e)
 {
 	e.run = c->shared.run;
 	e.plan = c->plan->name;
-	e.steps = c->plan->nsteps;
+	e.steps = c->nlive;
 	e.wall = clock_wall_ms();
 	if (c->o->mode == MODE_PLAN)
 		e.next = NULL;
@@ -86,7 +86,7 @@ after_failure(const struct coord *c)
 {
 	const struct err *why = c->scopes[0]->reason;
 	const char *run = c->shared.run, *step = c->scopes[0]->reason_step;
-	const uint32_t i = live_find(c, step);
+	const uint32_t i = live_find(c, c->scopes[0], step);
 
 	if (i != NO_LIVE && step_of(c, i)->irreversible != NULL && c->live[i].maybe > 0)
 		return xasprintf("to do step '%s' again, and go on: wherry resume %s\n"

@@ -241,4 +241,7 @@ int front_go_on(struct front *, struct opened *, struct plan *, struct run_optio
 /* cmd_follow.c: show what happens in a run until it is paused, closed, or left by its process. */
 int front_follow(struct front *, const char *run, struct err *err);
 
+/* cmd_left.c: append what a run that has not closed leaves as it is for now: one line each, "left    STEP, since …". */
+void front_put_left(const struct plan *, const struct history *, struct buf *to);
+
 #endif

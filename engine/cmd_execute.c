@@ -101,16 +101,6 @@ choose_gates(struct front *f, struct run_options *ret, struct err *err)
 	return check_approved(f, ret->plan, o->approve.v, err);
 }
 
-/* Children are only read and checked so far. */
-static int
-refuse_children(const struct plan *plan, struct err *err)
-{
-	if (plan->nforeachs + plan->nsubs + plan->npools == 0)
-		return 0;
-	err_set(err, ERR_PLAN, "plan '%s' has 'foreach', 'pools' or steps that use 'plan', which this version only validates", plan->name);
-	return err_next(err, "wherry validate %s", plan->file);
-}
-
 /* What is handed in by a plan has to come from one. */
 static int
 check_alone(const struct plan *plan, struct err *err)
@@ -131,7 +121,7 @@ front_choose(struct front *f, const struct opened *had, struct run_options *ret,
 	const struct value *selection = setup != NULL && !rested ? value_get(setup, "selection") : NULL;
 	const struct options *o = &f->opt;
 
-	if (check_alone(ret->plan, err) < 0 || refuse_children(ret->plan, err) < 0)
+	if (check_alone(ret->plan, err) < 0)
 		return -1;
 	ret->registry = &registry;
 	ret->jobs = (unsigned)(o->jobs > 0 ? o->jobs : setup != NULL ? value_get_int(setup, "jobs", DEFAULT_JOBS)

@@ -12,7 +12,8 @@ choose_end(const struct front *f, const struct opened *o, const struct plan *pla
 	const struct history *h = &o->history;
 	const char *to = f->opt.to;
 	const struct hist_step *hs;
-	uint32_t i;
+	const struct plan *in;
+	uint32_t i, top;
 
 	ret->rollback = true;
 	if (h->rolling && (to == NULL || (h->roll_to != NULL && strcmp(h->roll_to, to) == 0))) {
@@ -22,15 +23,15 @@ choose_end(const struct front *f, const struct opened *o, const struct plan *pla
 	}
 	if (to == NULL)
 		return 0;
-	i = plan_find(plan, to, strlen(to));
+	i = plan_walk(plan, to, &in, &top);
 	hs = history_step(h, to);
-	if (i == MAP_NONE || i >= plan->nmain) {
+	if (i == MAP_NONE || i >= in->nmain || top >= plan->nmain) {
 		err_set(err, ERR_USAGE, "--to '%s': the run has no such step", to);
 		return err_next(err, "wherry status %s", o->run);
 	}
 	if (hs == NULL || hs->seq == 0)
 		return err_set(err, ERR_USAGE, "--to '%s': the step has not run, there is nothing to go back over", to);
-	ret->rollback_to = plan->steps[i].id;
+	ret->rollback_to = hs->path;
 	ret->rollback_since = hs->seq;
 	return 0;
 }
@@ -39,6 +40,7 @@ choose_end(const struct front *f, const struct opened *o, const struct plan *pla
 struct extent {
 	uint32_t effects, steps;
 	const struct step *irreversible;
+	const char *path;       /* of that */
 	bool sure; /* of the irreversible one: that it has happened */
 };
 
@@ -47,25 +49,28 @@ measure(const struct opened *o, const struct plan *plan, const struct run_option
 {
 	struct extent ret = { 0 };
 
-	for (uint32_t i = 0; i < plan->nmain; i++) {
-		const struct step *s = &plan->steps[i];
-		const struct hist_step *hs = history_step(&o->history, s->id);
-		uint32_t effects = 0;
+	for (uint32_t i = 0; i < o->history.nsteps; i++) {
+		const struct hist_step *hs = &o->history.steps[i];
+		const struct plan *in = NULL;
+		uint32_t top = 0, effects = 0, at = hs->undo ? MAP_NONE : plan_walk(plan, hs->path, &in, &top);
+		const struct step *s = at != MAP_NONE && at < in->nmain && top < plan->nmain ? &in->steps[at] : NULL;
 		uint64_t last = 0;
 
-		for (const struct hist_effect *e = hs != NULL ? hs->effects : NULL; e != NULL; e = e->next) {
+		for (const struct hist_effect *e = s != NULL ? hs->effects : NULL; e != NULL; e = e->next) {
 			const bool stands = history_stands(e) && e->state != EFFECT_UNCHANGED;
 
 			effects += stands;
 			last = stands && e->seq > last ? e->seq : last;
 		}
 		if (effects == 0 || (options->rollback_to != NULL && last < options->rollback_since &&
-				     strcmp(s->id, options->rollback_to) != 0))
+				     strcmp(hs->path, options->rollback_to) != 0))
 			continue;
 		ret.effects += effects;
 		ret.steps++;
-		if (s->irreversible != NULL)
+		if (s->irreversible != NULL) {
 			ret.irreversible = s;
+			ret.path = hs->path;
+		}
 		ret.sure = ret.sure || (s->irreversible != NULL && !history_in_doubt(hs) && !history_failed_open(hs));
 	}
 	return ret;
@@ -80,11 +85,11 @@ ask_go_on(struct front *f, const struct opened *o, const struct plan *plan, cons
 	struct err ignored = ERR_INIT;
 
 	if (all.irreversible != NULL) {
-		err_set(err, ERR_IN_DOUBT, "there is no way back over step '%s', which has run: %s", all.irreversible->id,
+		err_set(err, ERR_IN_DOUBT, "there is no way back over step '%s', which has run: %s", all.path,
 			all.irreversible->irreversible);
 		if (!all.sure)
 			return err_next(err, "if it has not happened: wherry resolve %s %s --not-done --reason TEXT", o->run,
-					all.irreversible->id);
+					all.path);
 		return err_next(err, "wherry report %s", o->run);
 	}
 	if (f->opt.yes || f->opt.dry_run)

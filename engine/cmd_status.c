@@ -45,9 +45,12 @@ take_standing(const struct front *f, const char *dir, struct opened *o, const st
 	for (uint32_t i = 0; i < o->history.nsteps; i++)
 		if (!o->history.steps[i].undo)
 			ret->counts[shown_status(ret, &o->history.steps[i])]++;
-	ret->steps = plan != NULL ? plan->nsteps : known;
-	if (ret->steps > known)
-		ret->counts[STEP_PENDING] += ret->steps - known;
+	ret->steps = known;
+	for (uint32_t i = 0; plan != NULL && known > 0 && i < plan->nsteps; i++)
+		ret->steps += history_step(&o->history, plan->steps[i].id) == NULL;
+	if (plan != NULL && known == 0)
+		ret->steps = plan->nsteps;
+	ret->counts[STEP_PENDING] += ret->steps - known;
 }
 
 /* One word for the state. */
@@ -193,53 +196,10 @@ put_steps(const struct standing *st, struct buf *b)
 	for (uint32_t i = 0; i < h->nsteps; i++) {
 		enum step_status s = shown_status(st, &h->steps[i]);
 
-		if (st->plan != NULL && st->plan->nsteps <= ALL_STEPS_MAX && !h->steps[i].undo)
+		if (st->plan != NULL && st->plan->nsteps <= ALL_STEPS_MAX && !h->steps[i].undo && strpbrk(h->steps[i].path, "/[") == NULL)
 			continue;
 		if (s == STEP_RUNNING || s == STEP_IN_DOUBT || s == STEP_FAILED || waits(st, &h->steps[i]))
 			put_step(st, h->steps[i].path, &h->steps[i], b);
-	}
-}
-
-/* The last effect of a step that stands, or NULL. */
-static const struct hist_effect *
-standing_effect(const struct hist_step *s)
-{
-	const struct hist_effect *last = NULL;
-
-	for (const struct hist_effect *e = s->effects; e != NULL; e = e->next)
-		if (history_stands(e))
-			last = e;
-	return last;
-}
-
-/* What stays as it is until the run closes: what a step has done that `finally` takes back, or, where nothing takes it back,
- * that a step there looks at. */
-static void
-put_left(const struct standing *st, struct buf *b)
-{
-	const struct history *h = &st->o->history;
-	char when[32];
-
-	if (st->plan == NULL || run_is_closed(h))
-		return;
-	for (uint32_t i = st->plan->nmain; i < st->plan->nsteps; i++) {
-		const struct step *last = &st->plan->steps[i];
-		const struct hist_step *done = history_step(h, last->id);
-
-		if (done != NULL && done->status == STEP_DONE)
-			continue;
-		for (uint32_t n = 0; n < last->need_count; n++) {
-			const struct need *need = &st->plan->needs[last->need_first + n];
-			const struct step *step = &st->plan->steps[need->to];
-			const struct hist_step *s = step->undone && last->undoes != need->to ? NULL : history_step(h, step->id);
-			const struct hist_effect *e = s != NULL ? standing_effect(s) : NULL;
-
-			if (e == NULL)
-				continue;
-			buf_printf(b, "left    %s, since %s", s->path, clock_text(s->ended > 0 ? s->ended : s->started, when));
-			put_text(b, ": ", e->says);
-			buf_printf(b, "; until the run closes ('%s')\n", last->id);
-		}
 	}
 }
 
@@ -257,7 +217,8 @@ put_status(struct front *f, const struct standing *st, struct buf *b)
 	put_state(st, b);
 	put_counts(st, b);
 	put_steps(st, b);
-	put_left(st, b);
+	if (st->plan != NULL && !run_is_closed(h))
+		front_put_left(st->plan, h, b);
 	next_put(b, "", typed(f, next_command(f, st)));
 	buf_putc(b, '\n');
 }

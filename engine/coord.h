@@ -13,17 +13,21 @@
 /* One step's state. Small: there may be 200,000. */
 struct live {
 	uint8_t status;        /* enum step_status */
-	bool active;           /* ready, under way, waiting for a retry, or ended and not told yet: its scope stays open */
-	bool torn;             /* may have begun in the lost batch */
-	bool selected, over;   /* over: its end has been told to those who wait for it */
-	bool unknown;          /* dry-run: outputs and status cannot be known */
-	bool anew;             /* of a reopened run: what it did before is forgotten, and is to happen again */
+	bool open : 1;         /* it has opened a scope */
+	bool slot : 1;         /* it has one of its pool */
+	bool active : 1;       /* ready, under way, waiting for a retry, or ended and not told yet: its scope stays open */
+	bool torn : 1;         /* may have begun in the lost batch */
+	bool selected : 1;
+	bool over : 1;         /* over: its end has been told to those who wait for it */
+	bool unknown : 1;      /* dry-run: outputs and status cannot be known */
+	bool part : 1;         /* of a run that goes on: something inside of it is to happen again, and all else in it stands */
+	bool anew : 1;         /* of a reopened run: what it did before is forgotten, and is to happen again */
 	uint16_t attempts;
+	uint32_t scope;        /* that it belongs to */
 	uint32_t blocked;      /* needs that have not ended yet */
 	uint32_t maybe;        /* effects that happened or may have: `.ran` */
 	const char *outputs;   /* canonical bytes in coord.keep, or NULL */
 	struct task *task;     /* while it is under way or waits for a retry */
-	uint32_t scope;        /* that it belongs to */
 };
 
 /* A step under way, over all of its attempts. */
@@ -55,6 +59,8 @@ struct held_events {
 struct sight {
 	struct coord *c;
 	const struct scope *scope;
+	const struct each *item;    /* of a child of `foreach`, or NULL; its value and key UNKNOWN where the list is */
+	uint32_t index;
 	struct expr_env env;
 	struct bind_env bind;
 };
@@ -64,6 +70,11 @@ struct coord {
 	const struct plan *plan;    /* the run's own */
 	struct scope **scopes;      /* the first is the run's own */
 	uint32_t nscopes, scopes_cap;
+	struct map inside;          /* the scope that a step has opened */
+	struct shared_graph *graphs;
+	const struct hist_step **kin; /* what the journal knows of children, by path */
+	uint32_t nkin;
+	bool has_kin;               /* that is made */
 	struct scope *idle;         /* those in which nothing was active any more, at some time since the last look */
 	bool stopped;               /* a failure has stopped some since the last look */
 	struct live *live;          /* of all scopes; moves when one is added */
@@ -117,12 +128,14 @@ step_of(const struct coord *c, uint32_t live)
 {
 	const struct scope *s = c->scopes[c->live[live].scope];
 
-	return &s->plan->steps[live - s->base];
+	return &s->plan->steps[s->items != NULL ? s->body : live - s->base];
 }
 static inline const char *
 path_of(const struct coord *c, uint32_t live)
 {
-	return step_of(c, live)->id;
+	const struct scope *s = c->scopes[c->live[live].scope];
+
+	return s->paths != NULL ? s->paths[live - s->base] : s->plan->steps[live].id;
 }
 
 /* restore.c: take over what the journal of a resumed run says of a scope's steps. */
@@ -145,7 +158,8 @@ void coord_signals(struct coord *);
 /* roots.c: what expressions see, and targets. */
 void roots_init(struct coord *);
 void roots_done(struct coord *);
-void sight_init(struct sight *ret, struct coord *, const struct scope *);
+/* As the step sees it, or (NO_LIVE) the scope itself. */
+void sight_init(struct sight *ret, struct coord *, const struct scope *, uint32_t live);
 void scope_open_targets(struct coord *, struct scope *);
 void scope_close_targets(struct scope *);
 /* How a scope closes, as far as can be told now: done, failed, aborted or rolled-back. */
@@ -157,8 +171,13 @@ void roots_outputs(struct coord *, const struct scope *, struct value *ret, stru
 void coord_start_ready(struct coord *);
 /* ending.c: what becomes of it. */
 void coord_attempt_end(struct coord *, struct attempt *);
-/* The one way a step gets its final status: recorded, and told to others only after the sync. at: its attempt, or NULL. */
-void coord_finish(struct coord *, uint32_t step, enum step_status, const struct attempt *at, const struct err *);
+/* The one way a step gets its final status: recorded, and told to others only after the sync. at: its attempt, or NULL;
+ * outputs: of a scope that it has opened, or NULL. */
+void coord_finish(struct coord *, uint32_t step, enum step_status, const struct attempt *at, const struct value *outputs,
+		  const struct err *);
+/* It, or what it has opened, has failed. */
+void coord_fail(struct coord *, uint32_t step, const struct attempt *at, const struct err *);
+void coord_drop_task(struct live *);
 /* Tell those who wait, after the sync. */
 void coord_tell(struct coord *, const struct ended *);
 /* May anything that is ready be started? */
@@ -179,6 +198,8 @@ void coord_commit(struct coord *);
 /* attempt.c, for park.c: run what needs no worker, or hand over to one. 1: it holds a worker now. */
 int coord_work(struct coord *, struct attempt *);
 void coord_attempt_free(struct attempt *);
+/* A step's `when`: 1 go on, 0 skip, -1 error. */
+int coord_condition(struct coord *, uint32_t step, struct err *err);
 /* It is no longer under way. */
 void coord_leave(struct coord *, struct attempt *);
 /* park.c: steps under way without a worker. */
@@ -220,7 +241,7 @@ int coord_bind_guards(struct coord *, struct attempt *, struct err *err);
 /* rollback.c: taking steps back. */
 
 /* Which step does an attempt of this one take back? NO_LIVE: none. */
-uint32_t coord_undoes(const struct coord *, uint32_t step);
+uint32_t coord_undoes(struct coord *, uint32_t step);
 /* What is known of the undo under that path, and what it has to take back. */
 int coord_undo_memory(struct coord *, uint32_t step, const char *path, struct memory *ret, struct err *err);
 int coord_undo_bind(struct coord *, struct attempt *, uint32_t undoes, struct err *err);

@@ -47,7 +47,7 @@ coord_print_ready(struct coord *c, bool all)
 {
 	if (c->o->mode != MODE_PLAN)
 		return;
-	for (; c->printed < c->nlive && (c->live[c->printed].over || all); c->printed++)
+	for (; c->printed != NO_LIVE && (c->live[c->printed].over || all); c->printed = live_next(c, c->printed))
 		for (const struct held_event *h = c->events[c->printed].first; h != NULL; h = h->next)
 			report_event(c->o->report, &h->event);
 }

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/fault.h"
+#include "children.h"
 #include "coord.h"
 
 /* Its end is staged; coord_commit tells it after the sync. */
@@ -21,8 +22,8 @@ ended(struct coord *c, uint32_t i, const struct record *r)
 		.msg = r->msg != NULL ? xstrdup(r->msg) : NULL, .next = r->next != NULL ? xstrdup(r->next) : NULL };
 }
 
-static void
-drop_task(struct live *l)
+void
+coord_drop_task(struct live *l)
 {
 	if (l->task == NULL)
 		return;
@@ -32,15 +33,14 @@ drop_task(struct live *l)
 }
 
 static const char *
-keep_outputs(struct coord *c, const struct outputs *o)
+keep_outputs(struct coord *c, const struct value *v)
 {
 	struct buf text = BUF_INIT(0);
-	struct value v = value_map(o->list, o->n);
 	const char *ret;
 
-	if (o->n == 0)
+	if (v->kind != V_MAP || v->len == 0)
 		return NULL;
-	value_write(&text, &v);
+	value_write(&text, v);
 	ret = arena_strndup(&c->keep, text.p, text.len);
 	buf_done(&text);
 	return ret;
@@ -67,10 +67,11 @@ record_undo(struct coord *c, const struct attempt *at, enum step_status status, 
 }
 
 void
-coord_finish(struct coord *c, uint32_t i, enum step_status status, const struct attempt *at, const struct err *err)
+coord_finish(struct coord *c, uint32_t i, enum step_status status, const struct attempt *at, const struct value *outputs,
+	     const struct err *err)
 {
 	struct live *l = &c->live[i];
-	struct value outputs = at != NULL ? value_map(at->outputs.list, at->outputs.n) : VALUE_NULL;
+	struct value own = at != NULL ? value_map(at->outputs.list, at->outputs.n) : VALUE_NULL;
 	struct record r = { .type = REC_END, .step = path_of(c, i), .status = step_status_name(status) };
 
 	l->status = status;
@@ -78,12 +79,14 @@ coord_finish(struct coord *c, uint32_t i, enum step_status status, const struct 
 		r.attempt = at->number;
 		r.ns = (uint64_t)(clock_now() - at->started);
 		r.digest = at->digest[0] != '\0' ? at->digest : NULL;
-		if (status == STEP_DONE || status == STEP_UNCHANGED) {
-			l->outputs = keep_outputs(c, &at->outputs);
-			r.value = at->outputs.n > 0 ? &outputs : NULL;
-		}
-		if (at->predicted)
-			l->unknown = true;
+		l->unknown = l->unknown || at->predicted;
+	} else if (l->open) {
+		r.ns = (uint64_t)(clock_now() - scope_inside(c, i)->started);
+	}
+	if (status == STEP_DONE || status == STEP_UNCHANGED) {
+		outputs = outputs != NULL ? outputs : &own;
+		l->outputs = keep_outputs(c, outputs);
+		r.value = l->outputs != NULL ? outputs : NULL;
 	}
 	if (err != NULL) {
 		r.kind = err_kind_name(err->kind);
@@ -96,12 +99,12 @@ coord_finish(struct coord *c, uint32_t i, enum step_status status, const struct 
 		return;
 	}
 	if (status != STEP_IN_DOUBT)
-		drop_task(l);
+		coord_drop_task(l);
 	ended(c, i, &r);
 }
 
-static void
-fail(struct coord *c, uint32_t i, const struct attempt *at, const struct err *err)
+void
+coord_fail(struct coord *c, uint32_t i, const struct attempt *at, const struct err *err)
 {
 	struct err told = *err;
 
@@ -109,7 +112,7 @@ fail(struct coord *c, uint32_t i, const struct attempt *at, const struct err *er
 		coord_pause(c, at->path, err);
 	else
 		scope_fail(c, scope_of(c, i), path_of(c, i), step_of(c, i)->policy->on_error, err);
-	coord_finish(c, i, STEP_FAILED, at, &told);
+	coord_finish(c, i, STEP_FAILED, at, NULL, &told);
 }
 
 /* A finally step waits for its phase, not for steps before it. */
@@ -142,7 +145,7 @@ block_users(struct coord *c, uint32_t step)
 				c->live[step].status == STEP_BLOCKED ? "is" : "has",
 				step_status_name(c->live[step].status));
 			live_activate(c, to);
-			coord_finish(c, to, STEP_BLOCKED, NULL, &err);
+			coord_finish(c, to, STEP_BLOCKED, NULL, NULL, &err);
 		}
 		if (at == c->nended)
 			return;
@@ -156,9 +159,12 @@ tell_users(struct coord *c, uint32_t step)
 	const enum step_status status = c->live[step].status;
 	const bool satisfied = status == STEP_DONE || status == STEP_UNCHANGED || status == STEP_SKIPPED;
 	const struct scope *s = scope_of(c, step);
-	const uint32_t *first = &s->graph->user_first[step - s->base];
+	const uint32_t *first;
 
 	c->live[step].over = true;
+	if (s->graph == NULL || status == STEP_CANCELLED) /* of an item nobody waits; what was cut short is to go on */
+		return;
+	first = &s->graph->user_first[step - s->base];
 	for (uint32_t k = first[0]; k < first[1]; k++) {
 		const struct need *user = &s->graph->users[k];
 		const uint32_t to = s->base + user->to;
@@ -204,8 +210,10 @@ coord_tell(struct coord *c, const struct ended *end)
 void
 coord_ready(struct coord *c, uint32_t i)
 {
+	const struct scope *s = scope_of(c, i);
+
 	if (!c->live[i].selected || c->live[i].status != STEP_PENDING ||
-	    step_of(c, i)->finally != (scope_of(c, i)->phase == PHASE_FINALLY))
+	    (i - s->base >= s->nmain) != (s->phase == PHASE_FINALLY))
 		return;
 	live_activate(c, i);
 	heap_push(c->settling && !coord_unsettled(c, i) ? &c->held : &c->ready, live_key(c, i), i);
@@ -273,13 +281,15 @@ predicted(struct coord *c, struct attempt *at)
 	if (s->type->flags & (STEP_READ_ONLY | STEP_PURE))
 		return;
 	c->changes++;
+	if (s->type == &sub_step)
+		children_unreadable(c, at->step);
 	for (const struct field *f = s->type->inputs; f->name != NULL; f++) {
 		const struct node *n = f->type == F_TARGET && !f->reads && s->with.kind == NODE_MAP ?
 			node_get(&s->with, f->name) : NULL;
 
 		for (size_t i = 0; n != NULL && n->kind == NODE_SCALAR && i < in->plan->ntargets; i++)
 			if (strcmp(in->plan->targets[i].name, n->s) == 0)
-				overlay_put(&c->overlay, in->targets[i], "*", &unknown, NULL);
+				overlay_put(&c->overlay, in->home->targets[i], "*", &unknown, NULL);
 	}
 }
 
@@ -301,7 +311,7 @@ attempt_failed(struct coord *c, struct attempt *at)
 		if (c->o->mode != MODE_PLAN)
 			break;
 		predicted(c, at);
-		coord_finish(c, at->step, STEP_DONE, at, err);
+		coord_finish(c, at->step, STEP_DONE, at, NULL, err);
 		return;
 	case ERR_UNKNOWN:
 	case ERR_IN_DOUBT:
@@ -314,7 +324,7 @@ attempt_failed(struct coord *c, struct attempt *at)
 		err->kind = ERR_IN_DOUBT;
 		if (c->o->mode == MODE_PLAN)
 			break;
-		coord_finish(c, at->step, STEP_IN_DOUBT, at, err);
+		coord_finish(c, at->step, STEP_IN_DOUBT, at, NULL, err);
 		l->status = STEP_IN_DOUBT;
 		coord_pause(c, at->path, err);
 		return;
@@ -333,7 +343,7 @@ attempt_failed(struct coord *c, struct attempt *at)
 		l->status = STEP_PENDING;
 		coord_pause(c, at->path, err);
 	} else if (!retry_later(c, at)) {
-		fail(c, at->step, at, err);
+		coord_fail(c, at->step, at, err);
 	}
 }
 
@@ -352,7 +362,7 @@ coord_attempt_end(struct coord *c, struct attempt *at)
 	if (c->o->mode == MODE_PLAN && at->any_effect && scope_roll(scope_of(c, at->step)) == NULL)
 		l->maybe = 1;
 	if (at->rc == 0)
-		coord_finish(c, at->step, at->any_effect && at->all_unchanged ? STEP_UNCHANGED : STEP_DONE, at, NULL);
+		coord_finish(c, at->step, at->any_effect && at->all_unchanged ? STEP_UNCHANGED : STEP_DONE, at, NULL, NULL);
 	else
 		attempt_failed(c, at);
 	FAULT("step.ended");

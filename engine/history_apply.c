@@ -386,12 +386,23 @@ apply_reopen(struct history *h, struct hist_step *s, const struct record *r)
 	s->ns = s->seq = 0;
 }
 
+/* With all that is inside of it. */
+static void
+apply_reopen_all(struct history *h, const char *path, const struct record *r)
+{
+	const size_t len = strlen(path);
+
+	for (uint32_t i = 0; i < h->nsteps; i++)
+		if (strncmp(h->steps[i].path, path, len) == 0 && (h->steps[i].path[len] == '/' || h->steps[i].path[len] == '['))
+			apply_reopen(h, &h->steps[i], r);
+}
+
 /* One record for all that failed or was blocked: were it many, a crash between them could leave half a run reopened. */
 static void
 apply_reopen_run(struct history *h, const struct record *r)
 {
 	for (uint32_t i = 0; i < h->nsteps; i++)
-		if (h->steps[i].status == STEP_FAILED || h->steps[i].status == STEP_BLOCKED)
+		if (h->steps[i].status == STEP_FAILED || h->steps[i].status == STEP_BLOCKED || h->steps[i].status == STEP_CANCELLED)
 			apply_reopen(h, &h->steps[i], r);
 	h->status = RUN_RUNNING;
 	h->outputs = NULL;
@@ -468,6 +479,8 @@ apply_to_step(struct history *h, const struct record *r, struct err *err)
 		break;
 	case REC_REOPEN:
 		apply_reopen(h, s, r);
+		if (r->unit != NULL)
+			apply_reopen_all(h, s->path, r);
 		break;
 	case REC_DOUBT:
 		return apply_doubt(h, s, r, err);

@@ -244,7 +244,7 @@ static bool
 comes_early(const struct coord *c, const struct record *r)
 {
 	const struct hist_step *hs = c->o->history != NULL ? history_step(c->o->history, r->step) : NULL;
-	const uint32_t step = live_find(c, r->step);
+	const uint32_t step = live_find(c, c->scopes[0], r->step);
 
 	return r->type == REC_APPROVE && hs != NULL && history_waits(hs) && step != NO_LIVE &&
 	       c->live[step].status == STEP_PENDING;
@@ -254,7 +254,7 @@ comes_early(const struct coord *c, const struct record *r)
 static int
 take_resolve(struct coord *c, const struct record *r, struct err *err)
 {
-	const uint32_t step = live_find(c, r->step);
+	const uint32_t step = live_find(c, c->scopes[0], r->step);
 
 	if (step == NO_LIVE || c->live[step].status != STEP_IN_DOUBT)
 		return err_set(err, ERR_USAGE, "step '%s' is not in doubt", r->step);

@@ -13,7 +13,7 @@ struct trace {
 	const struct hist_effect *effect;
 	const struct target_type *type;
 	const char *path;
-	uint32_t step;
+	const struct hist_step *step;
 };
 
 struct traces {
@@ -52,13 +52,14 @@ kind_of(const struct coord *c, const char *ref, const char **ret_path)
 }
 
 static void
-collect(struct coord *c, struct traces *t, uint32_t step, const struct hist_effect *e)
+collect(struct coord *c, struct traces *t, const struct hist_step *step, const struct hist_effect *e)
 {
 	struct trace found = { .effect = e, .step = step };
-	uint32_t at;
+	const struct plan *in;
+	uint32_t at, top;
 
 	found.type = kind_of(c, e->ref, &found.path);
-	if (found.type == NULL || e->undone)
+	if (found.type == NULL || e->undone || plan_walk(c->plan, step->path, &in, &top) == MAP_NONE)
 		return;
 	at = map_add(&t->index, e->ref, strlen(e->ref), t->n);
 	if (at != MAP_NONE) {
@@ -79,10 +80,13 @@ recheck(struct coord *c, const struct trace *t, struct err *err)
 {
 	const struct hist_effect *e = t->effect;
 	struct opctx op = { .arena = &c->eval, .deadline = NEVER, .cancel = &c->shared.cancel, .cancel_fd = c->shared.cancel_fd,
-		.run = c->shared.run, .step = path_of(c, t->step), .mark = c->shared.mark, .epoch = c->shared.epoch, .scratch = c->shared.dir };
+		.run = c->shared.run, .step = t->step->path, .mark = c->shared.mark, .epoch = c->shared.epoch, .scratch = c->shared.dir };
+	const uint32_t live = live_find(c, c->scopes[0], t->step->path);
 	struct value after;
 
-	if ((e->state != EFFECT_OK && e->state != EFFECT_UNCHANGED) || e->value == NULL || c->live[t->step].anew)
+	if (live != NO_LIVE && c->live[live].anew)
+		return 0;
+	if ((e->state != EFFECT_OK && e->state != EFFECT_UNCHANGED) || e->value == NULL)
 		return 0;
 	arena_reset(&c->eval);
 	if (value_parse(&c->eval, e->value, strlen(e->value), &after, err) < 0)
@@ -94,8 +98,9 @@ recheck(struct coord *c, const struct trace *t, struct err *err)
 static void
 doubt(struct coord *c, const struct trace *t, const struct err *why)
 {
-	struct event e = coord_event(c, EVENT_NOTE, t->step);
-	const char *step = path_of(c, t->step);
+	const char *step = t->step->path;
+	struct event e = { .kind = EVENT_NOTE, .run = c->shared.run, .plan = c->plan->name, .step = step, .steps = c->nlive,
+		.wall = clock_wall_ms() };
 	struct err err = ERR_INIT;
 
 	err_set(&err, ERR_IN_DOUBT, "%s; put it back and resume, or say whether it may stay so (--done) or is to be done again "
@@ -113,14 +118,11 @@ void
 coord_recheck(struct coord *c)
 {
 	struct traces t = { .index = MAP_INIT };
-	struct hist_walk walk = { 0 };
+	const struct history *h = c->o->history;
 
-	for (uint32_t i = 0; i < c->nlive; i++) {
-		const struct hist_step *hs = history_walk(c->o->history, &walk, path_of(c, i));
-
-		for (const struct hist_effect *e = hs != NULL ? hs->effects : NULL; e != NULL; e = e->next)
-			collect(c, &t, i, e);
-	}
+	for (uint32_t i = 0; i < h->nsteps; i++)
+		for (const struct hist_effect *e = h->steps[i].undo ? NULL : h->steps[i].effects; e != NULL; e = e->next)
+			collect(c, &t, &h->steps[i], e);
 	for (uint32_t i = 0; i < t.n && c->signo == 0; i++) {
 		struct err why = ERR_INIT;
 

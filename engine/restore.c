@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "children.h"
 #include "coord.h"
 
 /* Effects that happened or may have: `.ran`. */
@@ -23,21 +24,35 @@ has_finished(const struct hist_step *hs)
 	return hs->status == STEP_DONE || hs->status == STEP_UNCHANGED || hs->status == STEP_SKIPPED;
 }
 
-/* The steps that have been taken back; returns how many. */
-static uint32_t
-find_undone(const struct coord *c, const struct scope *s, uint32_t *list, bool *seen)
+/* What the journal knows below a scope: of the run's own, all. */
+static const struct hist_step *
+past_of(const struct coord *c, const struct hist_step *const *below, uint32_t k)
 {
-	const struct history *h = c->o->history;
-	uint32_t n = 0;
+	return below != NULL ? below[k] : &c->o->history->steps[k];
+}
 
-	for (uint32_t k = 0; k < h->nsteps; k++) {
-		const char *id = h->steps[k].path;
-		const uint32_t i = h->steps[k].status == STEP_UNDONE ? plan_find(s->plan, id, strlen(id)) : MAP_NONE;
+/* The steps of a scope that have been taken back, themselves or something inside of them: the latter are to go on, with what
+ * still stands inside. So are those that have ended and hold something to be done again. Returns how many were taken back. */
+static uint32_t
+find_undone(struct coord *c, const struct scope *s, uint32_t *list, bool *seen)
+{
+	uint32_t n = 0, all = c->o->history->nsteps;
+	const struct hist_step *const *below = s->parent != NULL ? children_past(c, path_of(c, s->owner), '/', &all) : NULL;
+	const size_t skip = s->parent != NULL ? strlen(path_of(c, s->owner)) + 1 : 0;
 
-		if (i == MAP_NONE)
+	for (uint32_t k = 0; k < all; k++) {
+		const struct hist_step *hs = past_of(c, below, k);
+		const char *id = hs->path + skip;
+		const size_t len = hs->status == STEP_UNDONE || hs->status == STEP_PENDING ? strcspn(id, "/[") : 0;
+		const uint32_t i = len > 0 && (hs->status == STEP_UNDONE || id[len] != '\0') ? plan_find(s->plan, id, len) : MAP_NONE;
+
+		if (i == MAP_NONE || hs->undo)
 			continue;
-		seen[i] = true;
-		list[n++] = i;
+		c->live[s->base + i].part = c->live[s->base + i].part || id[len] != '\0';
+		if (hs->status == STEP_UNDONE && !seen[i]) {
+			seen[i] = true;
+			list[n++] = i;
+		}
 	}
 	return n;
 }
@@ -46,23 +61,25 @@ find_undone(const struct coord *c, const struct scope *s, uint32_t *list, bool *
 static void
 forget_followers(struct coord *c, const struct scope *s)
 {
-	uint32_t *todo = xcalloc(s->n, sizeof(*todo));
-	bool *seen = xcalloc(s->n, sizeof(*seen));
+	uint32_t *todo = xcalloc(2 * (size_t)s->n + 1, sizeof(*todo));
+	bool *seen = xcalloc((size_t)s->n + 1, sizeof(*seen));
 	uint32_t n = find_undone(c, s, todo, seen);
 
 	while (n > 0) {
 		const uint32_t i = todo[--n];
-		struct live *l = &c->live[s->base + i];
-		const struct hist_step *hs = history_step(c->o->history, path_of(c, s->base + i));
 
-		l->anew = l->anew || (hs != NULL && has_finished(hs));
 		for (uint32_t k = s->graph->user_first[i]; k < s->graph->user_first[i + 1]; k++) {
 			const uint32_t to = s->graph->users[k].to;
+			struct live *l = &c->live[s->base + to];
+			const struct hist_step *hs;
 
-			if (!seen[to] && !s->plan->steps[to].finally) {
-				seen[to] = true;
-				todo[n++] = to;
-			}
+			if ((seen[to] && !l->part) || s->plan->steps[to].finally)
+				continue;
+			hs = history_step(c->o->history, path_of(c, s->base + to));
+			l->anew = hs != NULL && has_finished(hs);
+			l->part = false; /* all of it is done again */
+			seen[to] = true;
+			todo[n++] = to;
 		}
 	}
 	free(todo);
@@ -73,7 +90,7 @@ forget_followers(struct coord *c, const struct scope *s)
 static void
 reopen_finally(struct coord *c, const struct scope *s)
 {
-	for (uint32_t i = s->base + s->plan->nmain; i < s->base + s->n; i++)
+	for (uint32_t i = s->base + s->nmain; i < s->base + s->n; i++)
 		c->live[i].anew = true;
 }
 
@@ -82,9 +99,10 @@ void
 coord_record_reopen(struct coord *c)
 {
 	for (uint32_t i = 0; c->o->history != NULL && i < c->nlive; i++)
-		if (c->live[i].anew && history_step(c->o->history, path_of(c, i)) != NULL)
+		if ((c->live[i].anew || c->live[i].part) && history_step(c->o->history, path_of(c, i)) != NULL)
 			coord_record(c, &(struct record){ .type = REC_REOPEN, .step = path_of(c, i),
-				.kind = step_of(c, i)->finally ? "finally" : "undone" }, true);
+				.kind = step_of(c, i)->finally ? "finally" : "undone",
+				.unit = live_kind(c, i) != LIVE_STEP && c->live[i].anew ? "all" : NULL }, true);
 	if (c->reopened)
 		coord_record(c, &(struct record){ .type = REC_REOPEN }, true);
 	if (c->o->rollback)
@@ -104,10 +122,89 @@ restore_failure(struct coord *c, struct scope *s, uint32_t step, const struct hi
 bool
 coord_unsettled(const struct coord *c, uint32_t step)
 {
+	const struct scope *inside = scope_inside(c, step);
 	const struct hist_step *hs = c->o->history != NULL ? history_step(c->o->history, path_of(c, step)) : NULL;
+	bool any = false;
 
-	return hs != NULL && !c->live[step].anew && c->live[step].status == STEP_PENDING &&
-	       (hs->torn || history_in_doubt(hs));
+	if (hs == NULL || c->live[step].anew || c->live[step].status != STEP_PENDING)
+		return false;
+	for (uint32_t i = 0; inside != NULL && i < inside->n && !any; i++)
+		any = coord_unsettled(c, inside->base + i);
+	return any || hs->torn || history_in_doubt(hs);
+}
+
+/* Has anything inside of it happened, or may it have? */
+static bool
+has_run_inside(struct coord *c, uint32_t step)
+{
+	uint32_t n;
+	const struct hist_step *const *past = children_past(c, path_of(c, step), live_kind(c, step) == LIVE_EACH ? '[' : '/', &n);
+
+	for (uint32_t k = 0; k < n; k++)
+		if (!past[k]->undo && maybe_effects(past[k]) > 0)
+			return true;
+	return false;
+}
+
+/* Is anything inside of an item's plan to be done, though it had ended? */
+static bool
+is_part(struct coord *c, uint32_t item)
+{
+	uint32_t n;
+	const struct hist_step *const *past = children_past(c, path_of(c, item), '/', &n);
+
+	for (uint32_t k = 0; k < n; k++)
+		if (!past[k]->undo && (past[k]->status == STEP_UNDONE || past[k]->status == STEP_PENDING))
+			return true;
+	return false;
+}
+
+static void
+restore_step(struct coord *c, struct scope *s, uint32_t i, const struct hist_step *hs)
+{
+	struct live *l = &c->live[i];
+
+	if ((has_finished(hs) && !l->part) || (!c->reopened && (hs->status == STEP_FAILED || hs->status == STEP_BLOCKED)))
+		l->status = hs->status;
+	if (l->status == STEP_FAILED && l->selected)
+		restore_failure(c, s, i, hs);
+	l->outputs = hs->outputs;
+	l->maybe += live_kind(c, i) == LIVE_STEP ? maybe_effects(hs) : has_run_inside(c, i);
+	c->settling = c->settling ||
+		      (!c->o->rollback && l->status == STEP_PENDING && (hs->torn || history_in_doubt(hs)));
+}
+
+/* May somebody still ask for `.items` of what has ended? */
+static bool
+is_asked_for(const struct coord *c, const struct scope *s, uint32_t i)
+{
+	const uint32_t *first = &s->graph->user_first[i];
+
+	for (uint32_t k = first[0]; k < first[1]; k++)
+		if (!live_is_over(&c->live[s->base + s->graph->users[k].to]))
+			return true;
+	return s->plan->outputs.len > 0 && c->live[s->base + i].status != STEP_SKIPPED;
+}
+
+/* What had begun goes on with what it has inside; of what has ended that is known where it is asked for. */
+static void
+restore_inside(struct coord *c, const struct scope *s)
+{
+	for (uint32_t i = s->base; i < s->base + s->n && !c->o->rollback; i++) {
+		const struct hist_step *hs = live_kind(c, i) != LIVE_STEP ? history_step(c->o->history, path_of(c, i)) : NULL;
+		const bool over = live_is_over(&c->live[i]);
+		struct err err = ERR_INIT;
+
+		if (hs == NULL || c->live[i].anew || !c->live[i].selected)
+			continue;
+		if (over ? s->graph == NULL || live_kind(c, i) != LIVE_EACH || !is_asked_for(c, s, i - s->base)
+			 : hs->status == STEP_PENDING && !c->live[i].part)
+			continue;
+		if (children_open(c, i, &err) < 0)
+			coord_pause(c, path_of(c, i), &err);
+		else if (over)
+			scope_inside(c, i)->phase = PHASE_CLOSED;
+	}
 }
 
 void
@@ -115,28 +212,42 @@ coord_restore(struct coord *c, struct scope *s)
 {
 	const struct history *h = c->o->history;
 	const bool begins = c->o->rollback && !h->rolling;
+	const bool plan = s->items == NULL, goes_on = s->parent == NULL || !live_is_over(&c->live[s->owner]);
 	struct hist_walk walk = { 0 };
 
 	c->reopened = begins || (h->status == RUN_FAILED && !c->o->abort);
-	if (c->reopened)
+	if (plan && goes_on && (c->reopened || (s->parent != NULL && c->live[s->owner].part)))
 		reopen_finally(c, s);
-	if (!c->o->rollback && !c->o->abort)
+	if (plan && goes_on && !c->o->rollback && !c->o->abort)
 		forget_followers(c, s);
 	for (uint32_t i = s->base; i < s->base + s->n; i++) {
 		const struct hist_step *hs = history_walk(h, &walk, path_of(c, i));
-		struct live *l = &c->live[i];
 
-		if (hs == NULL || l->anew)
-			continue;
-		if (has_finished(hs) || (!c->reopened && (hs->status == STEP_FAILED || hs->status == STEP_BLOCKED)))
-			l->status = hs->status;
-		if (l->status == STEP_FAILED)
-			restore_failure(c, s, i, hs);
-		l->outputs = hs->outputs;
-		l->maybe += maybe_effects(hs);
-		c->settling = c->settling ||
-			      (!c->o->rollback && l->status == STEP_PENDING && (hs->torn || history_in_doubt(hs)));
+		if (!plan && hs != NULL && has_finished(hs) && goes_on && c->live[s->owner].part)
+			c->live[i].part = is_part(c, i);
+		if (hs != NULL && !c->live[i].anew)
+			restore_step(c, s, i, hs);
 	}
+	if (s->plan->nsubs + s->plan->nforeachs > 0)
+		restore_inside(c, s);
+}
+
+static bool
+is_orphan(const struct coord *c, uint32_t step)
+{
+	const struct scope *s = scope_of(c, step);
+
+	return step - s->base >= s->n - s->norphans;
+}
+
+/* It may have been opened in the lost batch, and what is inside may have begun. */
+static void
+doubt_inside(struct coord *c, uint32_t step)
+{
+	struct err ignored = ERR_INIT; /* met again when it starts */
+
+	if (c->live[step].open || (coord_condition(c, step, &ignored) == 1 && children_open(c, step, &ignored) == 0))
+		coord_doubt_torn(c, scope_inside(c, step));
 }
 
 /* Those of [from, to) that were under way, or that could have been started next: the order is that of the queue. Pure
@@ -152,15 +263,19 @@ doubt_steps(struct coord *c, uint32_t from, uint32_t to)
 		struct live *l = &c->live[i];
 		bool begun;
 
-		if (l->blocked > 0 || l->status != STEP_PENDING || (step_of(c, i)->type->flags & STEP_PURE))
+		if (l->blocked > 0 || l->status != STEP_PENDING || (step_of(c, i)->type->flags & STEP_PURE) || is_orphan(c, i))
 			continue;
 		hs = history_step(c->o->history, path_of(c, i));
 		begun = hs != NULL && hs->status == STEP_RUNNING;
 		if (left == 0 && !begun)
 			continue;
+		left -= !begun && left > 0;
+		if (live_kind(c, i) != LIVE_STEP) {
+			doubt_inside(c, i);
+			continue;
+		}
 		l->torn = true;
 		l->maybe++;
-		left -= !begun;
 		coord_record(c, &(struct record){ .type = REC_DOUBT, .step = path_of(c, i) }, true);
 	}
 }
@@ -169,7 +284,7 @@ doubt_steps(struct coord *c, uint32_t from, uint32_t to)
 void
 coord_doubt_torn(struct coord *c, const struct scope *s)
 {
-	const uint32_t main_end = s->base + s->plan->nmain;
+	const uint32_t main_end = s->base + s->nmain;
 	bool closing = !c->reopened;
 
 	for (uint32_t i = s->base; i < main_end; i++)

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "children.h"
 #include "rollback.h"
 
 #define OPEN_MAX 4 /* turns that are open at a time, for each worker: what is looked through at every end */
@@ -91,7 +92,7 @@ note_left(struct rollback *r, const struct undo_effect *x, const struct memo *e,
 static void
 note_past(struct coord *c, struct rollback *r, const struct hist_step *hs, const struct hist_step *undo)
 {
-	const uint32_t step = live_find(c, hs->path);
+	const uint32_t step = live_find(c, c->scopes[0], hs->path);
 
 	if (step == NO_LIVE)
 		return;
@@ -148,15 +149,18 @@ choose(struct coord *c, const struct scope *in, struct rollback *r, struct err *
 {
 	const char *to = c->o->rollback_to;
 
-	r->turns = xcalloc(in->plan->nmain + 1, sizeof(*r->turns));
-	for (uint32_t i = in->base; i < in->base + in->plan->nmain; i++) {
+	r->turns = xcalloc(c->nlive - in->base + 1, sizeof(*r->turns));
+	for (uint32_t i = in->base; i < c->nlive; i++) {
+		const struct scope *of = scope_of(c, i);
 		const struct step *s = step_of(c, i);
 		const char *path = path_of(c, i);
 		const struct hist_step *hs = history_step(r->past, path);
 		struct turn *t = &r->turns[r->nturns];
 
+		if (i >= of->base + of->nmain || live_kind(c, i) != LIVE_STEP || !scope_is_within(of, in))
+			continue;
 		if (!span_of(hs, roll_is_torn(c, i, hs), t) ||
-		    (to != NULL && strcmp(path, to) != 0 && t->last < c->o->rollback_since))
+		    (to != NULL && in->parent == NULL && strcmp(path, to) != 0 && t->last < c->o->rollback_since))
 			continue;
 		if (s->irreversible != NULL) {
 			err_set(err, ERR_IN_DOUBT, "there is no way back over step '%s', which has run: %s", path, s->irreversible);
@@ -179,6 +183,8 @@ coord_roll_begin(struct coord *c, struct scope *s, struct err *err)
 	if (c->o->history != NULL && c->o->rollback)
 		r->past = c->o->history;
 	else if (roll_read_past(c, &r->own, err) < 0)
+		return -1;
+	if (children_open_past(c, s, err) < 0)
 		return -1;
 	if (choose(c, s, r, err) < 0)
 		return -1;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "children.h"
 #include "coord.h"
 
 static const struct value *
@@ -21,6 +22,7 @@ step_root(const struct sight *in, const char *id, struct err *err)
 	struct coord *c = in->c;
 	const uint32_t i = plan_find(in->scope->plan, id, strlen(id));
 	struct pair *pairs = arena_array(&c->eval, 4, sizeof(*pairs));
+	const struct scope *inside;
 	const struct live *l;
 
 	if (i == MAP_NONE) {
@@ -32,11 +34,15 @@ step_root(const struct sight *in, const char *id, struct err *err)
 	pairs[1] = (struct pair){ "ran", value_bool(l->maybe > 0) };
 	pairs[2] = (struct pair){ "outputs", value_map(NULL, 0) }; /* of a skipped step every output is null */
 	pairs[3] = (struct pair){ "items", VALUE_NULL };
+	inside = scope_inside(c, in->scope->base + i);
+	if (inside != NULL && inside->items != NULL && !l->unknown)
+		pairs[3].v = items_value(c, inside, err);
 	if (l->unknown && l->maybe == 0 && !(in->scope->plan->steps[i].type->flags & (STEP_READ_ONLY | STEP_PURE)))
 		pairs[1].v = value_unknown(arena_printf(&c->eval, "whether step '%s' runs", id));
 	if (l->unknown) {
 		pairs[0].v = value_unknown(arena_printf(&c->eval, "the end of step '%s'", id));
 		pairs[2].v = value_unknown(arena_printf(&c->eval, "outputs of step '%s'", id));
+		pairs[3].v = in->scope->plan->steps[i].each ? value_unknown(arena_printf(&c->eval, "items of step '%s'", id)) : pairs[3].v;
 	} else if (l->outputs != NULL &&
 		   value_parse(&c->eval, l->outputs, strlen(l->outputs), &pairs[2].v, err) < 0) {
 		return NULL;
@@ -81,6 +87,14 @@ target_root(const struct sight *in, const char *name)
 }
 
 static const struct value *
+item_root(const struct sight *in, const char *root)
+{
+	if (in->item->value->kind == V_UNKNOWN)
+		return in->item->value;
+	return keep(in->c, strcmp(root, "key") == 0 ? value_str(in->item->key) : value_int(in->index));
+}
+
+static const struct value *
 root_get(void *data, const char *root, const char *key, struct err *err)
 {
 	const struct sight *in = data;
@@ -92,6 +106,10 @@ root_get(void *data, const char *root, const char *key, struct err *err)
 		v = value_get(in->scope->params, key);
 		return v != NULL ? v : keep(in->c, VALUE_NULL);
 	}
+	if (in->item != NULL && strcmp(root, "item") == 0)
+		return in->item->value;
+	if (in->item != NULL && (strcmp(root, "index") == 0 || strcmp(root, "key") == 0))
+		return item_root(in, root);
 	if (strcmp(root, "targets") == 0)
 		v = target_root(in, key);
 	else if (strcmp(root, "run") == 0)
@@ -145,12 +163,12 @@ int
 coord_bind_guards(struct coord *c, struct attempt *at, struct err *err)
 {
 	const struct step *s = step_of(c, at->step);
-	const struct scope *scope = scope_of(c, at->step);
+	const struct scope *scope = scope_of(c, at->step)->home;
 	struct sight in;
 	struct guard *list = s->nguards > 0 ? arena_array(&at->arena, s->nguards, sizeof(*list)) : NULL;
 
 	at->guards = list;
-	sight_init(&in, c, scope);
+	sight_init(&in, c, scope, NO_LIVE);
 	for (uint32_t i = 0; i < s->nguards; i++) {
 		const struct step *guard = &scope->plan->steps[s->guards[i]];
 
@@ -190,11 +208,17 @@ bind_call(void *data, struct arena *a, const struct node *n, struct err *err)
 }
 
 void
-sight_init(struct sight *ret, struct coord *c, const struct scope *s)
+sight_init(struct sight *ret, struct coord *c, const struct scope *in, uint32_t live)
 {
+	const struct scope *s = in->home;
+
 	*ret = (struct sight){ .c = c, .scope = s, .env = { .get = root_get, .data = ret } };
 	ret->bind = (struct bind_env){ .host = c->host, .expr = &ret->env, .file = s->plan->file, .target = find_target,
 		.call = bind_call, .data = ret };
+	if (in->items != NULL && live != NO_LIVE) {
+		ret->item = &in->items[live - in->base];
+		ret->index = live - in->base + 1;
+	}
 }
 
 void
@@ -218,16 +242,17 @@ close_target(struct target *t)
 {
 	if (t->conn != NULL)
 		t->type->close(t->conn);
+	t->conn = NULL;
+	t->bound = false;
+	atomic_store(&t->known, false);
 	arena_done(&t->arena);
-	pthread_mutex_destroy(&t->lock);
 }
 
 void
 scope_close_targets(struct scope *s)
 {
-	for (size_t i = 0; i < s->plan->ntargets; i++)
+	for (size_t i = 0; s->own != NULL && i < s->plan->ntargets; i++)
 		close_target(&s->own[i]);
-	free(s->own);
 }
 
 void
@@ -271,7 +296,7 @@ roots_outputs(struct coord *c, const struct scope *s, struct value *ret, struct 
 	struct sight in;
 	uint32_t n = 0;
 
-	sight_init(&in, c, s);
+	sight_init(&in, c, s, NO_LIVE);
 	arena_reset(&c->eval);
 	pairs = arena_array(&c->eval, all->len, sizeof(*pairs));
 	for (uint32_t i = 0; i < all->len; i++) {

@@ -71,11 +71,12 @@ coord_may_start(const struct coord *c)
 	return !c->pausing && !c->broken;
 }
 
-/* What is in doubt is settled even when a failure has stopped the rest: a run does not close over it unasked. */
+/* What is in doubt is settled even when a failure has stopped the rest: a run does not close over it unasked. And what had
+ * begun to run a plan ends that: its `finally` runs, nothing else. */
 bool
 coord_may_go(const struct coord *c, uint32_t step)
 {
-	return scope_may_start(scope_of(c, step)) || (c->settling && !c->o->abort);
+	return c->live[step].open || scope_may_start(scope_of(c, step)) || (c->settling && !c->o->abort);
 }
 
 /* What was in doubt has settled: all else may follow. */
@@ -314,7 +315,8 @@ coord_init(struct coord *c, const struct run_options *o)
 	if (o->seed == 0)
 		random_bytes(&c->rng, sizeof(c->rng));
 	roots_init(c);
-	(void)scope_add(c, o->plan, o->params);
+	scope_add(c, o->plan, NULL, NO_LIVE)->params = o->params;
+	scope_open_targets(c, c->scopes[0]);
 }
 
 int

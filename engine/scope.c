@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
+#include "children.h"
 #include "coord.h"
 
 struct scope *
@@ -18,21 +20,6 @@ bool
 live_is_over(const struct live *l)
 {
 	return l->status != STEP_PENDING && l->status != STEP_RUNNING && l->status != STEP_IN_DOUBT;
-}
-
-int64_t
-live_key(const struct coord *c, uint32_t live)
-{
-	(void)c;
-	return live;
-}
-
-uint32_t
-live_find(const struct coord *c, const char *path)
-{
-	const uint32_t i = plan_find(c->plan, path, strlen(path));
-
-	return i != MAP_NONE ? i : NO_LIVE;
 }
 
 static void
@@ -54,22 +41,79 @@ add_lives(struct coord *c, const struct scope *s)
 	c->nlive += s->n;
 }
 
-struct scope *
-scope_add(struct coord *c, const struct plan *plan, const struct value *params)
+static struct scope *
+add(struct coord *c, const struct scope *as)
 {
 	struct scope *s = xcalloc(1, sizeof(*s));
-	struct graph *graph = arena_alloc(&c->keep, sizeof(*graph));
 
-	graph_init(graph, plan);
-	*s = (struct scope){ .index = c->nscopes, .owner = NO_LIVE, .plan = plan, .graph = graph, .base = c->nlive,
-		.n = plan->nsteps, .params = params };
+	*s = *as;
+	s->index = c->nscopes;
+	s->base = c->nlive;
+	s->undo = NO_LIVE;
 	if (c->nscopes == c->scopes_cap) {
 		c->scopes_cap = c->scopes_cap > 0 ? c->scopes_cap * 2 : 4;
 		c->scopes = xreallocarray(c->scopes, c->scopes_cap, sizeof(struct scope *));
 	}
 	c->scopes[c->nscopes++] = s;
 	add_lives(c, s);
-	scope_open_targets(c, s);
+	if (s->parent != NULL) {
+		(void)map_add(&c->inside, (const char *)&s->owner, sizeof(s->owner), s->index);
+		c->live[s->owner].open = true;
+	}
+	return s;
+}
+
+/* A plan that several steps run has one graph. */
+struct shared_graph {
+	struct shared_graph *next;
+	const struct plan *plan;
+	struct graph graph;
+};
+
+static const struct graph *
+graph_of(struct coord *c, const struct plan *plan)
+{
+	struct shared_graph *g = c->graphs;
+
+	while (g != NULL && g->plan != plan)
+		g = g->next;
+	if (g == NULL) {
+		g = arena_alloc(&c->keep, sizeof(*g));
+		*g = (struct shared_graph){ .next = c->graphs, .plan = plan };
+		graph_init(&g->graph, plan);
+		c->graphs = g;
+	}
+	return &g->graph;
+}
+
+struct scope *
+scope_add(struct coord *c, const struct plan *plan, struct scope *parent, uint32_t owner)
+{
+	struct scope *s = add(c, &(struct scope){ .parent = parent, .owner = owner, .plan = plan, .graph = graph_of(c, plan),
+		.n = plan->nsteps, .nmain = plan->nmain });
+
+	s->home = s;
+	if (parent != NULL) {
+		s->paths = arena_array(&c->keep, s->n, sizeof(*s->paths));
+		for (uint32_t i = 0; i < s->n; i++)
+			s->paths[i] = arena_printf(&c->keep, "%s/%s", path_of(c, owner), plan->steps[i].id);
+	}
+	if (plan->npools > 0)
+		s->slots = xcalloc(plan->npools, sizeof(*s->slots));
+	return s;
+}
+
+struct scope *
+scope_add_items(struct coord *c, struct scope *parent, uint32_t owner, struct each *items, uint32_t n, uint32_t norphans)
+{
+	struct scope *s = add(c, &(struct scope){ .parent = parent, .home = parent, .owner = owner, .plan = parent->plan, .n = n,
+		.nmain = n, .items = items, .body = owner - parent->base, .norphans = norphans });
+
+	s->paths = arena_array(&c->keep, n, sizeof(*s->paths));
+	for (uint32_t i = 0; i < n; i++) {
+		s->paths[i] = arena_printf(&c->keep, "%s[%s]", path_of(c, owner), items[i].key);
+		c->live[s->base + i].selected = i < n - norphans;
+	}
 	return s;
 }
 
@@ -78,7 +122,11 @@ scope_free(struct scope *s)
 {
 	coord_roll_done(s);
 	scope_close_targets(s);
-	graph_done((struct graph *)s->graph);
+	for (uint32_t i = 0; s->slots != NULL && i < s->plan->npools; i++)
+		heap_done(&s->slots[i].waiting);
+	map_done(&s->keys);
+	free(s->slots);
+	free(s->own);
 	free(s->reason);
 	free(s);
 }
@@ -93,6 +141,9 @@ scopes_done(struct coord *c)
 		}
 	for (uint32_t i = 0; i < c->nscopes; i++)
 		scope_free(c->scopes[i]);
+	for (struct shared_graph *g = c->graphs; g != NULL; g = g->next)
+		graph_done(&g->graph);
+	map_done(&c->inside);
 	free(c->scopes);
 	free(c->live);
 	free(c->events);
@@ -108,21 +159,33 @@ look_at(struct coord *c, struct scope *s)
 	c->idle = s;
 }
 
+/* Which scope waits for the step: its own, or the one that is taken back with all that is inside. */
+static struct scope *
+waits_for(const struct coord *c, uint32_t i)
+{
+	for (struct scope *s = scope_of(c, i); s != NULL; s = s->parent)
+		if (s->phase == PHASE_ROLLBACK)
+			return s;
+	return scope_of(c, i);
+}
+
 void
 live_activate(struct coord *c, uint32_t i)
 {
-	scope_of(c, i)->active += !c->live[i].active;
+	waits_for(c, i)->active += !c->live[i].active;
 	c->live[i].active = true;
 }
 
 void
 live_deactivate(struct coord *c, uint32_t i)
 {
-	struct scope *s = scope_of(c, i);
+	struct scope *s = waits_for(c, i);
 
 	if (!c->live[i].active)
 		return;
 	c->live[i].active = false;
+	if (c->live[i].slot)
+		slot_leave(c, i);
 	if (--s->active == 0)
 		look_at(c, s);
 }
@@ -132,11 +195,11 @@ void
 scope_count(struct coord *c, const struct scope *s)
 {
 	for (uint32_t i = 0; i < s->n; i++) {
-		const struct step *step = &s->plan->steps[i];
+		const struct step *step = step_of(c, s->base + i);
 		struct live *l = &c->live[s->base + i];
 
 		l->over = live_is_over(l);
-		for (uint32_t k = 0; k < step->need_count; k++) {
+		for (uint32_t k = 0; s->items == NULL && k < step->need_count; k++) {
 			const struct need *n = &s->plan->needs[step->need_first + k];
 
 			if (!step->finally || s->plan->steps[n->to].finally)
@@ -148,7 +211,8 @@ scope_count(struct coord *c, const struct scope *s)
 void
 scope_begin(struct coord *c, struct scope *s)
 {
-	for (uint32_t i = s->base; i < s->base + s->plan->nmain; i++)
+	s->started = clock_now();
+	for (uint32_t i = s->base; i < s->base + s->nmain; i++)
 		if (c->live[i].blocked == 0)
 			coord_ready(c, i);
 	if (s->active == 0)
@@ -165,7 +229,7 @@ scope_fail(struct coord *c, struct scope *s, const char *step, enum on_error the
 	}
 	s->failed = true;
 	s->stopping = s->stopping || then != ON_ERROR_CONTINUE;
-	s->roll_back = s->roll_back || then == ON_ERROR_ROLLBACK;
+	s->roll_back = s->roll_back || (then == ON_ERROR_ROLLBACK && s->items == NULL); /* items go with the plan around them */
 	c->stopped = c->stopped || s->stopping;
 }
 
@@ -213,6 +277,8 @@ drop_stopped(struct coord *c)
 			live_deactivate(c, item.step);
 	}
 	coord_drop_parked(c, false);
+	for (uint32_t i = 0; i < c->nscopes; i++)
+		slots_wake(c, c->scopes[i]);
 	c->stopped = false;
 }
 
@@ -220,7 +286,7 @@ drop_stopped(struct coord *c)
 static bool
 has_unselected(const struct coord *c, const struct scope *s)
 {
-	for (uint32_t i = s->base; i < s->base + s->plan->nmain; i++)
+	for (uint32_t i = s->base; i < s->base + s->nmain && s->parent == NULL; i++)
 		if (!c->live[i].selected && !live_is_over(&c->live[i]))
 			return true;
 	return false;
@@ -231,7 +297,7 @@ begin_finally(struct coord *c, struct scope *s)
 {
 	s->phase = PHASE_FINALLY;
 	s->stopping = false;
-	for (uint32_t i = s->base + s->plan->nmain; i < s->base + s->n; i++)
+	for (uint32_t i = s->base + s->nmain; i < s->base + s->n; i++)
 		if (c->live[i].blocked == 0)
 			coord_ready(c, i);
 }
@@ -265,6 +331,10 @@ advance(struct coord *c, struct scope *s)
 	if (s->phase == PHASE_MAIN)
 		end_main(c, s);
 	if (s->phase == PHASE_ROLLBACK && !coord_roll_on(c, s)) {
+		if (s->undo != NO_LIVE) {
+			children_taken_back(c, s);
+			return;
+		}
 		if (c->o->rollback_to == NULL || s->parent != NULL) {
 			begin_finally(c, s);
 		} else {
@@ -273,8 +343,11 @@ advance(struct coord *c, struct scope *s)
 			c->resting = true;
 		}
 	}
-	if (s->phase == PHASE_FINALLY && s->active == 0)
-		s->phase = PHASE_CLOSED;
+	if (s->phase != PHASE_FINALLY || s->active > 0)
+		return;
+	s->phase = PHASE_CLOSED;
+	if (s->parent != NULL)
+		children_close(c, s);
 }
 
 void

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Scopes: a plan under way. The first is the run's own. A scope has its own steps, targets and phase, and closes like a
- * run. Steps of all scopes live in one array, are queued in one heap and run by the same few functions. */
+/* Scopes: a plan under way, or the items of a `foreach`. The first is the run's own; each `uses: plan` opens one more, and
+ * each `foreach` one for its items. A scope has its own steps, targets and phase, closes like a run, and its close is the
+ * end of the step that opened it. Steps of all scopes live in one array, are queued in one heap and run by the same few
+ * functions. */
 #ifndef WHERRY_SCOPE_H
 #define WHERRY_SCOPE_H
 
 #include "graph.h"
+#include "heap.h"
 
 struct coord;
 struct live;
@@ -13,12 +16,35 @@ struct live;
 
 enum phase { PHASE_MAIN, PHASE_ROLLBACK, PHASE_FINALLY, PHASE_CLOSED };
 
+/* What a step is to the coordinator: one with a handler, or one that opens a scope. */
+enum live_kind { LIVE_STEP, LIVE_PLAN, LIVE_EACH };
+
+/* A child of a `foreach`. */
+struct each {
+	const char *key;
+	const struct value *value;
+};
+
+/* A pool of a scope. */
+struct slots {
+	uint32_t used;
+	struct heap waiting;        /* steps that are ready, but for it */
+};
+
 struct scope {
 	struct scope *parent;       /* NULL: the run's own */
+	const struct scope *home;   /* whose expressions its steps see: itself; of items the one around them */
 	uint32_t index, owner;      /* in coord.scopes; the step that opened it, or NO_LIVE */
-	const struct plan *plan;    /* whose expressions its steps see */
-	const struct graph *graph;
-	uint32_t base, n;           /* its steps: coord.live[base … base + n) */
+	const struct plan *plan;
+	const struct graph *graph;  /* of items NULL: nothing is between them */
+	uint32_t base, n, nmain;    /* its steps: coord.live[base … base + n); those before `finally` */
+	const char **paths;         /* of its steps; NULL: the run's own, whose paths are their ids */
+	struct each *items;         /* NULL: the steps of a plan */
+	struct map keys;            /* of items: key to number */
+	uint32_t body, norphans;    /* of items: the step that each is; those at the end that the list has no more */
+	struct slots *slots;        /* for each pool of the plan */
+	int64_t started;
+	uint32_t undo;              /* the step that takes the whole scope back, or NO_LIVE */
 	const struct value *params;
 	struct target **targets;    /* in the plan's order */
 	struct target *own;         /* those that it opened itself */
@@ -33,8 +59,11 @@ struct scope {
 	struct rollback *roll;      /* while steps are taken back, and after */
 };
 
-/* Open a scope over plan, its steps pending; owned by the coordinator. */
-struct scope *scope_add(struct coord *, const struct plan *plan, const struct value *params);
+/* Open a scope over a plan, its steps pending; owned by the coordinator. */
+struct scope *scope_add(struct coord *, const struct plan *plan, struct scope *parent, uint32_t owner);
+/* The same over n items of a step of the parent's plan, the last ones orphans. Both arrays live as long as the run. */
+struct scope *scope_add_items(struct coord *, struct scope *parent, uint32_t owner, struct each *, uint32_t n,
+			      uint32_t norphans);
 void scopes_done(struct coord *);
 /* Count what its steps wait for: once, when it is known what has ended before. */
 void scope_count(struct coord *, const struct scope *);
@@ -54,14 +83,28 @@ bool scope_closes(const struct scope *);
 struct rollback *scope_roll(const struct scope *);
 
 struct scope *scope_of(const struct coord *, uint32_t live);
+enum live_kind live_kind(const struct coord *, uint32_t live);
+/* The scope that a step has opened, or NULL. */
+struct scope *scope_inside(const struct coord *, uint32_t live);
+/* Is it that scope, or inside of it? */
+bool scope_is_within(const struct scope *, const struct scope *outer);
 /* A step is queued or under way, or it has ended and nobody was told: its scope stays open. */
 void live_activate(struct coord *, uint32_t live);
 void live_deactivate(struct coord *, uint32_t live);
 /* Has it ended, whatever way? */
 bool live_is_over(const struct live *);
-/* Its place in the ready queue: the plan's order. */
+/* Its place in the ready queue: the plan's order, where what is inside a step comes before the next step, and steps of
+ * children that are under way before the next child. */
 int64_t live_key(const struct coord *, uint32_t live);
-/* The step of this path, or NO_LIVE. */
-uint32_t live_find(const struct coord *, const char *path);
+/* The step of this path from a scope, or NO_LIVE; only what is open is known. */
+uint32_t live_find(const struct coord *, const struct scope *from, const char *path);
+/* The one after it in a walk over all: what is inside a step follows it. NO_LIVE at the end. */
+uint32_t live_next(const struct coord *, uint32_t live);
+/* Take a slot of the step's pool. false: there is none, and the step is queued there. */
+bool slot_take(struct coord *, uint32_t live, int64_t key);
+/* Give it back: the first one that waits for it is queued. */
+void slot_leave(struct coord *, uint32_t live);
+/* Queue again what waits for a slot. */
+void slots_wake(struct coord *, struct scope *);
 
 #endif

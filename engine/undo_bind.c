@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "children.h"
 #include "door.h"
 #include "rollback.h"
 
@@ -41,7 +42,7 @@ roll_value(struct arena *a, const char *text)
 static int
 bind_ref(struct coord *c, uint32_t step, struct arena *a, const char *ref, struct ref *ret, struct err *err)
 {
-	const struct scope *s = scope_of(c, step);
+	const struct scope *s = scope_of(c, step)->home;
 	const char *space = strchr(ref, ' ');
 	const char *name = arena_strndup(a, ref, space != NULL ? (size_t)(space - ref) : strlen(ref));
 
@@ -50,7 +51,7 @@ bind_ref(struct coord *c, uint32_t step, struct arena *a, const char *ref, struc
 		if (strcmp(s->targets[i]->name, name) == 0) {
 			struct sight in;
 
-			sight_init(&in, c, s);
+			sight_init(&in, c, s, NO_LIVE);
 			ret->target = in.bind.target(in.bind.data, s->plan->targets[i].name, err);
 			return ret->target != NULL ? 0 : -1;
 		}
@@ -130,7 +131,7 @@ undo_of(const struct coord *c, uint32_t step)
 {
 	const struct scope *s = scope_of(c, step);
 
-	return plan_undo_of(s->plan, step - s->base);
+	return plan_undo_of(s->plan, s->items != NULL ? s->body : step - s->base);
 }
 
 /* One that cannot be called is the operator's to do. */
@@ -143,7 +144,7 @@ bind_call(struct coord *c, uint32_t step, const struct plan_undo *undo, struct a
 	struct err err = ERR_INIT;
 
 	arena_reset(&c->eval);
-	sight_init(&in, c, scope_of(c, step));
+	sight_init(&in, c, scope_of(c, step), step);
 	if (schema_bind(undo->type->inputs, &undo->with, &in.bind, a, args, NULL, &err) < 0 ||
 	    (undo->type->check != NULL && undo->type->check(args, &err) < 0)) {
 		ret->why_not = arena_printf(a, "its undo cannot be run: %s", err.msg);
@@ -194,11 +195,20 @@ bind_foreseen(struct coord *c, struct attempt *at, uint32_t step, struct err *er
 }
 
 uint32_t
-coord_undoes(const struct coord *c, uint32_t step)
+coord_undoes(struct coord *c, uint32_t step)
 {
-	if (scope_roll(scope_of(c, step)) != NULL)
+	const struct scope *s = scope_of(c, step);
+	const uint32_t undoes = step_of(c, step)->undoes;
+	const char *reach;
+	uint32_t at;
+
+	if (scope_roll(s) != NULL)
 		return step;
-	return step_of(c, step)->undoes != PLAN_NO_STEP ? scope_of(c, step)->base + step_of(c, step)->undoes : NO_LIVE;
+	if (undoes == PLAN_NO_STEP || s->items != NULL)
+		return NO_LIVE;
+	reach = plan_reach_of(s->plan, step - s->base);
+	at = reach != NULL ? children_reach(c, s, reach) : s->base + undoes;
+	return at != NO_LIVE ? at : s->base + undoes; /* what never began is nowhere: its child stands for it */
 }
 
 int

@@ -47,7 +47,7 @@ class Commands:
 
     def arm(self, kind, step):
         """The step's command kills its wherry before or after its effect; `slow`: it outlives it."""
-        open(os.path.join(self.dir, "%s.%s" % (kind, step)), "w").close()
+        open(os.path.join(self.dir, "%s.%s" % (kind, step.replace("/", ":"))), "w").close()
 
     def counts(self):
         """{step: how often its effect happened}"""
@@ -106,6 +106,14 @@ class Steps(Commands):
     def __init__(self, folder):
         super().__init__("steps", folder, {"flaky", "once", "twice", "tidy"}, {"once", "twice"},
                          {"write": ("file", "one line\n"), "rewrite": ("file", "another one line\n")})
+
+
+class Children(Commands):
+    def __init__(self, folder):
+        plans = ["single"] + ["move[%s]" % key for key in "abc"]
+        once = {"each[%s]" % key for key in "abc"} | {"%s/%s" % (plan, step) for plan in plans for step in ("one", "two")} | {"last"}
+        again = {"%s/%s" % (plan, step) for plan in plans for step in ("deep[x]", "deep[y]", "tidy")}
+        super().__init__("children", folder, once | again, once, {})
 
 
 class Web(Commands):
@@ -326,7 +334,7 @@ class EtcdCopy:
               "keys on the source beside the prefix")
 
 
-SCENARIOS = {"dag": Dag, "steps": Steps, "web": Web, "gates": Gates, "etcd": EtcdCopy}
+SCENARIOS = {"dag": Dag, "steps": Steps, "children": Children, "web": Web, "gates": Gates, "etcd": EtcdCopy}
 
 
 class Story:

@@ -1,0 +1,277 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Children under way: items and plans within plans run, stop, go on, are taken back and taken back by themselves; an item is
+known by its key alone."""
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+from wtest import Etcd, Wherry, equal, expect, find_etcd, main, scratch
+
+HEAD = """wherry: v1
+name: outer
+params:
+  dir: {type: string, required: true}
+"""
+INNER = """wherry: v1
+name: inner
+params:
+  dir: {type: string, required: true}
+  name: {type: string, required: true}
+steps:
+  - {id: write, uses: file.write, with: {path: "${{ params.dir }}/${{ params.name }}", content: "of ${{ params.name }}"}}
+  - id: check
+    uses: exec
+    with: {argv: [sh, -c, "[ ! -e \\"$0\\" ]", "${{ params.dir }}/bad.${{ params.name }}"], read_only: true}
+    needs: [write]
+    ON_ERROR
+  - {id: log, uses: exec, with: {argv: [sh, -c, "echo $0 >>$1", "${{ params.name }}", "${{ params.dir }}/log"]}, needs: [check], undo: {uses: exec, with: {argv: [sh, -c, "echo undo-$0 >>$1", "${{ params.name }}", "${{ params.dir }}/log"]}}}
+finally:
+  - {id: tidy, uses: exec, with: {argv: [sh, -c, "echo tidy-$0-$2 >>$1", "${{ params.name }}", "${{ params.dir }}/log", "${{ run.status }}"], idempotent: true}}
+outputs: {name: "${{ params.name }}"}
+"""
+MOVE = HEAD + """steps:
+  - id: move
+    foreach: [a, b, c]
+    key: ${{ item }}
+    uses: plan
+    with: {file: inner.yaml, params: {dir: "${{ params.dir }}", name: "${{ item }}"}}
+    on_error: continue
+  - {id: after, uses: note, with: {message: "${{ count(steps.move.items, 'status', 'done') }} of ${{ #steps.move.items }}"}, needs: [move?]}
+"""
+
+
+class World:
+    def __init__(self, folder, plan, **others):
+        self.dir = os.path.join(folder, "world")
+        os.mkdir(self.dir)
+        self.w = Wherry(os.path.join(folder, "state"))
+        self.file = os.path.join(folder, "outer.yaml")
+        for name, text in {"outer": plan, **others}.items():
+            with open(os.path.join(folder, name + ".yaml"), "w") as f:
+                f.write(text)
+
+    def run(self, *more, code=0):
+        return self.w.ok("run", self.file, "--yes", "--run-id", "r1", "--format", "plain", "-p", "dir=" + self.dir, *more, code=code)
+
+    def resume(self, *more, code=0):
+        return self.w.ok("resume", "r1", "--yes", "--format", "plain", *more, code=code)
+
+    def path(self, name):
+        return os.path.join(self.dir, name)
+
+    def touch(self, name):
+        open(self.path(name), "w").close()
+
+    def log(self):
+        if not os.path.exists(self.path("log")):
+            return []
+        with open(self.path("log")) as f:
+            return f.read().split()
+
+    def files(self):
+        return sorted(name for name in os.listdir(self.dir) if "log" not in name and "bad" not in name)
+
+    def plan(self, code=0):
+        return self.w.ok("plan", self.file, "-p", "dir=" + self.dir, code=code)
+
+
+def inner(on_error=""):
+    return INNER.replace("ON_ERROR", "on_error: " + on_error if on_error else "")
+
+
+def one_fails():
+    """The others go on; the one that failed is taken back by itself, closes, and is done again by a resume."""
+    with scratch() as folder:
+        world = World(folder, MOVE, inner=inner("rollback"))
+        world.touch("bad.b")
+        done = world.run("-j", "2", code=1)
+        expect("1 of 3 items failed, first 'b'" in done.err and "after: 2 of 3" in done.err, str(done))
+        equal(world.files(), ["a", "c"], "files")
+        equal(sorted(world.log()), ["a", "c", "tidy-a-done", "tidy-b-failed", "tidy-c-done"], "log")
+        os.unlink(world.path("bad.b"))
+        done = world.resume()
+        expect("after: 3 of 3" in done.err, str(done))
+        equal(world.files(), ["a", "b", "c"], "files")
+        equal(sorted(world.log())[:3] + world.log()[-2:], ["a", "b", "c", "b", "tidy-b-done"], "log")
+
+
+def stops():
+    """A failure without on_error starts no further item; what was not begun is begun by the resume."""
+    with scratch() as folder:
+        world = World(folder, MOVE.replace("    on_error: continue\n", ""), inner=inner())
+        world.touch("bad.a")
+        world.run("-j", "1", code=1)
+        equal(world.files(), ["a"], "files")
+        os.unlink(world.path("bad.a"))
+        world.resume("-j", "1")
+        equal([x for x in world.log() if "tidy" not in x], ["a", "b", "c"], "log")
+
+
+def by_key():
+    """Killed in mid-list; then items are put in, taken out and moved: every item once, none takes over another's work."""
+    item = """  - id: each
+    foreach: %s
+    key: ${{ item }}
+    uses: exec
+    with: {argv: [sh, -c, 'echo $1 >>$0/log; [ $1 != c ] || [ -e $0/again ] || { touch $0/again; kill -9 $PPID; }', "${{ params.dir }}", "${{ item }}"]}
+  - {id: sum, uses: set, with: {values: {n: "${{ #steps.each.items }}"}}}
+outputs: {n: "${{ steps.sum.outputs.n }}"}
+"""
+    with scratch() as folder:
+        world = World(folder, HEAD + "steps:\n" + item % "[a, b, c, d]")
+        equal(world.w("run", world.file, "--yes", "--run-id", "r1", "-j", "1", "-p", "dir=" + world.dir).code, -9, "exit code")
+        equal(world.log(), ["a", "b", "c"], "log")
+        expect("each[c]" in world.w.ok("status", "r1").err + world.w.ok("status", "r1").out, "status names the item")
+        with open(world.file, "w") as f:
+            f.write(HEAD + "steps:\n" + item % "[x, d, c, b]")
+        done = world.w("resume", "r1", "--yes", "-j", "1", "--plan", world.file, "--accept-plan-change", "--format", "plain")
+        equal(done.code, 3, "exit code, as c is in doubt: %s" % done)
+        world.w.ok("resolve", "r1", "each[c]", "--done", "--reason", "it is in the log")
+        done = world.resume("-j", "1")
+        equal(world.log(), ["a", "b", "c", "x", "d"], "log: %s" % done)
+        expect("not in the list any more" in done.err and ": a" in done.err, "the item that is gone is named: %s" % done)
+        expect("n: 4" in done.out, "items: %s" % done)
+
+
+def bad_lists():
+    for items, key, says in (("[a, b, a]", "item", "items 1 and 3 have the same key 'a'"),
+                             ("['a]']", "item", "holds ']'"),
+                             ("['']", "item", "is empty"),
+                             ("\"${{ 'a' }}\"", "item", "needs a list"),
+                             ("[{n: 1}]", "item", "is a map")):
+        with scratch() as folder:
+            world = World(folder, HEAD + "steps:\n  - {id: each, foreach: %s, key: \"${{ %s }}\", uses: note, with: {message: x}}\n" % (items, key))
+            done = world.run(code=1)
+            expect(says in done.err, "%s: %s" % (says, done))
+
+
+def unknown():
+    """A list that only the run will know is one item in the dry-run, and says so."""
+    with scratch() as folder:
+        world = World(folder, HEAD + """steps:
+  - {id: make, uses: exec, with: {argv: [echo, '["a","b"]']}}
+  - {id: each, foreach: "${{ json.decode(steps.make.outputs.stdout) }}", key: "${{ item }}", uses: note, with: {message: "item ${{ item }}"}}
+  - {id: told, uses: note, with: {message: "${{ #steps.each.items }} items"}}
+""")
+        done = world.plan()
+        expect("each[?] (note)" in done.out and "told (note)" in done.out and "not known" in done.out, str(done))
+        expect("item b" in world.run().err, "both run")
+
+
+def pool():
+    """Two of a pool of one are never under way at once, and -j 1 needs no pool."""
+    with scratch() as folder:
+        steps = """pools: {one: 1}
+steps:
+  - {id: each, foreach: [a, b, c, d], key: "${{ item }}", pool: one, uses: plan, with: {file: part.yaml, params: {dir: "${{ params.dir }}"}}}
+  - {id: beside, pool: one, uses: exec, with: {argv: [sh, -c, 'mkdir $0/busy && sleep 0.03 && rmdir $0/busy', "${{ params.dir }}"]}}
+"""
+        part = HEAD.replace("outer", "part") + """steps:
+  - {id: begin, uses: exec, with: {argv: [mkdir, "${{ params.dir }}/busy"]}}
+  - {id: end, uses: exec, with: {argv: [rmdir, "${{ params.dir }}/busy"]}, needs: [begin]}
+"""
+        world = World(folder, HEAD + steps, part=part)
+        world.run("-j", "8")
+        world.w.ok("run", world.file, "--yes", "-j", "1", "-p", "dir=" + world.dir)
+
+
+def undone():
+    """`finally` takes back one step inside a child, or a whole child; a resume of the failed run does that again."""
+    for step, gone in (("one/write", ["two"]), ("one", ["two"])):
+        with scratch() as folder:
+            world = World(folder, HEAD + """steps:
+  - {id: one, uses: plan, with: {file: inner.yaml, params: {dir: "${{ params.dir }}", name: one}}}
+  - {id: two, uses: plan, with: {file: inner.yaml, params: {dir: "${{ params.dir }}", name: two}}, needs: [one]}
+  - {id: fail, uses: exec, with: {argv: [test, -e, "${{ params.dir }}/bad.go"], read_only: true}, needs: [two]}
+finally:
+  - {id: back, uses: undo, with: {step: %s}, when: "${{ run.status == 'failed' }}"}
+""" % step, inner=inner())
+            world.run(code=1)
+            equal(world.files(), gone, "files after %s was taken back" % step)
+            world.touch("bad.go")
+            done = world.resume()
+            equal(world.files(), ["one", "two"], "files after the resume: %s" % done)
+            counts = {x: world.log().count(x) for x in ("one", "two", "undo-one", "undo-two")}
+            expect(counts["one"] == 2 and counts["two"] == 2, "what followed is done again: %s" % counts)
+            equal(world.w.ok("status", "r1").out.count("state   done"), 1, "state")
+
+
+def taken_back():
+    """A rollback goes into children of every kind, finished or not, and goes back to a step inside of one."""
+    with scratch() as folder:
+        world = World(folder, MOVE, inner=inner())
+        world.touch("bad.c")
+        world.run("-j", "2", code=1)
+        equal(world.files(), ["a", "b", "c"], "files")
+        shown = world.w.ok("rollback", "r1", "--dry-run")
+        expect("move[a]/write" in shown.out and "move[c]/write" in shown.out, str(shown))
+        world.w.ok("rollback", "r1", "--yes", "--to", "move[b]/log")
+        expect("undo-b" in world.log() and os.path.exists(world.path("a")) and os.path.exists(world.path("b")), "back to a step: %s" % world.log())
+        world.w.ok("rollback", "r1", "--yes")
+        equal(world.files(), [], "files")
+        equal(sorted(x for x in world.log() if x.startswith("undo")), ["undo-a", "undo-b"], "undone")
+        expect("rolled-back" in world.w.ok("status", "r1").out, "state")
+
+
+def around():
+    """A failure outside, with on_error rollback, takes the children back with all else."""
+    with scratch() as folder:
+        world = World(folder, MOVE + """  - {id: fail, uses: assert, with: {that: false, message: as asked}, needs: [move], on_error: rollback}
+""", inner=inner())
+        world.run(code=1)
+        equal(world.files(), [], "files")
+
+
+def aborted():
+    """`finally` of what is under way runs, inner before outer; what never began stays so."""
+    with scratch() as folder:
+        world = World(folder, MOVE.replace("[a, b, c]", "[a, b]") + """finally:
+  - {id: last, uses: exec, with: {argv: [sh, -c, "echo last >>$0", "${{ params.dir }}/log"]}}
+""", inner=inner().replace("needs: [check],", "needs: [gate],").replace("  - {id: log", "  - {id: gate, uses: confirm, with: {message: go on}, needs: [check]}\n  - {id: log"))
+        world.run(code=3)
+        equal(world.log(), [], "log of a pause")
+        world.w.ok("approve", "r1", "move[a]/gate")
+        world.resume(code=3)
+        equal(world.log(), ["a", "tidy-a-done"], "log after one was let pass")
+        world.w.ok("abort", "r1", "--yes")
+        equal(world.log()[2:], ["tidy-b-aborted", "last"], "log of the abort")
+
+
+def handed():
+    """Targets are handed in by name, and those of a child's own are its own."""
+    with scratch() as folder:
+        server = Etcd(folder, "store")
+        try:
+            world = World(folder, HEAD + """targets:
+  store: {kind: etcd, endpoints: ["%s"]}
+steps:
+  - id: each
+    foreach: [a, "b c"]
+    key: ${{ item }}
+    uses: plan
+    with: {file: part.yaml, params: {name: "${{ item }}", url: "%s"}, targets: {to: store}}
+  - {id: fail, uses: assert, with: {that: "${{ steps.each.outputs['b c'].was == nil }}", message: as asked}}
+""" % (server.url, server.url), part="""wherry: v1
+name: part
+params: {name: {type: string, required: true}, url: {type: string, required: true}}
+targets:
+  to: {kind: etcd, required: true}
+  own: {kind: etcd, endpoints: ["${{ params.url }}"]}
+steps:
+  - {id: put, uses: etcd.put, with: {in: to, key: "/to/${{ params.name }}", value: "1"}}
+  - {id: mine, uses: etcd.put, with: {in: own, key: "/own/${{ params.name }}", value: "1"}, needs: [put]}
+  - {id: read, uses: etcd.get, with: {in: own, key: "/to/${{ params.name }}"}, needs: [mine]}
+outputs: {was: "${{ steps.read.outputs.value }}"}
+""")
+            world.run(code=1)
+            keys = sorted(k for k in server.range())
+            equal(keys, [b"/own/a", b"/own/b c", b"/to/a", b"/to/b c"], "keys")
+            world.w.ok("rollback", "r1", "--yes")
+            equal(list(server.range()), [], "keys after the rollback")
+        finally:
+            server.stop()
+
+
+if __name__ == "__main__":
+    main(one_fails, stops, by_key, bad_lists, unknown, pool, undone, taken_back, around, aborted, *([handed] if find_etcd() else []))

@@ -42,7 +42,7 @@ struct grpc_chan {
 	bool stuck;          /* nothing more was uploaded at the last turn, although there is more */
 	grpc_take_fn *take;  /* of a download: messages go there as they come, and none is kept */
 	void *take_data;
-	char error[CURL_ERROR_SIZE];
+	struct peer_told told;
 };
 
 struct grpc_stream {
@@ -111,8 +111,7 @@ grpc_chan_new(const struct peer *peer)
 	ch->multi = curl_multi_init();
 	if (ch->easy == NULL || ch->multi == NULL)
 		abort(); /* out of memory, as xmalloc */
-	peer_set(ch->easy, peer);
-	curl_easy_setopt(ch->easy, CURLOPT_ERRORBUFFER, ch->error);
+	peer_set(ch->easy, peer, &ch->told);
 	curl_easy_setopt(ch->easy, CURLOPT_POST, 1L);
 	curl_easy_setopt(ch->easy, CURLOPT_BUFFERSIZE, BUFFER_SIZE);
 	curl_easy_setopt(ch->easy, CURLOPT_OPENSOCKETFUNCTION, on_socket);
@@ -188,7 +187,7 @@ chan_start(struct grpc_chan *ch, const char *method, const char *token, struct a
 	curl_easy_setopt(ch->easy, CURLOPT_FRESH_CONNECT, ch->used ? 0L : 1L);
 	grpc_reply_done(&ch->reply);
 	grpc_reply_init(&ch->reply, arena, max);
-	ch->error[0] = '\0';
+	ch->told.error[0] = '\0';
 	ch->sockets = ch->used ? ch->sockets : 0;
 	ch->uploaded = 0;
 	ch->moved = clock_now();
@@ -284,8 +283,8 @@ judge_silence(struct grpc_chan *ch, CURLcode code, struct grpc_answer *ret)
 	long os_errno = 0;
 
 	curl_easy_getinfo(ch->easy, CURLINFO_OS_ERRNO, &os_errno);
-	peer_explain(ch->peer, code, ch->error, os_errno, ret->why, sizeof(ret->why));
-	if (peer_refused(ch->peer, code, ch->error))
+	peer_explain(ch->peer, code, &ch->told, os_errno, ret->why, sizeof(ret->why));
+	if (peer_refused(ch->peer, code, ch->told.error))
 		ret->fate = GRPC_REFUSED;
 	else if (ch->tls && !ch->proven && connected && peer_ask(ch->peer, ret->why, sizeof(ret->why)))
 		ret->fate = GRPC_REFUSED;

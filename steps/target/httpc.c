@@ -36,7 +36,7 @@ struct exchange {
 	struct httpc_reply *reply;
 	struct curl_slist *headers;
 	bool whole; /* the headers have ended: libcurl takes a connection's end for that too */
-	char error[CURL_ERROR_SIZE];
+	struct peer_told told;
 };
 
 struct httpc *
@@ -174,14 +174,13 @@ start(struct exchange *x)
 	const struct httpc_request *rq = x->rq;
 	CURL *easy = x->via.easy;
 
-	peer_set(easy, rq->peer);
+	peer_set(easy, rq->peer, &x->told);
 	set_headers(x);
 	curl_easy_setopt(easy, CURLOPT_URL, rq->peer->url);
 	curl_easy_setopt(easy, CURLOPT_PATH_AS_IS, 1L); /* what was said is what is asked */
 	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
 	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, x->headers);
 	curl_easy_setopt(easy, CURLOPT_USERAGENT, "wherry");
-	curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, x->error);
 	curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, SLOW_BYTES);
 	curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, (long)((rq->stall + NS_PER_S - 1) / NS_PER_S));
 	curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
@@ -274,8 +273,8 @@ explain(struct exchange *x, CURLcode code)
 	else if (code == CURLE_PARTIAL_FILE)
 		(void)snprintf(r->why, sizeof(r->why), "the answer was cut off after %zu bytes", r->body.len);
 	else
-		peer_explain(peer, code, x->error, os_errno, r->why, sizeof(r->why));
-	if (peer_refused(peer, code, x->error) ||
+		peer_explain(peer, code, &x->told, os_errno, r->why, sizeof(r->why));
+	if (peer_refused(peer, code, x->told.error) ||
 	    (peer_is_tls(peer) && r->status == 0 && connected && peer_ask(peer, r->why, sizeof(r->why))))
 		r->fate = HTTPC_REFUSED;
 }

@@ -4,12 +4,9 @@
 #include "steps/target/peer.h"
 
 #include <ctype.h>
-#include <openssl/pem.h>
-#include <openssl/x509.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -20,8 +17,11 @@
 #define ASK_POLL 20
 
 void
-peer_set(CURL *easy, const struct peer *peer)
+peer_set(CURL *easy, const struct peer *peer, struct peer_told *told)
 {
+	told->error[0] = '\0';
+	curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, told->error);
+	cert_watch(easy, told->seen);
 	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
 	curl_easy_setopt(easy, CURLOPT_PROXY, ""); /* none from the environment either */
@@ -106,27 +106,6 @@ peer_refused(const struct peer *peer, CURLcode code, const char *error)
 	}
 }
 
-/* What is wrong with the dates of a certificate, as servers do not always tell: " (it …)", or "". */
-static const char *
-dates_of(struct arena *a, const char *path)
-{
-	FILE *f = fopen(path, "re");
-	X509 *x = f != NULL ? PEM_read_X509(f, NULL, NULL, (char[]){ "" }) : NULL;
-	const bool ended = x != NULL && X509_cmp_current_time(X509_get0_notAfter(x)) < 0;
-	const bool early = x != NULL && X509_cmp_current_time(X509_get0_notBefore(x)) > 0;
-	const char *says = "";
-	char when[32];
-	struct tm tm;
-
-	if ((ended || early) && ASN1_TIME_to_tm(ended ? X509_get0_notAfter(x) : X509_get0_notBefore(x), &tm) == 1)
-		says = arena_printf(a, " (it %s %s)", ended ? "has expired, on" : "is not valid before",
-				    clock_text((int64_t)timegm(&tm) * 1000, when));
-	X509_free(x);
-	if (f != NULL)
-		(void)fclose(f);
-	return says;
-}
-
 static const char *
 or_empty(const char *s)
 {
@@ -134,17 +113,21 @@ or_empty(const char *s)
 }
 
 void
-peer_explain(const struct peer *peer, CURLcode code, const char *error, long os_errno, char *ret, size_t size)
+peer_explain(const struct peer *peer, CURLcode code, const struct peer_told *told, long os_errno, char *ret, size_t size)
 {
 	struct arena a = ARENA_INIT;
 	/* the error's text is the first there was; asking for the name of a peer that has gone already is not why */
-	const bool told = error[0] != '\0' && strncmp(error, "getpeername() ", 14) != 0;
-	const char *what = told ? error : curl_easy_strerror(code);
+	const bool has_text = told->error[0] != '\0' && strncmp(told->error, "getpeername() ", 14) != 0;
+	const char *what = has_text ? told->error : curl_easy_strerror(code);
+	char ours[CERT_TEXT] = "";
 
 	what = text_safe(&a, what, strlen(what), 0); /* it may hold names out of the server's certificate */
+	if (peer->cert != NULL)
+		cert_of_file(peer->cert, ours);
 	if (code == CURLE_PEER_FAILED_VERIFICATION)
-		(void)snprintf(ret, size, "the server's certificate is refused: %s (checked against %s)", what,
-			       peer->ca != NULL ? peer->ca : "the system's certificates");
+		(void)snprintf(ret, size, "the server's certificate is refused: %s (checked against %s)%s%s", what,
+			       peer->ca != NULL ? peer->ca : "the system's certificates", told->seen[0] != '\0' ? "; it is " : "",
+			       text_safe(&a, told->seen, strlen(told->seen), 0));
 	else if (strstr(what, "wrong version number") != NULL)
 		(void)snprintf(ret, size, "the server does not speak TLS there (is it one for http://?): %s", what);
 	else if (code == CURLE_SSL_CERTPROBLEM)
@@ -153,7 +136,8 @@ peer_explain(const struct peer *peer, CURLcode code, const char *error, long os_
 	else if (code == CURLE_SSL_CACERT_BADFILE)
 		(void)snprintf(ret, size, "ca '%s' cannot be used: %s", or_empty(peer->ca), what);
 	else if (is_alert(peer, what) && peer->cert != NULL)
-		(void)snprintf(ret, size, "the server refuses client certificate '%s'%s: %s", peer->cert, dates_of(&a, peer->cert), what);
+		(void)snprintf(ret, size, "the server refuses client certificate '%s' (%s): %s", peer->cert,
+			       text_safe(&a, ours, strlen(ours), 0), what);
 	else if (is_alert(peer, what))
 		(void)snprintf(ret, size, "the server refuses a client without certificate: %s", what);
 	else if (code == CURLE_COULDNT_CONNECT && os_errno != 0)
@@ -202,16 +186,16 @@ peer_ask(const struct peer *peer, char *ret, size_t size)
 	int64_t until = clock_now() + ASK_LIMIT;
 	CURL *easy = curl_easy_init();
 	CURLM *multi = curl_multi_init();
-	char error[CURL_ERROR_SIZE] = "", data[1];
+	struct peer_told told;
+	char data[1];
 	CURLcode code;
 	size_t n;
 
-	peer_set(easy, peer);
+	peer_set(easy, peer, &told);
 	curl_easy_setopt(easy, CURLOPT_URL, peer->url);
-	curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, error);
 	curl_easy_setopt(easy, CURLOPT_VERBOSE, 1L);
 	curl_easy_setopt(easy, CURLOPT_DEBUGFUNCTION, on_text);
-	curl_easy_setopt(easy, CURLOPT_DEBUGDATA, error);
+	curl_easy_setopt(easy, CURLOPT_DEBUGDATA, told.error);
 	curl_easy_setopt(easy, CURLOPT_CONNECT_ONLY, 1L);
 	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
 	curl_multi_add_handle(multi, easy);
@@ -226,8 +210,8 @@ peer_ask(const struct peer *peer, char *ret, size_t size)
 	curl_multi_remove_handle(multi, easy);
 	curl_easy_cleanup(easy);
 	curl_multi_cleanup(multi);
-	if (code == CURLE_OK || code == CURLE_AGAIN || !peer_refused(peer, code, error))
+	if (code == CURLE_OK || code == CURLE_AGAIN || !peer_refused(peer, code, told.error))
 		return false;
-	peer_explain(peer, code, error, 0, ret, size);
+	peer_explain(peer, code, &told, 0, ret, size);
 	return true;
 }

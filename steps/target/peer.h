@@ -6,6 +6,7 @@
 
 #include <curl/curl.h>
 
+#include "steps/target/certs.h"
 #include "target.h"
 
 /* Who is at the other end, and as whom we go there. Strings are borrowed and outlive the connection. */
@@ -15,16 +16,22 @@ struct peer {
 	const char *ca, *cert, *key; /* files, or NULL */
 };
 
+/* What is known of a transfer's failure. */
+struct peer_told {
+	char error[CURL_ERROR_SIZE]; /* libcurl's own text, or "" */
+	char seen[CERT_TEXT];        /* the server's certificate, or "" */
+};
+
 /* Is it reached over TLS? */
 bool peer_is_tls(const struct peer *peer);
 /* Check ca, cert and key before anything is sent; what ("etcd") begins the messages. ERR_PLAN or ERR_LOCAL. */
 int peer_check(struct opctx *cx, const char *what, const struct peer *peer, struct err *err);
-/* How a handle connects to peer. */
-void peer_set(CURL *easy, const struct peer *peer);
+/* How a handle connects to peer; told outlives its transfers. */
+void peer_set(CURL *easy, const struct peer *peer, struct peer_told *told);
 /* Is this end of a transfer a refusal by TLS, rather than an accident? error: libcurl's own text. */
 bool peer_refused(const struct peer *peer, CURLcode code, const char *error);
 /* One line on why a transfer failed; which certificate, where it can be told. */
-void peer_explain(const struct peer *peer, CURLcode code, const char *error, long os_errno, char *ret, size_t size);
+void peer_explain(const struct peer *peer, CURLcode code, const struct peer_told *told, long os_errno, char *ret, size_t size);
 /* A connection was cut before any answer: does the server refuse our certificate? It says so only after our side of the
  * handshake, and a request on its way destroys the message; so connect once more and send nothing. */
 bool peer_ask(const struct peer *peer, char *ret, size_t size);

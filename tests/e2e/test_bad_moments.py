@@ -39,6 +39,18 @@ def wait_for(condition, what):
     raise AssertionError("waited in vain for " + what)
 
 
+def is_gone(word):
+    """No process has the word among its arguments."""
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open("/proc/%s/cmdline" % pid, "rb") as f:
+                if word.encode() in f.read():
+                    return False
+        except OSError:
+            pass
+    return True
+
+
 def held(desk, run, trap=""):
     """A run that holds in its first step until the file `go` is there."""
     for name in ("log", "go"):
@@ -77,6 +89,7 @@ def signals(desk):
         p.send_signal(number)
         ended(desk, row, p, words, code)
         desk.file("go", "")
+        wait_for(lambda: is_gone(desk.path("go")), "the end of the command that it left")
         done = desk.told(row + "-resumed", 3, "resume", row, "--yes")
         desk.w.ok(*done.next()[:4], "--reason", "seen")
         desk.w.ok("resume", row)
@@ -85,6 +98,7 @@ def signals(desk):
     p.kill()
     p.communicate()
     desk.file("go", "")
+    wait_for(lambda: is_gone(desk.path("go")), "the end of the command that it left")
     wait_for(lambda: "interrupted" in desk.w.ok("status", "killed").out, "the end of the process")
     desk.told("signal-kill-status", 0, "status", "killed")
     desk.told("signal-kill-resumed", 3, "resume", "killed", "--yes")

@@ -428,6 +428,82 @@ def refused(world):
     expect("is closed (done): an edited plan comes too late" in done.err, str(done))
 
 
+PART = """wherry: v1
+name: part
+summary: one of many
+params: {n: {type: string, required: true}, dir: {type: path, required: true}}
+steps:
+  - {id: x, uses: file.write, with: {path: "${{ params.dir }}/x-${{ params.n }}", content: "${{ params.n }}"}}
+  - {id: l, uses: exec, needs: [x], with: {argv: [sh, -c, 'echo l$0 >>$1/log; [ $0 != b ] || { until grep -q ma $1/log; do sleep 0.02; done; exit 1; }', "${{ params.n }}", "${{ params.dir }}"]}}
+  - {id: m, uses: exec, needs: [l], with: {argv: [sh, -c, 'echo m$0 >>$1/log', "${{ params.n }}", "${{ params.dir }}"]}}
+outputs: {sha: "${{ steps.x.outputs.sha256 }}"}
+"""
+FAILS = "; [ $0 != b ] || { until grep -q ma $1/log; do sleep 0.02; done; exit 1; }"
+MANY = """wherry: v1
+name: many
+summary: plans within a plan
+params: {dir: {type: path, required: true}}
+steps:
+  - {id: s, uses: plan, with: {file: part.yaml, params: {n: one, dir: "${{ params.dir }}"}}}
+  - {id: e, foreach: [a, b], key: "${{ item }}", needs: [s], uses: plan, with: {file: part.yaml, params: {n: "${{ item }}", dir: "${{ params.dir }}"}}}
+  - {id: last, uses: file.write, needs: [e], with: {path: "${{ params.dir }}/last", content: "${{ steps.s.outputs.sha }}"}}
+"""
+
+
+@with_world
+def children(world):
+    """A plan that is run many times fails for one, is mended, and goes on: what has been done in the others stays."""
+    world.text = MANY
+    world.write("part.yaml", PART)
+    world.begin(code=1)
+    log = world.read("log").split()
+    equal(sorted(log), ["la", "lb", "lone", "ma", "mone"], "what was done before")
+    world.write("part.yaml", PART.replace(FAILS, ""))
+    done = world.edit(code=5)
+    for line in ("redo      s: the plan that it runs is another one", "redo      s/l: it is written otherwise",
+                 "redo      s/m: 'l', which it needs, is done again", "changed   e: the plan that it runs is another one",
+                 "redo      e[a]/l: it is written otherwise", "changed   e[b]/l: it is written otherwise"):
+        expect("  " + line in done.err, "'%s' is not shown: %s" % (line, done))
+    expect("step 's/l' would be done again" in done.err, str(done))
+    world.edit(words=("--keep", "s", "--keep", "e[a]", "--accept-plan-change"))
+    equal(sorted(world.read("log").split()), sorted(log + ["lb", "mb"]), "what was done")
+
+
+@with_world
+def children_redone(world):
+    """A word about what holds others is about all of them; what follows from them is done again too."""
+    world.write("part.yaml", PART.replace(FAILS, ""))
+    world.text = MANY + "  - {id: ok, uses: confirm, needs: [last], with: {message: x}}\n"
+    world.begin()
+    world.write("part.yaml", PART.replace(FAILS, "").replace('content: "${{ params.n }}"', "content: other"))
+    done = world.edit(code=5)
+    expect("redo      last: 'e', which it needs, is done again" in done.err, str(done))
+    world.edit(words=("--redo", "s", "--redo", "e", "--accept-plan-change"), code=3)
+    equal([world.read(n) for n in ("x-one", "x-a", "x-b")], 3 * ["other"], "files")
+    equal(sorted(world.read("log").split()), sorted(2 * ["la", "lb", "lone", "ma", "mb", "mone"]), "what was done")
+
+
+@with_world
+def children_taken_out(world):
+    """A plan that is run no more leaves what it did, and a rollback takes it back; a step inside that did something may not go."""
+    part = PART[:PART.index("  - {id: l")] + "  - {id: y, uses: file.write, with: {path: \"${{ params.dir }}/y-${{ params.n }}\", content: y}}\n" + \
+        PART[PART.index("outputs"):]
+    world.text = MANY + "  - {id: ok, uses: confirm, needs: [last], with: {message: x}}\n"
+    world.write("part.yaml", part)
+    world.begin()
+    world.write("part.yaml", PART[:PART.index("  - {id: l")] + PART[PART.index("outputs"):])
+    done = world.edit(code=5)
+    expect("step 's/y' has done something, and is not in its plan any more" in done.err, str(done))
+    world.write("part.yaml", part)
+    begin = MANY.index("  - {id: s,")
+    done = world.edit((MANY[begin:MANY.index("  - {id: e,")], ""), ("needs: [s], ", ""), ("${{ steps.s.outputs.sha }}", "x"),
+                      ("[a, b]", "[b, c, a]"), code=3)
+    expect("orphaned  s: what it did stands: 'file %s' and 1 more" % world.path("x-one") in done.err, str(done))
+    equal([world.read(n) for n in ("x-one", "y-one", "x-a", "y-b", "y-c")], ["one", "y", "a", "y", "y"], "files")
+    world.w.ok("rollback", "one", "--yes")
+    equal([n for n in os.listdir(world.folder) if n[:2] in ("x-", "y-") or n == "last"], [], "files after the rollback")
+
+
 if __name__ == "__main__":
-    main(corpus, done_again, asked, rolled_back, left_as_it_is, taken_out, taken_out_and_put_back, same_plan, failed, failed_beside, failed_with_effects, killed, in_doubt,
+    main(children, children_redone, children_taken_out, corpus, done_again, asked, rolled_back, left_as_it_is, taken_out, taken_out_and_put_back, same_plan, failed, failed_beside, failed_with_effects, killed, in_doubt,
          parameters, refused)

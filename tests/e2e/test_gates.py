@@ -242,6 +242,31 @@ def killed_early(world):
     equal(len(words), 2, "words on the gates: %s" % words)
 
 
+CHILD = "  - {id: part, uses: plan, needs: [hold], with: {file: part.yaml, params: {dir: \"${{ params.dir }}\"}}}\n"
+
+
+@with_world(HEAD + HOLD + CHILD)
+def killed_early_inside(world):
+    """The same for gates and irreversible steps inside of a plan that the plan runs, by their paths."""
+    with open(os.path.join(world.folder, "part.yaml"), "w") as f:
+        f.write(GATED)
+    for words, why in ((["--approve", "part/crosss"], "no such step in plan 'gated', which step 'part' runs"), (["--approve", "part"], "neither a gate")):
+        done = world.w(*world.args(*words))
+        equal(done.code, 2, str(done))
+        expect(why in done.err, str(done))
+    p = world.start("--approve", "part/ok", "--approve", "part/cross")
+    for _ in range(400):
+        if os.path.exists(os.path.join(world.folder, "held")):
+            break
+        time.sleep(0.02)
+    p.kill()
+    p.communicate()
+    world.touch("release")
+    done = world.w("resume", "one")
+    equal(done.code, 0, str(done))
+    equal(world.log(), ["go", "cross"], "effects")
+
+
 @with_world(GATED.replace("steps:\n", "steps:\n" + HOLD, 1))
 def junk(world):
     """What lies in the inbox and is no message is put aside and named; the run goes on."""
@@ -382,4 +407,4 @@ def typed_elsewhere(world):
 
 
 if __name__ == "__main__":
-    main(paused, rejected, guarded, dry, usage, late, live, crowd, killed, killed_early, junk, draining, typed, typed_no, typed_early, typed_elsewhere)
+    main(paused, rejected, guarded, dry, usage, late, live, crowd, killed, killed_early, killed_early_inside, junk, draining, typed, typed_no, typed_early, typed_elsewhere)

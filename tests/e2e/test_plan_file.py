@@ -113,6 +113,23 @@ def plan_edited(world):
 
 
 @with_world
+def part_edited(world):
+    """A plan that the plan runs was edited: it is named, and not the other one."""
+    world.write("part.yaml", PLAN.replace("name: small", "name: part"))
+    world.write("plan.yaml", "wherry: v1\nname: whole\nsummary: x\nparams: {dir: {type: string, required: true}}\nsteps:\n"
+                "  - {id: s, uses: plan, with: {file: part.yaml, params: {dir: \"${{ params.dir }}\"}}}\n")
+    world.make()
+    world.write("part.yaml", PLAN.replace("name: small", "name: part") + "# one more\n")
+    world.refused("plan '%s' was edited since" % world.path("part.yaml"))
+    world.write("part.yaml", PLAN.replace("name: small", "name: part"))
+    world.write("two", "two")
+    world.refused("step 's/two' would ")
+    os.unlink(world.path("two"))
+    equal(world.run().code, 0, "exit code")
+    equal([world.read(n) for n in ("one", "two", "log")], ["new", "two", "new\n"], "what was done")
+
+
+@with_world
 def file_edited(world):
     """The plan file was edited or cut."""
     world.make()
@@ -209,4 +226,4 @@ def other_cluster():
 
 
 if __name__ == "__main__":
-    main(as_it_was, from_elsewhere, piped, plan_edited, file_edited, params_changed, world_changed, usage, exit_codes, other_cluster)
+    main(as_it_was, from_elsewhere, piped, plan_edited, part_edited, file_edited, params_changed, world_changed, usage, exit_codes, other_cluster)

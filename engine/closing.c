@@ -2,6 +2,7 @@
 /* How a run stops: its pause or its close is on record, the journal is sealed, and people are told. A close is final. */
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "coord.h"
@@ -19,6 +20,18 @@ coord_report(struct coord *c, struct event e)
 	report_event(c->o->report, &e);
 }
 
+/* What has to be seen to comes first, where it is no command of ours that goes on; to be freed. */
+static char *
+then(const struct coord *c, const struct err *why, const char *go_on)
+{
+	if (strstr(why->next, "wherry ") != NULL)
+		return xstrdup(why->next);
+	if (why->next[0] == '\0')
+		return xasprintf("%swherry %s %s", c->reason.kind == ERR_LOCAL ? "see to the disk, then: " : "", go_on,
+				 c->shared.run);
+	return xasprintf("%s; then: wherry %s %s", why->next, go_on, c->shared.run);
+}
+
 static int
 pause_run(struct coord *c, struct err *err)
 {
@@ -28,9 +41,7 @@ pause_run(struct coord *c, struct err *err)
 	const char *step = failed ? root->reason_step : c->reason_step;
 	int code = failed ? 1 : c->signo == SIGINT ? 130 : c->signo != 0 ? 143 : err_exit_code(why->kind);
 	const bool back = c->o->rollback && (c->pausing || c->broken);
-	char *next = why->next[0] != '\0' ? xstrdup(why->next)
-						: xasprintf("%swherry %s %s", c->reason.kind == ERR_LOCAL ? "see to the disk, then: " : "",
-							    back ? "rollback" : "resume", c->shared.run);
+	char *next = then(c, why, back ? "rollback" : "resume");
 	char *msg = step != NULL ? xasprintf("step '%s': %s", step, why->msg) : xstrdup(why->msg);
 
 	coord_record(c, &(struct record){ .type = REC_PAUSE, .kind = err_kind_name(why->kind), .msg = msg, .next = next,
@@ -93,7 +104,7 @@ after_failure(const struct coord *c)
 				 "if it did not happen, and the rest is to be taken back: "
 				 "wherry resolve %s %s --not-done --reason TEXT", step, run, run, step);
 	if (why->kind != ERR_PLAN || c->shared.again == NULL)
-		return xasprintf("wherry resume %s", run);
+		return then(c, why, "resume");
 	return xasprintf("%s%s%s%s%s", why->next[0] != '\0' ? why->next : "with plan or parameters corrected: ",
 			 why->next[0] != '\0' ? "" : c->shared.again, left_something(c) ? "\nto take back what it did: " : "",
 			 left_something(c) ? "wherry rollback " : "", left_something(c) ? run : "");

@@ -177,6 +177,8 @@ put_step(const struct standing *st, const char *id, const struct hist_step *s, s
 			buf_printf(b, ", %llu of %llu", (unsigned long long)e->done, (unsigned long long)e->total);
 		put_text(b, " ", e->done > 0 ? e->unit : NULL);
 	}
+	if (s != NULL && status == STEP_RUNNING)
+		put_text(b, "; ", s->note);
 	if (s != NULL && s->next != NULL && s->next[0] != '\0') {
 		buf_putc(b, '\n');
 		next_put(b, "    ", next_typed(st->typed, s->next, &room));
@@ -244,7 +246,7 @@ steps_json(struct front *f, const struct standing *st)
 		p[1] = (struct pair){ "status", value_str(step_status_name(shown_status(st, s))) };
 		p[2] = (struct pair){ "attempts", value_int(s->attempts) };
 		p[3] = (struct pair){ "ns", value_int((int64_t)s->ns) };
-		p[4] = (struct pair){ "message", text_value(s->msg) };
+		p[4] = (struct pair){ "message", text_value(s->msg != NULL ? s->msg : s->status == STEP_RUNNING ? s->note : NULL) };
 		p[5] = (struct pair){ "next", text_value(typed(f, s->next)) };
 		p[6] = (struct pair){ "done", value_int(e != NULL ? (int64_t)e->done : 0) };
 		p[7] = (struct pair){ "total", value_int(e != NULL ? (int64_t)e->total : 0) };

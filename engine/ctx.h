@@ -24,6 +24,7 @@ struct target {
 	void *conn;
 	atomic_bool known;             /* open; identity, where there is one, asked and accepted */
 	atomic_bool reached;           /* it has answered in this process */
+	atomic_llong told;             /* when it was last said that it is waited for */
 };
 
 /* What a step's effects are known to have done, from the journal or from earlier attempts of this process. */
@@ -178,7 +179,7 @@ void ctx_post(struct step_ctx *, struct door_letter *, bool wake);
 /* 0, or -1 with ERR_CANCELLED / ERR_TIMEOUT when the step must end at this safe place. */
 int ctx_check(struct step_ctx *, struct err *);
 /* Is there time, and sense, to wait for a target that is away? Sleeps and returns true: call again. */
-bool ctx_wait_away(struct step_ctx *, const struct target *, unsigned *tries, struct err *);
+bool ctx_wait_away(struct step_ctx *, struct target *, unsigned *tries, struct err *);
 /* Open the target's connection, learn who it is and have the coordinator record or compare it. */
 int target_ready(struct step_ctx *, struct target *, struct err *);
 /* A ref as people and the journal name it: "target path". */

@@ -98,8 +98,19 @@ pause_for(struct step_ctx *cx, int64_t ns, struct err *err)
 	}
 }
 
+/* Once for all lanes that wait for it. */
+static void
+tell_waiting(struct step_ctx *cx, struct target *t, int64_t ns, const struct err *err)
+{
+	const int64_t now = clock_now();
+	long long last = atomic_load(&t->told);
+
+	if (now - last >= ns / 2 && atomic_compare_exchange_strong(&t->told, &last, now))
+		step_note(cx, "waiting for %s: %s", t->name, err->msg);
+}
+
 bool
-ctx_wait_away(struct step_ctx *cx, const struct target *t, unsigned *tries, struct err *err)
+ctx_wait_away(struct step_ctx *cx, struct target *t, unsigned *tries, struct err *err)
 {
 	const struct err away = *err;
 	int64_t ns = (NS_PER_S / 2) << (*tries < 5 ? *tries : 5);
@@ -110,7 +121,7 @@ ctx_wait_away(struct step_ctx *cx, const struct target *t, unsigned *tries, stru
 	if ((!t->reached || !err->retryable) && *tries + 1 >= FIRST_CONTACT_TRIES)
 		return false;
 	++*tries;
-	step_note(cx, "waiting for %s: %s", t->name, err->msg);
+	tell_waiting(cx, t, ns, err);
 	if (pause_for(cx, ns < AWAY_MAX ? ns : AWAY_MAX, err) == 0)
 		return true;
 	if (err->kind == ERR_TIMEOUT)

@@ -441,6 +441,15 @@ apply_close(struct history *h, const struct record *r)
 	h->outputs = keep(h, r->value_text);
 }
 
+static void
+apply_note(struct history *h, const struct record *r)
+{
+	struct hist_step *s = r->step != NULL ? history_step(h, r->step) : NULL;
+
+	if (s != NULL && r->msg != NULL && (s->note == NULL || strcmp(s->note, r->msg) != 0))
+		s->note = keep(h, r->msg);
+}
+
 static int
 apply_to_step(struct history *h, const struct record *r, struct err *err)
 {
@@ -449,6 +458,7 @@ apply_to_step(struct history *h, const struct record *r, struct err *err)
 	if (r->step == NULL)
 		return err_set(err, ERR_REFUSED, "%s without a step", record_type_name(r->type));
 	s = step_of(h, r->step);
+	s->note = NULL;
 	if (s->seq == 0 && (r->type == REC_START || r->type == REC_INTENT || r->type == REC_SETTLED || r->type == REC_END))
 		s->seq = h->records;
 	switch (r->type) {
@@ -516,6 +526,8 @@ apply(struct history *h, const struct record *r, struct err *err)
 		h->tail = true;
 		return 0;
 	case REC_NOTE:
+		apply_note(h, r);
+		return 0;
 	case REC_CLAIM:
 		return 0;
 	case REC_ROLLBACK:

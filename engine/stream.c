@@ -72,7 +72,7 @@ ask_claim(struct step_ctx *cx, struct stream *s, struct err *err)
 static int
 open_bulk(struct step_ctx *cx, struct stream *s, struct err *err)
 {
-	const struct target *on = s->bulk.on;
+	struct target *on = s->bulk.on;
 	unsigned tries = 0;
 	int rc;
 
@@ -117,7 +117,7 @@ begin(struct step_ctx *cx, struct stream *s, struct err *err)
 static int
 begin_if_due(struct step_ctx *cx, struct stream *s, struct err *err)
 {
-	const struct target *on = s->bulk.on;
+	struct target *on = s->bulk.on;
 	unsigned tries = 0;
 	int rc;
 

@@ -200,6 +200,18 @@ check_any(struct step_ctx *cx, const struct preflight_args *a, const struct stoc
 	return step_suggest(cx, "where nothing is to be moved", "allow_empty", "true", err);
 }
 
+/* The addresses of a side's members, for people. */
+static struct value
+members(struct step_ctx *cx, const struct value *status)
+{
+	const struct value *list = value_get(status, "endpoints");
+	const char *ret = "";
+
+	for (size_t i = 0; list != NULL && list->kind == V_LIST && i < list->len; i++)
+		ret = step_text(cx, "%s%s%s", ret, i > 0 ? ", " : "", value_get_str(&list->items[i], "endpoint", "?"));
+	return value_str(ret);
+}
+
 static int
 preflight_outputs(struct step_ctx *cx, const struct value *source, const struct value *destination,
 		  const struct stock *s, bool fresh, struct err *err)
@@ -209,6 +221,8 @@ preflight_outputs(struct step_ctx *cx, const struct value *source, const struct 
 		{ "bytes", value_int(s->bytes) },
 		{ "leased", value_int(s->leased) },
 		{ "fresh", value_bool(fresh) },
+		{ "source", members(cx, source) },
+		{ "destination", members(cx, destination) },
 		{ "source_revision", value_int(value_get_int(source, "revision", 0)) },
 		{ "destination_revision", value_int(value_get_int(destination, "revision", 0)) },
 	};
@@ -252,6 +266,8 @@ static const struct field preflight_outputs_table[] = {
 	{ "bytes", F_INT, .help = "their bytes, estimated from a sample" },
 	{ "leased", F_INT, .help = "keys with a lease among them" },
 	{ "fresh", F_BOOL, .help = "is the destination range empty" },
+	{ "source", F_STRING, .help = "the addresses of the source's members" },
+	{ "destination", F_STRING, .help = "those of the destination's" },
 	{ "source_revision", F_INT, .help = "the source's revision" },
 	{ "destination_revision", F_INT, .help = "the destination's revision" },
 	{ 0 },

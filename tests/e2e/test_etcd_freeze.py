@@ -159,7 +159,7 @@ def asked():
     also the approval of the hand-over. While it waits the fence is watched: one that somebody lifted stops the hand-over."""
     with scratch() as folder, Freeze(folder) as f:
         out = f.w.ok("run", "etcd-to-etcd", "--run-id", "one", "--yes", *f.words(confirm="true"), code=3)
-        expect("keys are copied from %s to %s and in step" % (f.source.url, f.destination.url) in out.err and "wherry approve one ready" in out.err, "the question: %s" % out)
+        expect("keys are copied from %s to %s and in step" % (f.source.url[7:], f.destination.url[7:]) in out.err and "wherry approve one ready" in out.err, "the question: %s" % out)
         expect(may_write(f.kube, "/registry/late") and not f.fenced(), "the source is frozen before anybody said so")
         f.w.ok("approve", "one", "ready", "--choice", "yes", "--reason", "a test")
         f.w.ok("resume", "one", "--yes")

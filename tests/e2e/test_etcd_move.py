@@ -286,7 +286,7 @@ def servers_fail():
         move.destination.go_on()
         wait_for(lambda: move.count() >= KEYS // 2, "half is there", p)
         move.destination.stop()
-        time.sleep(1)
+        wait_for(lambda: "; waiting for destination: " in move.w.ok("status", "one").out, "status says what it waits for", p)
         expect(move.destination.start(), "the destination does not come back")
         equal(p.wait(timeout=LIMIT), 0, "the run's exit code")
         move.equal()

@@ -135,6 +135,7 @@ new_attempt(struct coord *c, uint32_t i)
 		.memory = &l->task->memory, .deadline = l->task->deadline, .started = clock_now(), .all_unchanged = true };
 	c->rng = c->rng * 6364136223846793005U + 1442695040888963407U; /* Knuth's LCG: a seed for each attempt */
 	at->rng = c->rng | 1;
+	at->outputs.arena = &at->arena;
 	ctx_init(&at->cx, at, &at->arena, &c->shared.cancel);
 	return at;
 }
@@ -143,6 +144,7 @@ void
 coord_attempt_free(struct attempt *at)
 {
 	arena_done(&at->cx.page);
+	arena_done(&at->cx.call);
 	arena_done(&at->arena);
 	expr_host_free(at->host);
 	free(at);

@@ -53,6 +53,7 @@ struct memory {
 };
 
 struct outputs {
+	struct arena *arena;           /* theirs */
 	struct pair *list;
 	size_t n, cap;
 };
@@ -93,6 +94,7 @@ struct step_ctx {
 	struct attempt *at;
 	struct arena *arena;           /* of the attempt, or of the lane: op.arena may point elsewhere for a while */
 	struct arena page;             /* of step_list */
+	struct arena call;             /* of step_call: all of the last one, and of what step_expr made of it */
 	struct outputs *outputs;       /* where step_output puts them: the attempt's, or a nested call's */
 	bool nested, lane;
 };

@@ -354,7 +354,7 @@ step_output(struct step_ctx *cx, const char *name, struct value v, struct err *e
 		return err_set(err, ERR_FAILED, "output '%s' would hold a secret: outputs are journalled; use the "
 			       "parameter where it is needed instead", name);
 	if (o->n == o->cap) {
-		struct pair *list = arena_array(&cx->at->arena, o->cap ? o->cap * 2 : 8, sizeof(*list));
+		struct pair *list = arena_array(o->arena, o->cap ? o->cap * 2 : 8, sizeof(*list));
 
 		if (o->n > 0)
 			memcpy(list, o->list, o->n * sizeof(*list));
@@ -363,30 +363,32 @@ step_output(struct step_ctx *cx, const char *name, struct value v, struct err *e
 	}
 	for (size_t i = 0; i < o->n; i++)
 		if (strcmp(o->list[i].key, name) == 0) {
-			o->list[i].v = value_copy(&cx->at->arena, &v);
+			o->list[i].v = value_copy(o->arena, &v);
 			return 0;
 		}
-	o->list[o->n++] = (struct pair){ arena_strdup(&cx->at->arena, name), value_copy(&cx->at->arena, &v) };
+	o->list[o->n++] = (struct pair){ arena_strdup(o->arena, name), value_copy(o->arena, &v) };
 	return 0;
 }
 
 int
 step_call(struct step_ctx *cx, const struct call *call, const struct value **ret, struct err *err)
 {
-	struct outputs outputs = { 0 };
+	struct outputs outputs = { .arena = &cx->call };
 	struct step_ctx sub;
 	struct value *v;
 	int rc;
 
-	ctx_init(&sub, cx->at, cx->op.arena, cx->op.cancel);
+	arena_reset(&cx->call); /* a wait calls again and again */
+	ctx_init(&sub, cx->at, &cx->call, cx->op.cancel);
 	sub.op.deadline = cx->op.deadline;
 	sub.outputs = &outputs;
 	sub.nested = true;
 	rc = call->type->run(&sub, call->args, err);
 	arena_done(&sub.page);
+	arena_done(&sub.call);
 	if (rc < 0)
 		return -1;
-	v = arena_alloc(cx->op.arena, sizeof(*v));
+	v = arena_alloc(&cx->call, sizeof(*v));
 	*v = value_map(outputs.list, outputs.n);
 	*ret = v;
 	return 0;
@@ -397,7 +399,7 @@ step_expr(struct step_ctx *cx, const struct expr *e, const struct value *value, 
 {
 	if (cx->at->host == NULL)
 		cx->at->host = expr_host_new();
-	return expr_eval_over(cx->at->host, e, value, cx->op.arena, ret, err);
+	return expr_eval_over(cx->at->host, e, value, &cx->call, ret, err);
 }
 
 bool

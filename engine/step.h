@@ -99,9 +99,9 @@ int step_output(struct step_ctx *, const char *name, struct value v, struct err 
 void step_note(struct step_ctx *, const char *fmt, ...) PRINTF(2, 3);
 /* Add to what err says is next: "why: " and the command that has the input's value (a word) another one. Returns -1. */
 int step_suggest(struct step_ctx *, const char *why, const char *input, const char *value, struct err *err);
-/* Run a nested read-only step; its outputs as a map. */
+/* Run a nested read-only step; its outputs as a map, which lives until the next one. */
 int step_call(struct step_ctx *, const struct call *, const struct value **ret_outputs, struct err *err);
-/* Evaluate an input of type expr over value. */
+/* Evaluate an input of type expr over value; the result lives until the next step_call. */
 int step_expr(struct step_ctx *, const struct expr *, const struct value *value, struct value *ret, struct err *err);
 
 /* True in a dry-run: for the text of an assumption only ("assumed to succeed"), never to take another path. */

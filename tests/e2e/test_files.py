@@ -186,5 +186,30 @@ def deleted():
         expect(os.path.islink(path) and os.path.isdir(folder), "what is no file was removed")
 
 
+WAIT = """wherry: v1
+name: waits
+steps:
+  - id: look
+    uses: wait
+    with: {step: {uses: file.read, with: {path: %s}}, until: "${{ value.size == 0 }}", every: 1ms}
+    timeout: 3s
+"""
+
+
+def waiting():
+    """A wait looks again and again, and keeps nothing of what it saw before."""
+    with scratch() as folder:
+        with open(os.path.join(folder, "large"), "w") as f:
+            f.write("0123456789" * 1000000)
+        with open(os.path.join(folder, "plan.yaml"), "w") as f:
+            f.write(WAIT % os.path.join(folder, "large"))
+        p = Wherry(os.path.join(folder, "state")).start("run", os.path.join(folder, "plan.yaml"), "--yes", "-q",
+                                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        _, status, used = os.wait4(p.pid, 0)
+        p.returncode = os.waitstatus_to_exitcode(status)
+        equal(p.returncode, 1, "the exit code of what it waited for in vain")
+        expect(used.ru_maxrss < 400 << 10, "it took %d KiB of memory" % used.ru_maxrss)
+
+
 if __name__ == "__main__":
-    main(unharmed, gone, changed, private, damaged, full_disk, deleted)
+    main(waiting, unharmed, gone, changed, private, damaged, full_disk, deleted)

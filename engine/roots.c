@@ -119,6 +119,17 @@ root_get(void *data, const char *root, const char *key, struct err *err)
 	return v;
 }
 
+/* Whose plan declares the target: it may have been handed in. */
+static const struct scope *
+home_of(const struct scope *s, const struct target *t)
+{
+	for (; s->parent != NULL; s = s->parent)
+		for (size_t i = 0; s->own != NULL && i < s->plan->ntargets; i++)
+			if (&s->own[i] == t)
+				return s;
+	return s;
+}
+
 /* Bound on first use and for good: the fields may come from steps that have ended by then. */
 static struct target *
 find_target(void *data, const char *name, struct err *err)
@@ -131,8 +142,11 @@ find_target(void *data, const char *name, struct err *err)
 		if (strcmp(in->scope->plan->targets[i].name, name) != 0)
 			continue;
 		if (!t->bound) {
+			struct sight from;
+
+			sight_init(&from, in->c, home_of(in->scope, t), NO_LIVE);
 			t->args = arena_alloc(&t->arena, t->type->args_size);
-			if (schema_bind(t->type->fields, &t->def->fields, &in->bind, &t->arena, t->args, NULL, err) < 0) {
+			if (schema_bind(t->type->fields, &t->def->fields, &from.bind, &t->arena, t->args, NULL, err) < 0) {
 				err_wrap(err, "target '%s'", name);
 				return NULL;
 			}

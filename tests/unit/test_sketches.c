@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The three plans that the language has to carry (tests/sketches), with stand-ins for what does not exist yet: they load
- * without a problem and without a remark of the lints, and say what they need to say. */
+ * without a problem and without a remark of the lints, say what they need to say, and foretell what they would do. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -79,6 +79,11 @@ load(const char *name)
 static const char world[] =
 	"{\"piraeus-op\":{\"revision\":3},"
 	"\"rights\":{},"
+	"\"PersistentVolume\":{\"items\":[{\"metadata\":{\"name\":\"pv-1\"}},{\"metadata\":{\"name\":\"pv-2\"}}]},"
+	"\"PersistentVolumeClaim\":{\"items\":[{\"metadata\":{\"name\":\"data-db-0\",\"namespace\":\"shop\"},\"spec\":{\"volumeName\":\"pv-1\"}}]},"
+	"\"StatefulSet/db\":{\"object\":{\"kind\":\"StatefulSet\",\"metadata\":{\"name\":\"db\"},\"spec\":{\"replicas\":1}}},"
+	"\"StatefulSet/web\":{\"object\":{\"kind\":\"StatefulSet\",\"metadata\":{\"name\":\"web\"},\"spec\":{\"replicas\":2}}},"
+	"\"ns/tcp\":{\"pair\":\"postgresql-postgresql\",\"prefix\":\"/tcp/\",\"source\":{\"role\":\"tcp\"},\"destination\":{}},"
 	"\"all\":{\"state\":{\"nodes\":3},\"offline_nodes\":0,\"offline\":[]},"
 	"\"Deployment/piraeus-op-cs-controller\":{\"object\":{\"spec\":{\"replicas\":1,\"template\":{\"spec\":{"
 	"\"containers\":[{\"name\":\"linstor-controller\",\"image\":\"linstor:1.20\"}],\"volumes\":[{\"name\":\"config\"}]}}}}}}";
@@ -152,6 +157,7 @@ test_clusters(void **state)
 	struct plan *p = load("cluster-a-to-b");
 	const uint32_t move = plan_find(p, "move", 4), ok = plan_find(p, "cutover-ok", 10);
 	const struct plan_sub *sub = plan_sub_of(p, move);
+	struct buf told = BUF_INIT(0);
 
 	(void)state;
 	assert_non_null(plan_foreach_of(p, move));
@@ -161,6 +167,14 @@ test_clusters(void **state)
 	assert_int_equal(sub->targets[1], 2);
 	assert_int_equal(p->steps[ok].need_count, 1);
 	assert_true(p->needs[p->steps[ok].need_first].weak);
+	foretell(p, "{\"kubeconfig_a\":\"/a\",\"kubeconfig_b\":\"/b\",\"workloads\":[{\"kind\":\"StatefulSet\",\"name\":\"db\",\"namespace\":\"shop\"},"
+		"{\"kind\":\"StatefulSet\",\"name\":\"web\",\"namespace\":\"shop\"}]}", &told);
+	tells(&told, "retain[pv-2] (kubernetes.patch)\n  ~ change  a PersistentVolume/pv-2");
+	tells(&told, "move[shop/db]/claimed[data-db-0] (kubernetes.apply)\n  ~ change  b PersistentVolumeClaim/data-db-0");
+	tells(&told, "move[shop/web]/down (kubernetes.patch)\n  ~ change  a StatefulSet/web");
+	tells(&told, "assumed: somebody lets it pass: 2 of 2 moved.");
+	tells(&told, "10 actions: 0 exact, 0 simulated, 10 predicted, 0 opaque; 0 unchanged; 0 steps depend");
+	buf_done(&told);
 	plan_free(p);
 }
 
@@ -170,6 +184,7 @@ test_datastore(void **state)
 {
 	struct plan *p = load("kamaji-datastore");
 	const uint32_t thaw = plan_find(p, "thaw", 4), etcd = plan_find(p, "etcd", 4), equal = plan_find(p, "equal", 5);
+	struct buf told = BUF_INIT(0);
 
 	(void)state;
 	assert_int_equal(p->nparts, 2);
@@ -177,6 +192,12 @@ test_datastore(void **state)
 	assert_int_equal(p->steps[thaw].undoes, etcd);
 	assert_int_equal(p->steps[etcd].need_count, 1); /* of its `when`, its parameters and the addresses of its targets */
 	assert_int_equal(p->steps[equal].need_count, 2);
+	foretell(p, "{\"kubeconfig\":\"/a\",\"tenant\":\"ns/tcp\",\"datastore\":\"other\"}", &told);
+	tells(&told, "etcd (plan)\n  skipped\n");
+	tells(&told, "sql/copy (note)\n  note: the datastore of ns/tcp would be copied\n");
+	tells(&told, "swap (kubernetes.patch)\n  irreversible: the tenant writes to the new datastore\n");
+	tells(&told, "thaw (undo)\n  skipped\n");
+	buf_done(&told);
 	plan_free(p);
 }
 

@@ -168,6 +168,7 @@ account(struct report *r, const struct event *e)
 
 	switch (e->kind) {
 	case EVENT_START:
+		r->steps = e->steps > r->steps ? e->steps : r->steps; /* those of children come in as they are opened */
 		running_add(r, e);
 		break;
 	case EVENT_PROGRESS:

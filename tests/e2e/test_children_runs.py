@@ -147,7 +147,8 @@ def drawn(world):
     on_error: continue
   - {id: child, uses: plan, with: {file: one.yaml, params: {dir: "${{ params.dir }}", n: 7}}}
 """)
-    world.run(plan, code=1)
+    done = world.run(plan, code=1)
+    expect("9 of 13 steps finished: 9 done, 3 failed, 1 blocked" in done.err, done.err)
     told = world.w.ok("graph", "one").out
     for line in (r"failed +each +plan one.yaml for each item: 2 done, 1 failed", r" +judge +assert: 2 done, 1 failed",
                  r" +say +note, after judge: 2 done, 1 blocked", r"done +child +plan one.yaml", r"done +judge +assert"):

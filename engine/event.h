@@ -31,7 +31,7 @@ struct event {
 	const char *run, *plan, *step, *type /* step type */, *ref, *verb, *says, *msg, *next, *unit, *diff, *err_kind;
 	enum step_status status;
 	enum confidence confidence;
-	bool unchanged, irreversible;
+	bool unchanged, irreversible, opens; /* opens: steps are inside of it, which are told by themselves */
 	uint32_t attempt, index /* of the step in plan order */, steps /* in all */;
 	int code;
 	uint64_t done, total;

@@ -97,7 +97,8 @@ put_end(struct report *r, const struct event *e, struct buf *b)
 		if (known)
 			return false;
 		put_heading(r, e, b);
-		put_remark(b, "no effect", NULL);
+		if (!e->opens)
+			put_remark(b, "no effect", NULL);
 		return true;
 	}
 	put_heading(r, e, b);

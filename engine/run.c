@@ -24,7 +24,7 @@ coord_event(const struct coord *c, enum event_kind kind, uint32_t step)
 {
 	return (struct event){ .kind = kind, .run = c->shared.run, .plan = c->plan->name, .step = path_of(c, step),
 		.type = scope_roll(scope_of(c, step)) != NULL ? "undo" : step_of(c, step)->type->name, .index = step, .steps = c->nlive,
-		.wall = clock_wall_ms() };
+		.opens = live_kind(c, step) != LIVE_STEP, .wall = clock_wall_ms() };
 }
 
 /* done: the steps that earlier processes of this run have finished. */

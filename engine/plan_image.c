@@ -50,13 +50,14 @@ void
 plan_image_write(const struct plan *frozen, const struct registry *registry, const char sha256[SHA256_HEX], const char *path)
 {
 	struct plan copy = *frozen;
-	struct coder c = { .registry = registry, .packing = true, .plan = &copy, .out = BUF_INIT(0), .h = sha256_new() };
+	struct coder c = { .registry = registry, .packing = true, .plan = &copy, .out = BUF_INIT(0) };
 	unsigned char digest[SHA256_LEN];
 	struct err ignored = ERR_INIT;
 	char made_by[SHA256_HEX];
 
 	if (frozen->nparts > 0)
 		return;
+	c.h = sha256_new();
 	maker(&c, made_by);
 	c.fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (c.fd >= 0) {

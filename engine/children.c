@@ -174,13 +174,14 @@ int
 children_begin(struct coord *c, struct attempt *at)
 {
 	const uint32_t step = at->step;
+	const bool back = at->undoes != NULL; /* the attempt ends with it */
 
-	if (at->undoes != NULL ? take_back(c, at) < 0 : !c->live[step].open && children_open(c, step, &at->err) < 0) {
+	if (back ? take_back(c, at) < 0 : !c->live[step].open && children_open(c, step, &at->err) < 0) {
 		at->rc = -1;
 		coord_attempt_end(c, at);
 		return 0;
 	}
-	if (at->undoes != NULL)
+	if (back)
 		return 0;
 	tell_start(c, at);
 	end_attempt(c, at);

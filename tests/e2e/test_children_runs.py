@@ -172,7 +172,7 @@ steps:
     with:
       name: etcd-to-etcd
       targets: {source: old, destination: new}
-      params: {source: "${{ params.a }}", destination: "${{ params.b }}", prefix: /r/, freeze: command, freeze_command: "touch '${{ params.dir }}/frozen'", thaw_command: "rm '${{ params.dir }}/frozen'", keep_frozen: true}
+      params: {prefix: /r/, freeze: command, freeze_command: "touch '${{ params.dir }}/frozen'", thaw_command: "rm '${{ params.dir }}/frozen'", keep_frozen: true}
   - {id: check, uses: assert, with: {that: "${{ steps.move.outputs.keys == 1 }}", message: not one key}}
 finally:
   - {id: thaw, uses: undo, with: {step: move/freeze}}

@@ -294,6 +294,20 @@ from_env(void *data, const char *name)
 	return getenv(name);
 }
 
+/* A secret that the run began without is not taken later, as it would be another run: what would give it is told. */
+static void
+tell_unused(struct front *f, const struct plan *plan, const struct value *stored)
+{
+	for (size_t i = 0; i < plan->nparams; i++) {
+		const struct field *p = &plan->params[i].field;
+		const struct value *v = value_get(stored, p->name);
+		const char *name = params_env_name(&f->arena, p->name);
+
+		if (p->secret && v != NULL && v->kind == V_NULL && getenv(name) != NULL)
+			front_say("%s is not used: the run began without '%s', and keeps its parameters; a new run takes it", name, p->name);
+	}
+}
+
 int
 front_params(struct front *f, const struct plan *plan, const struct value *stored, struct value *ret, struct err *err)
 {
@@ -328,6 +342,8 @@ front_params(struct front *f, const struct plan *plan, const struct value *store
 			err_next(err, "with the missing ones given: wherry %s %s", f->command->name,
 				 f->nargs > 0 ? f->args[0] : "@latest");
 	} else {
+		if (stored != NULL)
+			tell_unused(f, plan, stored);
 		f->typed.params = f->opt.params.v; /* a secret among them would have been refused */
 	}
 	problems_done(&problems);

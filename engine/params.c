@@ -16,9 +16,8 @@ struct resolver {
 
 static const struct pos nowhere = { 0 };
 
-/* WHERRY_PARAM_<NAME>: upper case, '-' as '_'. */
-static const char *
-env_name(struct arena *a, const char *param)
+const char *
+params_env_name(struct arena *a, const char *param)
 {
 	char *name = arena_printf(a, "WHERRY_PARAM_%s", param);
 
@@ -134,7 +133,7 @@ take_text(const struct resolver *r, const struct param *p, const char *origin, c
 static void
 take_given(const struct resolver *r, const struct param *p, const char *text, struct value *ret)
 {
-	const char *name = p->field.name, *own = env_name(r->arena, name);
+	const char *name = p->field.name, *own = params_env_name(r->arena, name);
 
 	if (p->field.secret)
 		problems_add(r->problems, nowhere, NULL,
@@ -154,7 +153,7 @@ from_env(const struct resolver *r, const struct param *p, const char **ret_name)
 {
 	const char *text = NULL;
 
-	*ret_name = env_name(r->arena, p->field.name);
+	*ret_name = params_env_name(r->arena, p->field.name);
 	if (r->from->env != NULL)
 		text = r->from->env(r->from->env_data, *ret_name);
 	if (text == NULL && r->from->env != NULL && p->env != NULL) {
@@ -176,7 +175,7 @@ ask(const struct resolver *r, const struct param *p)
 static void
 report_missing(const struct resolver *r, const struct param *p)
 {
-	const char *name = p->field.name, *own = env_name(r->arena, name);
+	const char *name = p->field.name, *own = params_env_name(r->arena, name);
 
 	if (p->field.secret)
 		problems_add(r->problems, p->where, p->field.help,

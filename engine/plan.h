@@ -185,6 +185,8 @@ struct param_source {
 	/* ask the operator for a missing required secret without echo; NULL or returns NULL: not available */
 	const char *(*ask)(void *data, const char *prompt);
 };
+/* The variable that may hold it, WHERRY_PARAM_NAME: upper case, '-' as '_'. */
+const char *params_env_name(struct arena *, const char *param);
 int params_resolve(const struct plan *, const struct param_source *, struct arena *, struct value *ret,
 		   struct problems *problems);
 /* The same for a plan that another one runs: given is the evaluated map of what it hands in, all else takes its default.

@@ -131,6 +131,17 @@ def progress():
         equal(max(total for done, total in said if done < KEYS), KEYS, "of how many keys")
 
 
+def forgotten():
+    """A password that was forgotten: told with its target and user, and with the run to begin; a resume does not take it silently."""
+    with scratch() as folder, Move(folder, keys=1) as move:
+        out = move.run(code=1, source_user="root")
+        expect("target 'source': etcd: user 'root' has no password" in out.err, "the failure: %s" % out)
+        expect(out.next()[0] == "run" and "source_user=root" in out.next(), "the next command: %s" % out)
+        late = move.w("resume", "one", "--yes", env={"WHERRY_PARAM_SOURCE_PASSWORD": "canary"})
+        expect("WHERRY_PARAM_SOURCE_PASSWORD is not used: the run began without 'source_password'" in late.err, str(late))
+        expect("canary" not in late.err, "the secret is shown")
+
+
 def while_down():
     """Keys written, changed and deleted while wherry was dead still arrive; after a compaction of the source too."""
     for compact in (False, True):
@@ -266,6 +277,9 @@ def failed_handover():
         move.destination.put("/other", "stays")
         equal(move.count(), 0, "keys that the rollback left")
     with scratch() as folder, Move(folder, keys=20) as move:
+        out = move.run(code=1, freeze="command", freeze_command="true", thaw_command="false")
+        expect("the source is still frozen" in out.err and "step 'thaw'" in out.err, "after a thaw that failed: %s" % out)
+    with scratch() as folder, Move(folder, keys=20) as move:
         log = os.path.join(folder, "log")
         move.run(code=1, handover_command="echo handover >>%s; exit 9" % log)
         move.w.ok("resolve", "one", "handover", "--done", "--reason", "it said so")
@@ -339,4 +353,4 @@ def secured():
 
 
 if __name__ == "__main__":
-    main(truth, empty, progress, while_down, existing, excluded, failed_verify, aborted, failed_handover, sync_fails, servers_fail, secured, versions)
+    main(truth, empty, forgotten, progress, while_down, existing, excluded, failed_verify, aborted, failed_handover, sync_fails, servers_fail, secured, versions)

@@ -38,7 +38,8 @@ door_guards(struct step_ctx *cx, struct err *err)
 		if (err->kind == ERR_FAILED || err->kind == ERR_TIMEOUT || err->kind == ERR_UNKNOWN ||
 		    err->kind == ERR_IN_DOUBT) {
 			err->kind = ERR_HELD;
-			err_next(err, "see to it, then: wherry resume %s", at->shared->run);
+			if (err->next[0] == '\0')
+				err_next(err, "see to it, then: wherry resume %s", at->shared->run);
 		}
 		return -1;
 	}

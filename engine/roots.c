@@ -188,9 +188,15 @@ coord_bind_guards(struct coord *c, struct attempt *at, struct err *err)
 
 		if (c->live[scope->base + s->guards[i]].status == STEP_SKIPPED)
 			continue;
-		if (bind_guard(&in, guard, &at->arena, &list[at->nguards], err) < 0)
-			return err_wrap(err, "guard '%s'", guard->id);
-		at->nguards++;
+		if (bind_guard(&in, guard, &at->arena, &list[at->nguards], err) == 0) {
+			at->nguards++;
+			continue;
+		}
+		err_wrap(err, "guard '%s'", guard->id);
+		if (c->o->mode != MODE_PLAN || err->kind != ERR_PREDICTED)
+			return -1;
+		at->assumed = arena_strdup(&at->arena, err->msg); /* the step itself can be foretold all the same */
+		*err = ERR_INIT;
 	}
 	return 0;
 }

@@ -33,6 +33,7 @@
 	X(etcd_copy_step)           \
 	X(etcd_sync_step)           \
 	X(etcd_verify_step)         \
+	X(etcd_unchanged_step)      \
 	X(etcd_fence_check_step)    \
 	X(etcd_fence_step)          \
 	X(etcd_grant_step)          \

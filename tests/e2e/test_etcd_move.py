@@ -248,6 +248,34 @@ def failed_verify():
         move.equal()
 
 
+def not_frozen():
+    """A freeze_command that freezes nothing: what is written after the drain is noticed, nothing is handed over, and the resume
+    freezes and brings it over again. A key that is deleted while the hand-over waits for a word is noticed too."""
+    with scratch() as folder, Move(folder, keys=200) as move:
+        writer, handed = Writer(move.source, "/src/", random.Random(3)), os.path.join(folder, "handed-over")
+        words = {"freeze": "command", "freeze_command": "true", "thaw_command": "true", "handover_command": ": >" + handed}
+        foretold = [e for e in move.plan(**words).json() if e["event"] == "action" and e["step"] == "handover"]
+        equal(len(foretold), 1, "the dry-run's words on the hand-over")
+        out = move.run(code=1, **words)
+        expect("the freeze does not hold: key '/src/" in out.err and "resume one" in out.err, "what is said: %s" % out)
+        expect(not os.path.exists(handed), "it was handed over")
+        writer.stop()
+        move.w.ok("resume", "one", "--yes", "--approve", "handover")
+        expect(os.path.exists(handed), "it was not handed over")
+        move.equal()
+    with scratch() as folder, Move(folder, keys=200) as move:
+        handed = os.path.join(folder, "handed-over")
+        words = {"freeze": "command", "freeze_command": "true", "thaw_command": "true", "handover_command": ": >" + handed}
+        move.w.ok("run", "etcd-to-etcd", "--run-id", "one", "--yes", *move.params(**words), code=3)
+        move.source.delete("/src/00007")
+        out = move.w.ok("resume", "one", "--yes", "--approve", "handover", code=3)
+        expect("'/src/' had 200 keys at revision" in out.err and "and has 199" in out.err, "what is said: %s" % out)
+        equal([" ".join(c) for c in out.choices()], ["resume one", "abort one"], "what can be done")
+        expect(not os.path.exists(handed), "it was handed over")
+        move.w.ok("abort", "one", "--yes")
+        move.nothing_left()
+
+
 def aborted():
     """An aborted run leaves the keys that it copied, and nothing of its own; the freeze is lifted."""
     with scratch() as folder, Move(folder) as move:
@@ -353,4 +381,4 @@ def secured():
 
 
 if __name__ == "__main__":
-    main(truth, empty, forgotten, progress, while_down, existing, excluded, failed_verify, aborted, failed_handover, sync_fails, servers_fail, secured, versions)
+    main(truth, empty, forgotten, progress, while_down, existing, excluded, failed_verify, not_frozen, aborted, failed_handover, sync_fails, servers_fail, secured, versions)

@@ -181,7 +181,7 @@ verify_lane(struct step_ctx *cx, void *data, unsigned number, struct err *err)
 }
 
 static int
-differ(const struct verify *v, struct err *err)
+differ(struct step_ctx *cx, const struct verify *v, struct err *err)
 {
 	struct buf text = BUF_INIT(0);
 
@@ -193,7 +193,8 @@ differ(const struct verify *v, struct err *err)
 	err_set(err, ERR_FAILED, "%" PRIi64 " keys differ: %s%s", v->differing, text.p,
 		v->differing > NAMED ? ", and more" : "");
 	buf_done(&text);
-	return -1;
+	return err_next(err, "keep others from writing there, make these keys of the destination as they are on the source (delete what is only "
+			     "on the destination), then: wherry resume %s", step_run_id(cx));
 }
 
 static int
@@ -238,7 +239,7 @@ verify_run(struct step_ctx *cx, const void *args, struct err *err)
 	rc = step_lanes(cx, (unsigned)v->args->lanes, verify_lane, v, err);
 	etcd_work_done(&v->work);
 	if (rc == 0)
-		rc = v->differing > 0 ? differ(v, err) : verify_outputs(cx, v, err);
+		rc = v->differing > 0 ? differ(cx, v, err) : verify_outputs(cx, v, err);
 	arena_done(&v->named);
 	return rc;
 }

@@ -238,7 +238,8 @@ def failed_verify():
         put = "[ -e %s ] || { %s%s put /src/late x; %s%s put /dst/intruder x; }" % (log, ctl, move.source.url, ctl, move.destination.url)
         out = move.run(code=1, freeze="command", freeze_command=put + "; echo freeze >>" + log, thaw_command="echo thaw >>" + log,
                        handover_command="echo handover >>" + log)
-        expect("intruder" in out.err, "the difference is not named: %s" % out)
+        expect("intruder" in out.err and "make these keys of the destination" in out.err, "the difference, or what mends it, is not named: %s" % out)
+        equal(out.next(), ["resume", "one"], "the next command")
         equal(open(log).read().split(), ["freeze", "thaw"], "commands that ran")
         move.destination.delete("/dst/intruder")
         move.source.put("/src/between", "x")

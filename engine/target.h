@@ -176,7 +176,7 @@ struct target_type {
 	/* After a crash or lost reply: was it done, and by us? NULL: cannot tell. */
 	int (*probe)(struct opctx *, void *conn, const struct effect *, const char *nonce, const struct value *before,
 		     enum probe *ret, struct err *);
-	/* Before anything else about an in-doubt effect: wait until what outlived its wherry (a child process) is gone.
+	/* Before anything else about an in-doubt effect: see that what outlived its wherry (a child process, a part of a file) is gone.
 	 * ERR_IN_DOUBT at the deadline, naming it. NULL: nothing can outlive. */
 	int (*outlived)(struct opctx *, void *conn, const struct effect *, const char *nonce, struct err *);
 	/* Does what a settled effect left on this machine still stand? Asked without a connection, when a run is taken up.

@@ -206,15 +206,10 @@ out:
 }
 
 int
-io_replace(const char *path, const void *p, size_t len, mode_t mode, struct err *err)
+io_replace_by(const char *tmp, const char *path, const void *p, size_t len, mode_t mode, struct err *err)
 {
-	unsigned char unique[8];
-	char hex[2 * sizeof(unique) + 1], *tmp;
 	int ret = -1;
 
-	random_bytes(unique, sizeof(unique));
-	hex_encode(unique, sizeof(unique), hex);
-	tmp = xasprintf("%s.tmp.%s", path, hex);
 	if (write_synced(tmp, path, p, len, mode, err) < 0)
 		goto out;
 	FAULT("io.replace.synced");
@@ -227,6 +222,20 @@ io_replace(const char *path, const void *p, size_t len, mode_t mode, struct err 
 out:
 	if (ret < 0)
 		(void)unlink(tmp);
+	return ret;
+}
+
+int
+io_replace(const char *path, const void *p, size_t len, mode_t mode, struct err *err)
+{
+	unsigned char unique[8];
+	char hex[2 * sizeof(unique) + 1], *tmp;
+	int ret;
+
+	random_bytes(unique, sizeof(unique));
+	hex_encode(unique, sizeof(unique), hex);
+	tmp = xasprintf("%s.tmp.%s", path, hex);
+	ret = io_replace_by(tmp, path, p, len, mode, err);
 	free(tmp);
 	return ret;
 }

@@ -21,6 +21,8 @@ int io_hash_file(const char *path, char ret[SHA256_HEX], struct err *err);
 /* Replace path with data by tmp, fsync, rename, fsync of the folder. After 0 the new content survives a power cut;
  * after -1 one whole version remains. mode is applied regardless of umask. */
 int io_replace(const char *path, const void *p, size_t len, mode_t mode, struct err *err);
+/* The same by a tmp of a name that the caller finds again, where a kill left it. It must not be there. */
+int io_replace_by(const char *tmp, const char *path, const void *p, size_t len, mode_t mode, struct err *err);
 /* Make a folder 0700 (parents too, 0700) and sync its parent; an existing one must be ours and closed to others. */
 int io_private_dir(const char *path, struct err *err);
 int io_sync_dir(const char *path, struct err *err);

@@ -134,13 +134,32 @@ check_regular(const char *path, struct err *err)
 					     : "not a regular file");
 }
 
+/* What an effect writes lies here before it takes its place. The nonce makes it the effect's own. */
+static const char *
+tmp_path(struct arena *a, const char *path, const char *nonce)
+{
+	return arena_printf(a, "%s.tmp.%.16s", path, nonce);
+}
+
+/* A kill in the middle leaves a part of the content beside the file. */
+static int
+file_outlived(struct opctx *op, void *conn, const struct effect *e, const char *nonce, struct err *err)
+{
+	const char *tmp = tmp_path(op->arena, e->on.path, nonce);
+
+	(void)conn;
+	if (is_remove(e) || nonce[0] == '\0' || unlink(tmp) == 0 || errno == ENOENT || errno == ENOTDIR)
+		return 0;
+	return err_errno(err, "remove '%s', which a kill has left", tmp);
+}
+
 static int
 file_write(struct opctx *op, void *conn, const struct effect *e, const char *nonce, struct reply *ret, struct err *err)
 {
 	const char *path = e->on.path;
 	const struct value *content = value_get(&e->body, "content");
 
-	(void)conn, (void)nonce;
+	(void)conn;
 	if (check_regular(path, err) < 0)
 		return -1;
 	FAULT("file.before_write");
@@ -152,7 +171,8 @@ file_write(struct opctx *op, void *conn, const struct effect *e, const char *non
 	} else {
 		const mode_t mode = (mode_t)strtoul(value_get_str(&e->body, "mode", "0644"), NULL, 8);
 
-		if (io_replace(path, content->s, content->len, mode, err) < 0)
+		if (file_outlived(op, conn, e, nonce, err) < 0 || /* of an undo, which is not asked for it */
+		    io_replace_by(tmp_path(op->arena, path, nonce), path, content->s, content->len, mode, err) < 0)
 			return -1;
 	}
 	FAULT("file.written");
@@ -262,6 +282,7 @@ const struct target_type file_target = {
 	.write = file_write,
 	.predict = file_predict,
 	.probe = file_probe,
+	.outlived = file_outlived,
 	.recheck = file_recheck,
 	.invert = file_invert,
 };

@@ -211,5 +211,33 @@ def waiting():
         expect(used.ru_maxrss < 400 << 10, "it took %d KiB of memory" % used.ru_maxrss)
 
 
+LARGE = """wherry: v1
+name: large
+steps:
+  - {id: write, uses: file.write, with: {path: %s, content: "${{ string.rep('0123456789', 1500000) }}"}}
+"""
+
+
+def torn():
+    """A part of a file that a kill left beside it goes with the next process of the run; what is another's stays."""
+    for ending, left in (("resume", ["foreign.tmp.0123456789abcdef", "one"]), ("rollback", ["foreign.tmp.0123456789abcdef"])):
+        with scratch() as folder:
+            place = os.path.join(folder, "place")
+            os.mkdir(place)
+            open(os.path.join(place, "foreign.tmp.0123456789abcdef"), "w").close()
+            with open(os.path.join(folder, "plan.yaml"), "w") as f:
+                f.write(LARGE % os.path.join(place, "one"))
+            w = Wherry(os.path.join(folder, "state"))
+            p = w.start("run", os.path.join(folder, "plan.yaml"), "--run-id", "r1", "--yes", "-q")
+            while p.poll() is None and not any(name.startswith("one.tmp.") for name in os.listdir(place)):
+                pass
+            p.kill()
+            p.wait()
+            if "one" in os.listdir(place):
+                continue  # it was too fast
+            w.ok(ending, "r1", "--yes")
+            equal(sorted(os.listdir(place)), left, "files after the " + ending)
+
+
 if __name__ == "__main__":
-    main(waiting, unharmed, gone, changed, private, damaged, full_disk, deleted)
+    main(torn, waiting, unharmed, gone, changed, private, damaged, full_disk, deleted)

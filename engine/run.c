@@ -207,7 +207,7 @@ run_timers(struct coord *c)
 	while (c->timers.n > 0 && c->timers.list[0].key <= now && !c->pausing) {
 		const uint32_t i = heap_pop(&c->timers).step;
 
-		heap_push(&c->ready, i, i);
+		heap_push(&c->ready, live_key(c, i), i);
 	}
 	coord_park_timers(c, now);
 	coord_look_inbox(c, now);

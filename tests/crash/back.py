@@ -16,6 +16,7 @@ BEFORE = {"there": (0o640, "as it was\n"), "gone": (0o644, "not yet\n")}
 class Back(Commands):
     def __init__(self, folder):
         super().__init__("back", folder, set(UNDOS), {"once", "last"}, {})
+        self.undos = UNDOS
 
     def reset(self, rng):
         super().reset(rng)
@@ -39,12 +40,18 @@ class Back(Commands):
                     got[name] = (os.stat(path).st_mode & 0o7777, f.read())
         equal(got, BEFORE, "the files after the rollback")
         counts = self.counts()
-        for step in UNDOS:
+        for step in self.undos:
             done, undone = counts[step], counts["undo-" + step]
             if step in self.once:
                 expect(done == undone <= 1, "'%s' happened %d times and was taken back %d times" % (step, done, undone))
             else:  # where it may have happened its undo runs: both may be repeated
                 expect(undone or not done, "'%s' happened and was not taken back" % step)
+
+
+class ChildrenBack(Back):
+    def __init__(self, folder):
+        self.undos = ["move[a]/once", "move[b]/once", "single/once"]
+        Commands.__init__(self, "children-back", folder, set(self.undos), set(self.undos), {})
 
 
 class EtcdBack(EtcdCopy):
@@ -127,20 +134,20 @@ class RunOnly(BackStory):
         super()._tell()
 
 
-def tasks(seed, run_hits, back_hits):
+def tasks(name, seed, run_hits, back_hits, undos):
     """A run killed at every point, and rollbacks at every point of theirs, each with more kills to come."""
     rng = random.Random(seed)
 
     def later():
         return ["%s:%d" % (p, rng.randint(1, back_hits[p])) for p in rng.choices(sorted(back_hits), k=rng.randrange(3))]
 
-    got = [("back", "%d/run/%s/%d" % (seed, p, n), {"first": "%s:%d" % (p, n), "later": later()})
+    got = [(name, "%d/run/%s/%d" % (seed, p, n), {"first": "%s:%d" % (p, n), "later": later()})
            for p in sorted(run_hits) for n in range(1, run_hits[p] + 1)]
-    got += [("back", "%d/back/%s/%d" % (seed, p, n), {"later": ["%s:%d" % (p, n)] + later()})
+    got += [(name, "%d/back/%s/%d" % (seed, p, n), {"later": ["%s:%d" % (p, n)] + later()})
             for p in sorted(back_hits) for n in range(1, back_hits[p] + 1)]
-    for step in UNDOS:
-        for name in (step, "undo-" + step):
-            got += [("back", "%d/%s/%s" % (seed, arm, name), {"arms": [(arm, name)]}) for arm in ("kill-before", "kill-after")]
+    for step in undos:
+        for act in (step, "undo-" + step):
+            got += [(name, "%d/%s/%s" % (seed, arm, act), {"arms": [(arm, act)]}) for arm in ("kill-before", "kill-after")]
     return got
 
 

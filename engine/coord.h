@@ -76,6 +76,7 @@ struct coord {
 	uint32_t nkin;
 	bool has_kin;               /* that is made */
 	struct scope *idle;         /* those in which nothing was active any more, at some time since the last look */
+	struct scope *pooled;       /* those with pools */
 	bool stopped;               /* a failure has stopped some since the last look */
 	struct live *live;          /* of all scopes; moves when one is added */
 	uint32_t nlive, live_cap;

@@ -101,6 +101,12 @@ void history_init(struct history *);
 void history_done(struct history *);
 /* history_edit.c, for history_apply: an edited plan counts from here on. */
 int history_apply_plan(struct history *, const struct record *, struct err *err);
+/* history_again.c, for the fold: a step (unit "all": with all that is inside of it) or all that failed, was blocked or was cut
+ * short is to happen again. */
+void history_reopen(struct history *, struct hist_step *, const struct record *);
+void history_reopen_run(struct history *, const struct record *);
+/* What was put back meanwhile is not in doubt any more; what was not is found again. */
+void history_forget_changed(struct hist_step *);
 /* Apply one record: fits journal_record_fn with data = struct history *. */
 int history_apply(void *data, uint64_t seq, const struct record *r, struct err *err);
 struct hist_step *history_step(const struct history *, const char *path); /* or NULL */

@@ -104,16 +104,6 @@ apply_open(struct history *h, const struct record *r)
 	apply_jobs(h, r);
 }
 
-/* What was put back meanwhile is not in doubt any more; what was not is found again. */
-static void
-forget_changed(struct hist_step *s)
-{
-	for (struct hist_effect *e = s->effects; e != NULL; e = e->next)
-		e->changed = false;
-	s->changed = false;
-	s->msg = s->next = NULL;
-}
-
 static void
 apply_resume(struct history *h, const struct record *r)
 {
@@ -125,7 +115,7 @@ apply_resume(struct history *h, const struct record *r)
 	h->tail = false;
 	for (uint32_t i = 0; i < h->nsteps; i++)
 		if (h->steps[i].changed)
-			forget_changed(&h->steps[i]);
+			history_forget_changed(&h->steps[i]);
 	apply_jobs(h, r);
 }
 
@@ -307,7 +297,7 @@ apply_resolve(struct hist_step *s, const struct record *r)
 	if (s->status == STEP_IN_DOUBT || (s->changed && !done))
 		s->status = STEP_PENDING;
 	if (s->changed)
-		forget_changed(s);
+		history_forget_changed(s);
 }
 
 static struct hist_gate *
@@ -344,68 +334,6 @@ apply_approve(struct history *h, struct hist_step *s, const struct record *r, st
 	s->word_message = keep(h, r->nonce);
 	g->answered = r->wall;
 	return 0;
-}
-
-/* What has been taken back is over: it, and how it was. */
-static void
-apply_taken_back(struct history *h, struct hist_step *s)
-{
-	struct hist_step *undo = history_step(h, undo_path(&h->arena, s->path));
-
-	for (struct hist_effect *e = s->effects; e != NULL; e = e->next)
-		e->undone = true;
-	if (s->changed)
-		forget_changed(s);
-	for (struct hist_effect *e = undo != NULL ? undo->effects : NULL; e != NULL; e = e->next)
-		e->undone = true;
-	s->torn = s->torn_done = false;
-}
-
-/* A step that had succeeded is reopened because it runs at every close (kind "finally"), because something before it was
- * taken back ("undone"), because the plan says otherwise now ("edited"; also one that had not succeeded), or because it was taken back itself ("taken-back"). One that failed keeps what it settled, so
- * that nothing is done twice, and where it is taken back by itself it stays failed. */
-static void
-apply_reopen(struct history *h, struct hist_step *s, const struct record *r)
-{
-	const bool taken_back = r->kind != NULL && strcmp(r->kind, "taken-back") == 0;
-
-	if (taken_back)
-		apply_taken_back(h, s);
-	if (taken_back && s->status == STEP_FAILED)
-		return;
-	if (s->status == STEP_DONE || s->status == STEP_UNCHANGED ||
-	    (r->kind != NULL && (strcmp(r->kind, "finally") == 0 || strcmp(r->kind, "edited") == 0)))
-		for (struct hist_effect *e = s->effects; e != NULL; e = e->next)
-			e->past = true;
-	if (s->status != STEP_BLOCKED) /* it has not begun: a word on it was given in advance, and is about the run */
-		s->gate = NULL; /* the world has moved on since the word was given */
-	s->status = taken_back ? STEP_UNDONE : STEP_PENDING;
-	s->outputs = s->digest = s->kind = s->msg = s->next = NULL;
-	s->attempts = 0;
-	s->started = s->ended = 0;
-	s->ns = s->seq = 0;
-}
-
-/* With all that is inside of it. */
-static void
-apply_reopen_all(struct history *h, const char *path, const struct record *r)
-{
-	const size_t len = strlen(path);
-
-	for (uint32_t i = 0; i < h->nsteps; i++)
-		if (strncmp(h->steps[i].path, path, len) == 0 && (h->steps[i].path[len] == '/' || h->steps[i].path[len] == '['))
-			apply_reopen(h, &h->steps[i], r);
-}
-
-/* One record for all that failed or was blocked: were it many, a crash between them could leave half a run reopened. */
-static void
-apply_reopen_run(struct history *h, const struct record *r)
-{
-	for (uint32_t i = 0; i < h->nsteps; i++)
-		if (h->steps[i].status == STEP_FAILED || h->steps[i].status == STEP_BLOCKED || h->steps[i].status == STEP_CANCELLED)
-			apply_reopen(h, &h->steps[i], r);
-	h->status = RUN_RUNNING;
-	h->outputs = NULL;
 }
 
 /* An operator's rollback begins, or (status "done") has come to the step that it was to go back to. */
@@ -488,9 +416,7 @@ apply_to_step(struct history *h, const struct record *r, struct err *err)
 		s->word_message = keep(h, r->nonce);
 		break;
 	case REC_REOPEN:
-		apply_reopen(h, s, r);
-		if (r->unit != NULL)
-			apply_reopen_all(h, s->path, r);
+		history_reopen(h, s, r);
 		break;
 	case REC_DOUBT:
 		return apply_doubt(h, s, r, err);
@@ -536,7 +462,7 @@ apply(struct history *h, const struct record *r, struct err *err)
 	case REC_REOPEN:
 		if (r->step != NULL)
 			return apply_to_step(h, r, err);
-		apply_reopen_run(h, r);
+		history_reopen_run(h, r);
 		return 0;
 	default:
 		return apply_to_step(h, r, err);

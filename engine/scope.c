@@ -98,8 +98,11 @@ scope_add(struct coord *c, const struct plan *plan, struct scope *parent, uint32
 		for (uint32_t i = 0; i < s->n; i++)
 			s->paths[i] = arena_printf(&c->keep, "%s/%s", path_of(c, owner), plan->steps[i].id);
 	}
-	if (plan->npools > 0)
+	if (plan->npools > 0) {
 		s->slots = xcalloc(plan->npools, sizeof(*s->slots));
+		s->next_slots = c->pooled;
+		c->pooled = s;
+	}
 	return s;
 }
 
@@ -277,8 +280,8 @@ drop_stopped(struct coord *c)
 			live_deactivate(c, item.step);
 	}
 	coord_drop_parked(c, false);
-	for (uint32_t i = 0; i < c->nscopes; i++)
-		slots_wake(c, c->scopes[i]);
+	for (struct scope *s = c->pooled; s != NULL; s = s->next_slots)
+		slots_wake(c, s);
 	c->stopped = false;
 }
 

@@ -43,6 +43,7 @@ struct scope {
 	struct map keys;            /* of items: key to number */
 	uint32_t body, norphans;    /* of items: the step that each is; those at the end that the list has no more */
 	struct slots *slots;        /* for each pool of the plan */
+	struct scope *next_slots;   /* in the list coord.pooled */
 	int64_t started;
 	uint32_t undo;              /* the step that takes the whole scope back, or NO_LIVE */
 	const struct value *params;

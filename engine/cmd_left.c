@@ -76,7 +76,7 @@ put_inside(const struct plan *plan, const struct history *h, const struct hist_s
 	const char *name = strrchr(s->path, '/');
 	const bool inside = name != NULL && (strchr(name, ']') == NULL || strchr(name, '[') != NULL); /* not within a key */
 	const struct plan *in;
-	uint32_t top, at = inside && standing_effect(s) != NULL ? plan_walk(plan, s->path, &in, &top) : MAP_NONE;
+	const uint32_t at = inside && standing_effect(s) != NULL ? plan_find_path(plan, s->path, &in) : MAP_NONE;
 
 	for (uint32_t k = at != MAP_NONE ? in->nmain : 0; at != MAP_NONE && k < in->nsteps; k++) {
 		const struct step *f = &in->steps[k];

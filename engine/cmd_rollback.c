@@ -5,6 +5,13 @@
 
 #include <string.h>
 
+/* Is it a step of the run's own `finally`, or inside of one? */
+static bool
+is_of_finally(const struct plan *plan, const char *path)
+{
+	return plan_find(plan, path, strcspn(path, "/[")) >= plan->nmain;
+}
+
 /* Where it is to go back to: as asked for, else as a rollback that was cut short says. */
 static int
 choose_end(const struct front *f, const struct opened *o, const struct plan *plan, struct run_options *ret, struct err *err)
@@ -13,7 +20,7 @@ choose_end(const struct front *f, const struct opened *o, const struct plan *pla
 	const char *to = f->opt.to;
 	const struct hist_step *hs;
 	const struct plan *in;
-	uint32_t i, top;
+	uint32_t i;
 
 	ret->rollback = true;
 	if (h->rolling && (to == NULL || (h->roll_to != NULL && strcmp(h->roll_to, to) == 0))) {
@@ -23,9 +30,9 @@ choose_end(const struct front *f, const struct opened *o, const struct plan *pla
 	}
 	if (to == NULL)
 		return 0;
-	i = plan_walk(plan, to, &in, &top);
+	i = plan_find_path(plan, to, &in);
 	hs = history_step(h, to);
-	if (i == MAP_NONE || i >= in->nmain || top >= plan->nmain) {
+	if (i == MAP_NONE || i >= in->nmain || is_of_finally(plan, to)) {
 		err_set(err, ERR_USAGE, "--to '%s': the run has no such step", to);
 		return err_next(err, "wherry status %s", o->run);
 	}
@@ -52,8 +59,8 @@ measure(const struct opened *o, const struct plan *plan, const struct run_option
 	for (uint32_t i = 0; i < o->history.nsteps; i++) {
 		const struct hist_step *hs = &o->history.steps[i];
 		const struct plan *in = NULL;
-		uint32_t top = 0, effects = 0, at = hs->undo ? MAP_NONE : plan_walk(plan, hs->path, &in, &top);
-		const struct step *s = at != MAP_NONE && at < in->nmain && top < plan->nmain ? &in->steps[at] : NULL;
+		uint32_t effects = 0, at = hs->undo ? MAP_NONE : plan_find_path(plan, hs->path, &in);
+		const struct step *s = at != MAP_NONE && at < in->nmain && !is_of_finally(plan, hs->path) ? &in->steps[at] : NULL;
 		uint64_t last = 0;
 
 		for (const struct hist_effect *e = s != NULL ? hs->effects : NULL; e != NULL; e = e->next) {

@@ -58,13 +58,25 @@ struct foreseen {
 	struct undo_effect x;
 };
 
+/* Does a step of some `finally` take it back, of its own plan or of one around it? */
+static bool
+may_be_undone(const struct coord *c, uint32_t step)
+{
+	const struct scope *s = scope_of(c, step);
+	bool any = step_of(c, step)->undone;
+
+	for (; s != NULL && !any; s = s->parent)
+		any = s->plan->nreaches > 0;
+	return any;
+}
+
 void
 coord_foresee(struct coord *c, const struct door_letter *l)
 {
 	const uint32_t step = l->at->step;
 	struct foreseen *f;
 
-	if (l->effect == NULL || !step_of(c, step)->undone || scope_of(c, step)->roll != NULL)
+	if (l->effect == NULL || !may_be_undone(c, step) || scope_of(c, step)->roll != NULL)
 		return;
 	f = arena_alloc(&c->keep, sizeof(*f));
 	*f = (struct foreseen){ .next = c->foreseen, .step = step };

@@ -88,7 +88,7 @@ find_keys(struct coord *c, struct sight *in, const struct node *key, struct list
 static void
 add_orphans(struct coord *c, uint32_t owner, struct list *l)
 {
-	static const struct value none = { .kind = V_NULL };
+	static const struct value gone = { .kind = V_UNKNOWN, .flags = VF_UNKNOWN, .s = "its item is not in the list any more" };
 	const size_t len = strlen(path_of(c, owner));
 	const struct hist_step *const *past;
 	uint32_t n;
@@ -103,7 +103,7 @@ add_orphans(struct coord *c, uint32_t owner, struct list *l)
 
 		if (past[i]->undo || map_add(&l->keys, key, key_len, l->n) != MAP_NONE)
 			continue;
-		l->items[l->n++] = (struct each){ arena_strndup(&c->keep, key, key_len), &none };
+		l->items[l->n++] = (struct each){ arena_strndup(&c->keep, key, key_len), &gone };
 		l->norphans++;
 	}
 }

@@ -157,9 +157,6 @@ const struct plan_undo *plan_undo_of(const struct plan *, uint32_t step);
 const struct plan_foreach *plan_foreach_of(const struct plan *, uint32_t step);
 /* The plan that the step runs, or NULL. */
 const struct plan_sub *plan_sub_of(const struct plan *, uint32_t step);
-/* The step of a path such as "move[db-0]/copy": its number in its own plan, and that plan; MAP_NONE: there is none. top: the
- * number of the path's first step. */
-uint32_t plan_walk(const struct plan *, const char *path, const struct plan **ret_in, uint32_t *ret_top);
 /* The path inside a child that the step (`uses: undo`) takes back, or NULL: all of step.undoes. */
 const char *plan_reach_of(const struct plan *, uint32_t step);
 /* All nodes that may hold expressions, but for the fields of targets. */

@@ -74,29 +74,6 @@ plan_sub_of(const struct plan *p, uint32_t step)
 	return p->steps[step].type == &sub_step ? of_step(step, p->subs, p->nsubs, sizeof(*p->subs)) : NULL;
 }
 
-uint32_t
-plan_walk(const struct plan *p, const char *path, const struct plan **ret_in, uint32_t *ret_top)
-{
-	for (bool first = true; ; first = false) {
-		const size_t len = strcspn(path, "/[");
-		const uint32_t i = plan_find(p, path, len);
-		const struct plan_sub *sub = i != MAP_NONE ? plan_sub_of(p, i) : NULL;
-
-		path += len;
-		path += path[0] == '[' ? strcspn(path, "]") + 1 : 0;
-		if (first)
-			*ret_top = i;
-		if (i == MAP_NONE || path[0] != '/') {
-			*ret_in = p;
-			return path[0] == '\0' ? i : MAP_NONE;
-		}
-		if (sub == NULL)
-			return MAP_NONE;
-		p = sub->plan;
-		path++;
-	}
-}
-
 const char *
 plan_reach_of(const struct plan *p, uint32_t step)
 {

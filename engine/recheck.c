@@ -56,10 +56,10 @@ collect(struct coord *c, struct traces *t, const struct hist_step *step, const s
 {
 	struct trace found = { .effect = e, .step = step };
 	const struct plan *in;
-	uint32_t at, top;
+	uint32_t at;
 
 	found.type = kind_of(c, e->ref, &found.path);
-	if (found.type == NULL || e->undone || plan_walk(c->plan, step->path, &in, &top) == MAP_NONE)
+	if (found.type == NULL || e->undone || plan_find_path(c->plan, step->path, &in) == MAP_NONE)
 		return;
 	at = map_add(&t->index, e->ref, strlen(e->ref), t->n);
 	if (at != MAP_NONE) {

@@ -146,6 +146,14 @@ has_run_inside(struct coord *c, uint32_t step)
 	return false;
 }
 
+static bool
+is_orphan(const struct coord *c, uint32_t step)
+{
+	const struct scope *s = scope_of(c, step);
+
+	return step - s->base >= s->n - s->norphans;
+}
+
 /* Is anything inside of an item's plan to be done, though it had ended? */
 static bool
 is_part(struct coord *c, uint32_t item)
@@ -159,6 +167,26 @@ is_part(struct coord *c, uint32_t item)
 	return false;
 }
 
+/* Nothing walks an orphan any more, so only a person can say what became of it. */
+static void
+ask_about_orphan(struct coord *c, uint32_t orphan, const struct hist_step *hs)
+{
+	struct err err = ERR_INIT;
+	uint32_t n, k = 0;
+	const struct hist_step *const *inside = children_past(c, path_of(c, orphan), '/', &n);
+
+	if (!history_in_doubt(hs)) {
+		while (k < n && (inside[k]->undo || !history_in_doubt(inside[k])))
+			k++;
+		if (k == n)
+			return;
+		hs = inside[k];
+	}
+	err_set(&err, ERR_IN_DOUBT, "it had begun something, and its item is not in the list any more");
+	next_resolve(&err, c->shared.run, hs->path);
+	coord_pause(c, hs->path, &err);
+}
+
 static void
 restore_step(struct coord *c, struct scope *s, uint32_t i, const struct hist_step *hs)
 {
@@ -168,6 +196,11 @@ restore_step(struct coord *c, struct scope *s, uint32_t i, const struct hist_ste
 		l->status = hs->status;
 	if (l->status == STEP_FAILED && l->selected)
 		restore_failure(c, s, i, hs);
+	if (is_orphan(c, i)) {
+		if (!c->o->rollback && !c->o->abort)
+			ask_about_orphan(c, i, hs);
+		return;
+	}
 	l->outputs = hs->outputs;
 	l->maybe += live_kind(c, i) == LIVE_STEP ? maybe_effects(hs) : has_run_inside(c, i);
 	c->settling = c->settling ||
@@ -230,14 +263,6 @@ coord_restore(struct coord *c, struct scope *s)
 	}
 	if (s->plan->nsubs + s->plan->nforeachs > 0)
 		restore_inside(c, s);
-}
-
-static bool
-is_orphan(const struct coord *c, uint32_t step)
-{
-	const struct scope *s = scope_of(c, step);
-
-	return step - s->base >= s->n - s->norphans;
 }
 
 /* It may have been opened in the lost batch, and what is inside may have begun. */

@@ -89,9 +89,11 @@ target_root(const struct sight *in, const char *name)
 static const struct value *
 item_root(const struct sight *in, const char *root)
 {
-	if (in->item->value->kind == V_UNKNOWN)
+	const bool key = strcmp(root, "key") == 0;
+
+	if (in->item->value->kind == V_UNKNOWN && (!key || in->c->o->mode == MODE_PLAN)) /* else of an orphan */
 		return in->item->value;
-	return keep(in->c, strcmp(root, "key") == 0 ? value_str(in->item->key) : value_int(in->index));
+	return keep(in->c, key ? value_str(in->item->key) : value_int(in->index));
 }
 
 static const struct value *

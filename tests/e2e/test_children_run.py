@@ -134,6 +134,57 @@ outputs: {n: "${{ steps.sum.outputs.n }}"}
         expect("n: 4" in done.out, "items: %s" % done)
 
 
+def orphans():
+    """What an item has done that the list has no more is taken back with the rest."""
+    part = HEAD.replace("outer", "part").replace("params:", "params:\n  name: {type: string, required: true}") + """steps:
+  - {id: write, uses: file.write, with: {path: "${{ params.dir }}/${{ params.name }}", content: x}}
+  - {id: check, uses: exec, with: {argv: [test, -e, "${{ params.dir }}/bad.${{ params.name }}"], read_only: true}, needs: [write]}
+"""
+    steps = """steps:
+  - id: move
+    foreach: %s
+    key: ${{ item }}
+    uses: plan
+    with: {file: part.yaml, params: {dir: "${{ params.dir }}", name: "${{ item }}"}}
+    on_error: continue
+"""
+    with scratch() as folder:
+        world = World(folder, HEAD + steps % "[a, b, c]", part=part)
+        world.touch("bad.a")
+        world.run(code=1)
+        for name in "bc":
+            world.touch("bad." + name)
+        with open(world.file, "w") as f:
+            f.write(HEAD + steps % "[c, b, d]")
+        world.touch("bad.d")
+        done = world.resume("--plan", world.file, "--accept-plan-change")
+        expect("not in the list any more" in done.err, str(done))
+        equal(world.files(), ["a", "b", "c", "d"], "files")
+        world.w("rollback", "r1", "--yes")
+        equal(world.files(), [], "files after the rollback")
+
+
+def orphan_in_doubt():
+    """An item that was under way when it left the list is asked about: nothing else looks at it any more."""
+    steps = HEAD + """steps:
+  - id: each
+    foreach: %s
+    key: ${{ item }}
+    uses: exec
+    with: {argv: [sh, -c, 'echo $1 >>$0/log; [ $1 != b ] || kill -9 $PPID', "${{ params.dir }}", "${{ item }}"]}
+"""
+    with scratch() as folder:
+        world = World(folder, steps % "[a, b]")
+        equal(world.w("run", world.file, "--yes", "--run-id", "r1", "-j", "1", "-p", "dir=" + world.dir).code, -9, "exit code")
+        with open(world.file, "w") as f:
+            f.write(steps % "[a, c]")
+        done = world.w("resume", "r1", "--yes", "--plan", world.file, "--accept-plan-change")
+        equal((done.code, world.log()), (3, ["a", "b"]), "exit code and log: %s" % done)
+        world.w.ok("resolve", "r1", "each[b]", "--done", "--reason", "it is in the log")
+        world.resume()
+        equal(world.log(), ["a", "b", "c"], "log")
+
+
 def bad_lists():
     for items, key, says in (("[a, b, a]", "item", "items 1 and 3 have the same key 'a'"),
                              ("['a]']", "item", "holds ']'"),
@@ -274,4 +325,4 @@ outputs: {was: "${{ steps.read.outputs.value }}"}
 
 
 if __name__ == "__main__":
-    main(one_fails, stops, by_key, bad_lists, unknown, pool, undone, taken_back, around, aborted, *([handed] if find_etcd() else []))
+    main(one_fails, stops, by_key, orphans, orphan_in_doubt, bad_lists, unknown, pool, undone, taken_back, around, aborted, *([handed] if find_etcd() else []))

@@ -126,6 +126,8 @@ const char *front_ask_secret(void *data, const char *prompt);
 struct ahead;
 /* Begin to read; NULL when it cannot be done beside something else. */
 struct ahead *ahead_begin(const char *dir, const char *run);
+/* What helps journal_open_helped. Takes NULL for ahead. */
+struct journal_help *ahead_help(const struct ahead *);
 /* The plan, if it has an image and its text has this hash (NULL: none has); else NULL. Takes NULL for ahead. */
 struct plan *ahead_end(struct ahead *, const char *sha256);
 /* Where the plan's text in a run's closure is. */

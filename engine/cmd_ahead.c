@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Reads a run's stored plan on a thread of its own while the journal is verified: at many steps they take about as long as
- * each other. Nothing is believed before the journal has been read and names the hash of the text that was found. */
+/* Reads a run's stored plan on a thread of its own while the journal is verified, and then helps with the rest of it: at many
+ * steps they take about as long as each other. Nothing is believed before the journal has been read and names the hash of the text that was found. */
 #include "cmd.h"
 
 #include <pthread.h>
@@ -18,6 +18,7 @@ struct ahead {
 	const char *name, *text_path, *image_path;
 	char sha256[SHA256_HEX]; /* of the text; empty: it could not be read */
 	struct plan *plan;       /* from its image, or NULL */
+	struct journal_help *help;
 };
 
 static void *
@@ -28,6 +29,7 @@ look_ahead(void *data)
 
 	if (io_hash_file(a->text_path, a->sha256, &ignored) == 0)
 		a->plan = plan_image_read(&registry, a->name, a->sha256, a->image_path);
+	journal_help(a->help);
 	return NULL;
 }
 
@@ -54,14 +56,22 @@ ahead_begin(const char *dir, const char *run)
 {
 	struct ahead *a = xcalloc(1, sizeof(*a));
 
+	a->help = journal_help_new();
 	a->name = arena_printf(&a->arena, "run %s: " MAIN_FILE, run);
 	a->text_path = beside(&a->arena, dir, run, MAIN_FILE);
 	a->image_path = beside(&a->arena, dir, run, PLAN_IMAGE);
 	if (pthread_create(&a->thread, NULL, look_ahead, a) == 0)
 		return a;
+	journal_help_free(a->help);
 	arena_done(&a->arena);
 	free(a);
 	return NULL;
+}
+
+struct journal_help *
+ahead_help(const struct ahead *a)
+{
+	return a != NULL ? a->help : NULL;
 }
 
 struct plan *
@@ -76,6 +86,7 @@ ahead_end(struct ahead *a, const char *sha256)
 		plan = a->plan;
 	else
 		plan_free(a->plan);
+	journal_help_free(a->help);
 	arena_done(&a->arena);
 	free(a);
 	return plan;

@@ -84,7 +84,8 @@ opened_lock(struct front *f, const char *run, struct opened *ret, struct err *er
 
 	ret->run = run;
 	history_init(&ret->history);
-	return dir == NULL ? -1 : journal_open(dir, run, on_record, ret, &ret->journal, &ret->info, err);
+	return dir == NULL ? -1 : journal_open_helped(dir, run, ahead_help(ret->ahead), on_record, ret, &ret->journal,
+							  &ret->info, err);
 }
 
 void

@@ -8,6 +8,7 @@
 #include "record.h"
 
 struct journal;
+struct journal_help;
 
 #define JOURNAL_INLINE_MAX 16384 /* canonical bytes of a value kept inline; larger go to a file named by hash */
 
@@ -40,6 +41,13 @@ int journal_read(const char *dir, const char *run, journal_record_fn *fn, void *
  * nothing changed. Locked: ERR_LOCKED naming the holder. */
 int journal_open(const char *dir, const char *run, journal_record_fn *fn, void *data, struct journal **ret,
 		 struct journal_info *info, struct err *err);
+/* The same, while another thread helps to verify; help may be NULL. */
+int journal_open_helped(const char *dir, const char *run, struct journal_help *help, journal_record_fn *fn, void *data,
+			struct journal **ret, struct journal_info *info, struct err *err);
+struct journal_help *journal_help_new(void);
+/* For the other thread: verify batches for the one that reads, until the two meet. Nobody reads: nothing is done. */
+void journal_help(struct journal_help *);
+void journal_help_free(struct journal_help *); /* or NULL; both threads are done with it */
 
 /* Read our own journal again: what is durable by now. */
 int journal_again(const struct journal *, journal_record_fn *fn, void *data, struct err *err);

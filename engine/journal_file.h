@@ -38,6 +38,14 @@ extern const char batch_foreign[]; /* what batch_verify says of a whole batch of
 const char *batch_head(const char *at, const char *tag, struct batch *ret);
 /* Check hash and padding of the whole batch at at; NULL, or what is wrong. */
 const char *batch_verify(const char *at, const struct batch *b, struct sha256 *h, char ret_hash[SHA256_HEX]);
+/* The hash that the batch says it has. */
+void batch_hash(const char *at, const struct batch *b, char ret_hash[SHA256_HEX]);
+
+/* journal_help.c, for who reads; all take NULL. A reader begins and ends, on the open file of a run that is locked. */
+void help_begin(struct journal_help *, int fd, const char *tag);
+void help_end(struct journal_help *);
+/* Has a whole batch at `at` been found to match its hash? Also says where the reader is. */
+bool help_verified(struct journal_help *, uint64_t at);
 
 /* What a scan of the file found. Offsets are of the file. */
 struct scan {
@@ -51,9 +59,9 @@ struct scan {
 	char hash[SHA256_HEX];        /* of the last good batch */
 };
 /* Read all batches of the open file and hand over their records. folder: where large values are, or NULL to
- * leave them out. -1: refused (ERR_REFUSED names file and offset), unreadable, or fn's own error. */
-int scan_file(int fd, const char *path, const char *folder, const char *run, journal_record_fn *fn, void *data,
-	      struct scan *ret, struct err *err);
+ * leave them out. help: who verifies some of it, or NULL. -1: refused (ERR_REFUSED names file and offset), unreadable, or fn's own error. */
+int scan_file(int fd, const char *path, const char *folder, const char *run, struct journal_help *help, journal_record_fn *fn,
+	      void *data, struct scan *ret, struct err *err);
 
 /* The run's folder under dir, in the arena; NULL (ERR_USAGE) when the id cannot be a folder's name. */
 const char *store_folder(struct arena *a, const char *dir, const char *run, struct err *err);

@@ -138,6 +138,13 @@ batch_head(const char *at, const char *tag, struct batch *ret)
 	return NULL;
 }
 
+void
+batch_hash(const char *at, const struct batch *b, char ret_hash[SHA256_HEX])
+{
+	memcpy(ret_hash, at + BATCH_HEAD + b->len, HASH_HEX);
+	ret_hash[HASH_HEX] = '\0';
+}
+
 const char *
 batch_verify(const char *at, const struct batch *b, struct sha256 *h, char ret_hash[SHA256_HEX])
 {

@@ -229,6 +229,13 @@ int
 journal_open(const char *dir, const char *run, journal_record_fn *fn, void *data, struct journal **ret,
 	     struct journal_info *info, struct err *err)
 {
+	return journal_open_helped(dir, run, NULL, fn, data, ret, info, err);
+}
+
+int
+journal_open_helped(const char *dir, const char *run, struct journal_help *help, journal_record_fn *fn, void *data,
+		    struct journal **ret, struct journal_info *info, struct err *err)
+{
 	struct journal *j = journal_new(dir, run, err);
 	struct scan s;
 
@@ -243,7 +250,7 @@ journal_open(const char *dir, const char *run, journal_record_fn *fn, void *data
 	/* What the run does is read from its folder: whoever can write there could have us do anything. */
 	if (j->fd < 0 || io_private_dir(j->folder, err) < 0 || store_lock(j->folder, run, &j->lock, err) < 0 ||
 	    store_key(j->folder, false, j->key, err) < 0 || private_open(j, err) < 0 ||
-	    scan_file(j->fd, j->path, j->folder, run, fn, data, &s, err) < 0)
+	    scan_file(j->fd, j->path, j->folder, run, help, fn, data, &s, err) < 0)
 		goto fail;
 	j->end = s.end;
 	j->batches = s.batches;
@@ -267,5 +274,5 @@ journal_again(const struct journal *j, journal_record_fn *fn, void *data, struct
 {
 	struct scan s;
 
-	return scan_file(j->fd, j->path, j->folder, strrchr(j->folder, '/') + 1, fn, data, &s, err);
+	return scan_file(j->fd, j->path, j->folder, strrchr(j->folder, '/') + 1, NULL, fn, data, &s, err);
 }

@@ -95,7 +95,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fd = memfd_create("fuzz", MFD_CLOEXEC);
 	if (fd >= 0 && write(fd, file.p, file.len) == (ssize_t)file.len) {
 		history_init(&p.h);
-		(void)scan_file(fd, "fuzz", NULL, RUN, replay, &p, &s, &err);
+		(void)scan_file(fd, "fuzz", NULL, RUN, NULL, replay, &p, &s, &err);
 		history_done(&p.h);
 		buf_done(&p.shown);
 		arena_done(&p.arena);

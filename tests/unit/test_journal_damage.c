@@ -82,7 +82,7 @@ memory_file(const struct image *m, size_t size)
 static int
 scan_image(const struct image *m, size_t size, struct scan *ret, struct err *err)
 {
-	int fd = memory_file(m, size), rc = scan_file(fd, "journal", NULL, RUN, NULL, NULL, ret, err);
+	int fd = memory_file(m, size), rc = scan_file(fd, "journal", NULL, RUN, NULL, NULL, NULL, ret, err);
 
 	(void)close(fd);
 	if (rc < 0)
@@ -118,7 +118,7 @@ flip_all(struct image *m, size_t size)
 			char c = (char)(m->bytes[i] ^ 1 << bit);
 
 			assert_int_equal(pwrite(fd, &c, 1, (off_t)i), 1);
-			if (scan_file(fd, "journal", NULL, RUN, NULL, NULL, &s, &err) == 0) {
+			if (scan_file(fd, "journal", NULL, RUN, NULL, NULL, NULL, &s, &err) == 0) {
 				if (!s.torn || s.records < m->records - m->last_records)
 					fail_msg("bit %d of byte %zu: read as %u records", bit, i, (unsigned)s.records);
 			} else {
@@ -126,7 +126,7 @@ flip_all(struct image *m, size_t size)
 			}
 			assert_int_equal(pwrite(fd, &m->bytes[i], 1, (off_t)i), 1);
 		}
-	OK(scan_file(fd, "journal", NULL, RUN, NULL, NULL, &s, &err));
+	OK(scan_file(fd, "journal", NULL, RUN, NULL, NULL, NULL, &s, &err));
 	(void)close(fd);
 }
 
@@ -286,7 +286,7 @@ moved_and_missing_batches(void **state)
 	memset(copy.bytes, 0, FILE_SIZE);
 	assert_int_equal(scan_image(&copy, FILE_SIZE, &s, &err), -1);
 	copy = m; /* of another run */
-	assert_int_equal(scan_file(memory_file(&copy, FILE_SIZE), "journal", NULL, "r2", NULL, NULL, &s, &err), -1);
+	assert_int_equal(scan_file(memory_file(&copy, FILE_SIZE), "journal", NULL, "r2", NULL, NULL, NULL, &s, &err), -1);
 	copy = m; /* a batch again behind the end */
 	memcpy(copy.bytes + 4096, m.bytes + 512, 512);
 	assert_int_equal(scan_image(&copy, FILE_SIZE, &s, &err), -1);

@@ -11,7 +11,6 @@
 #include "undo.h"
 
 #define IMAGE_DEPTH (2 * YAML_MAX_DEPTH)
-#define PIECE ((size_t)64 << 10)
 #define ELEMENT_MAX 256 /* of a list, in memory */
 
 /* A new member is a line in the function of its struct below, and its size here. */
@@ -27,10 +26,12 @@ plan_code_flush(struct coder *c)
 {
 	struct err ignored = ERR_INIT;
 
-	sha256_add(c->h, c->out.p, c->out.len);
+	const size_t n = c->out.len < CODE_PIECE ? c->out.len : CODE_PIECE;
+
+	c->sum = checksum64(c->sum, c->out.p, n);
 	if (!c->bad)
-		c->bad = io_write_all(c->fd, c->out.p, c->out.len, &ignored) < 0;
-	buf_clear(&c->out);
+		c->bad = io_write_all(c->fd, c->out.p, n, &ignored) < 0;
+	buf_consume(&c->out, n);
 }
 
 static uint64_t
@@ -124,16 +125,32 @@ place(struct coder *c, struct pos *where)
 	where->file = c->plan->file;
 }
 
+/* What a node is, in a byte; most stand on the line of the one before. */
+static void
+node_head(struct coder *c, struct node *n)
+{
+	uint64_t head = (uint64_t)n->kind | (uint64_t)n->plain << 2 | (uint64_t)(n->line != c->line) << 3;
+
+	NUMBER(c, head);
+	c->bad |= head > 15;
+	if (!c->packing) {
+		n->kind = head & 3;
+		n->plain = head >> 2 & 1;
+		n->line = c->line;
+	}
+	if (head & 8)
+		NUMBER(c, n->line);
+	NUMBER(c, n->col);
+	c->line = n->line;
+}
+
 static void
 node(struct coder *c, struct node *n, unsigned depth)
 {
 	struct node *items, part;
 	size_t parts;
 
-	NUMBER(c, n->kind);
-	NUMBER(c, n->plain);
-	NUMBER(c, n->line);
-	NUMBER(c, n->col);
+	node_head(c, n);
 	n->len = (uint32_t)count(c, n->len);
 	if (n->kind == NODE_SCALAR) {
 		n->s = bytes(c, n->s, n->len);
@@ -184,7 +201,7 @@ list(struct coder *c, void *first, size_t n, size_t size, void (*code)(struct co
 		code(c, copy);
 		if (!c->packing)
 			memcpy(at, copy, size);
-		if (c->out.len >= PIECE)
+		while (c->out.len >= CODE_PIECE)
 			plan_code_flush(c);
 	}
 }
@@ -305,6 +322,9 @@ step(struct coder *c, void *at)
 	uint32_t nguards = s->nguards;
 
 	text(c, &s->id);
+	NUMBER(c, s->line);
+	NUMBER(c, s->col);
+	c->line = s->line;
 	s->undoes++; /* none, the usual, is 0 */
 	NUMBER(c, s->undoes);
 	s->undoes--;
@@ -318,8 +338,6 @@ step(struct coder *c, void *at)
 	shared_policy(c, &s->policy);
 	NUMBER(c, s->need_first);
 	NUMBER(c, s->need_count);
-	NUMBER(c, s->line);
-	NUMBER(c, s->col);
 	NUMBER(c, s->finally);
 	NUMBER(c, s->undone);
 	NUMBER(c, s->pool);

@@ -6,14 +6,17 @@
 #include "base/hash.h"
 #include "plan.h"
 
+#define CODE_PIECE ((size_t)64 << 10) /* of the file, that a sum is of */
+
 struct coder {
 	const struct registry *registry;
 	size_t ntypes, nkinds;   /* of the registry */
 	bool packing, bad;       /* bad: what was read is no plan, or what was written did not arrive */
+	uint32_t line;           /* of what was coded last */
 	struct plan *plan;       /* packing: a copy of its own members; else what is being filled */
 	/* packing */
 	struct buf out;
-	struct sha256 *h;
+	uint64_t sum;            /* of the pieces written so far */
 	int fd;
 	/* unpacking */
 	const char *at, *end;
@@ -21,7 +24,7 @@ struct coder {
 
 /* Write, or read, the plan but for its text, which stands beside it, and its index, which follows from it. */
 void plan_code(struct coder *);
-/* Hand what was written so far to the file and the hash. */
+/* Hand a piece of what was written, or all if that is less, to the file and the sum. */
 void plan_code_flush(struct coder *);
 
 #endif

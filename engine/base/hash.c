@@ -75,6 +75,32 @@ sha256_hex(const void *p, size_t len, char ret[SHA256_HEX])
 	hex_encode(digest, sizeof(digest), ret);
 }
 
+static uint64_t
+sum_word(uint64_t sum, uint64_t word)
+{
+	sum ^= word;
+	return (sum << 29 | sum >> 35) * UINT64_C(0x9e3779b97f4a7c15);
+}
+
+/* Each step maps one to one, so no change of a single word stays unseen. Four sums side by side do not wait for each other. */
+uint64_t
+checksum64(uint64_t before, const void *p, size_t len)
+{
+	uint64_t sums[4] = { before, before + 1, before + 2, before + 3 }, words[4], sum = len;
+
+	for (size_t at = 0, n; at < len; at += n) {
+		n = len - at < sizeof(words) ? len - at : sizeof(words);
+		if (n < sizeof(words))
+			memset(words, 0, sizeof(words));
+		memcpy(words, (const char *)p + at, n);
+		for (size_t i = 0; i < countof(sums); i++)
+			sums[i] = sum_word(sums[i], words[i]);
+	}
+	for (size_t i = 0; i < countof(sums); i++)
+		sum = sum_word(sum, sums[i]);
+	return sum;
+}
+
 void
 hmac_sha256_hex(struct bytes key, const void *p, size_t len, char ret[SHA256_HEX])
 {

@@ -6,6 +6,8 @@
 #include "base/arena.h"
 #include "base/buf.h"
 
+#include <stdint.h>
+
 #define SHA256_LEN 32
 #define SHA256_HEX 65 /* with NUL */
 
@@ -18,6 +20,9 @@ void sha256_free(struct sha256 *h);
 
 void sha256_of(const void *p, size_t len, unsigned char ret[SHA256_LEN]);
 void sha256_hex(const void *p, size_t len, char ret[SHA256_HEX]);
+/* A sum of bytes, and of what `before` is the sum of, that shows damage but proves nothing: whoever wants to can make bytes for it.
+ * The same bytes in other pieces have another sum. Many times as fast as a hash. */
+uint64_t checksum64(uint64_t before, const void *p, size_t len);
 void hmac_sha256_hex(struct bytes key, const void *p, size_t len, char ret[SHA256_HEX]);
 void hex_encode(const void *p, size_t len, char *ret); /* ret holds 2 * len + 1 */
 /* Decode exactly len / 2 bytes; -1 for anything that is not lowercase or uppercase hex. */

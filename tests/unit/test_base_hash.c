@@ -124,6 +124,27 @@ random_bytes_differ(void **state)
 	assert_memory_not_equal(a, b, sizeof(a));
 }
 
+static void
+checksum_sees_every_bit(void **state)
+{
+	unsigned char bytes[75];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		bytes[i] = (unsigned char)(i * 7);
+	for (size_t len = 0; len <= sizeof(bytes); len++) {
+		const uint64_t sum = checksum64(1, bytes, len);
+
+		assert_true(sum == checksum64(1, bytes, len) && sum != checksum64(2, bytes, len));
+		assert_true(len == 0 || sum != checksum64(1, bytes, len - 1));
+		for (size_t bit = 0; bit < len * 8; bit++) {
+			bytes[bit / 8] ^= (unsigned char)(1U << bit % 8);
+			assert_true(checksum64(1, bytes, len) != sum);
+			bytes[bit / 8] ^= (unsigned char)(1U << bit % 8);
+		}
+	}
+}
+
 int
 main(void)
 {
@@ -131,6 +152,7 @@ main(void)
 		cmocka_unit_test(sha256_vectors),        cmocka_unit_test(hmac_vectors),
 		cmocka_unit_test(hex_goes_both_ways),    cmocka_unit_test(base64_goes_both_ways),
 		cmocka_unit_test(random_bytes_differ),   cmocka_unit_test(base64_refuses_what_is_not_canonical),
+		cmocka_unit_test(checksum_sees_every_bit),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -318,11 +318,12 @@ forged_bytes_stay_inside(void **state)
 {
 	static const unsigned char bytes[] = { 0, 1, 2, 0x7f, 0x80, 0xff };
 	struct box b;
+	uint64_t sum;
 	size_t body;
 
 	(void)state;
 	pack(&b, every_word, strlen(every_word));
-	body = b.image.len - SHA256_LEN;
+	body = b.image.len - sizeof(sum);
 	for (size_t i = 2 * (SHA256_HEX - 1); i < body; i++)
 		for (size_t k = 0; k < countof(bytes); k++) {
 			struct buf shown = BUF_INIT(0);
@@ -330,7 +331,8 @@ forged_bytes_stay_inside(void **state)
 			char was = b.image.p[i];
 
 			b.image.p[i] = (char)bytes[k];
-			sha256_of(b.image.p, body, (unsigned char *)b.image.p + body);
+			sum = checksum64(0, b.image.p, body); /* it is one piece */
+			memcpy(b.image.p + body, &sum, sizeof(sum));
 			p = read_bytes(&b, b.image.p, b.image.len);
 			if (p != NULL)
 				for (uint32_t s = 0; s < p->nsteps; s++) {

@@ -102,6 +102,7 @@ plan_image_read(const struct registry *registry, const char *file, const char sh
 	maker(&c, made_by);
 	c.bad = io_read_file(path, IMAGE_MAX, &image, &ignored) < 0 || !is_whole(&image, made_by, sha256);
 	if (!c.bad) {
+		arena_reserve(&p->arena, 2 * image.len); /* about what the nodes take; in huge pages where it is much */
 		c.at = image.p + HEAD;
 		c.end = image.p + image.len - SUM;
 		plan_code(&c);

@@ -55,11 +55,22 @@ take_large(size_t size)
 	return huge(p, all);
 }
 
+void
+arena_reserve(struct arena *a, size_t size)
+{
+	struct arena_block *b = xmalloc(sizeof(*b) + size);
+
+	b->size = size;
+	b->next = a->head;
+	a->head = b;
+	a->used = 0;
+	a->total += size;
+}
+
 /* Memory that begins at a multiple of align; not zeroed. */
 static char *
 take(struct arena *a, size_t want, size_t align)
 {
-	struct arena_block *b;
 	size_t block;
 	char *p;
 
@@ -72,12 +83,7 @@ take(struct arena *a, size_t want, size_t align)
 			block = BLOCK_MAX;
 		if (block < want)
 			block = want;
-		b = xmalloc(sizeof(*b) + block);
-		b->size = block;
-		b->next = a->head;
-		a->head = b;
-		a->used = 0;
-		a->total += block;
+		arena_reserve(a, block);
 	}
 	p = a->head->data + a->used;
 	a->used += want;

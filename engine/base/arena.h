@@ -16,6 +16,8 @@ struct arena {
 
 #define ARENA_INIT ((struct arena){ 0 })
 
+/* Have one block for the next `size` bytes. */
+void arena_reserve(struct arena *a, size_t size);
 /* Zeroed memory aligned for any type; never NULL. */
 void *arena_alloc(struct arena *a, size_t size);
 /* A zeroed array of n elements; overflow aborts. */

@@ -8,7 +8,8 @@
 #include "step.h"
 #include "steps/etcd_move.h"
 
-#define SAMPLE_EVERY 5000            /* keys between two looks at values, for the estimate */
+#define SAMPLE_EVERY 20000           /* keys between two looks at values, for the estimate */
+#define PAGE_BYTES (4U << 20)        /* of keys alone: a server counts what is left of the range for each page */
 #define SAMPLE_KEYS 16
 #define KEY_COST 200                 /* bytes that a key takes in the store beside its own, about */
 #define QUOTA_DEFAULT (2LL << 30)    /* etcd's own, where a server does not tell */
@@ -132,6 +133,7 @@ take_stock(struct step_ctx *cx, const struct etcd_move *m, struct stock *ret, st
 
 	side.skip_leased = false;
 	side.keys_only = true;
+	side.want = PAGE_BYTES;
 	etcd_side_begin(&side, m->span.prefix, m->span.end);
 	while ((rc = etcd_side_next(cx, &side, &it, err)) > 0) {
 		if (s.keys++ % SAMPLE_EVERY == 0 && sample(cx, m, it->key, &s, err) < 0) {

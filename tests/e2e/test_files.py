@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from wtest import LIMIT, Wherry, equal, expect, main, scratch
+from wtest import LIMIT, Peak, Wherry, equal, expect, main, scratch
 
 PLAN = """wherry: v1
 name: files
@@ -205,10 +205,9 @@ def waiting():
             f.write(WAIT % os.path.join(folder, "large"))
         p = Wherry(os.path.join(folder, "state")).start("run", os.path.join(folder, "plan.yaml"), "--yes", "-q",
                                                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        _, status, used = os.wait4(p.pid, 0)
-        p.returncode = os.waitstatus_to_exitcode(status)
-        equal(p.returncode, 1, "the exit code of what it waited for in vain")
-        expect(used.ru_maxrss < 400 << 10, "it took %d KiB of memory" % used.ru_maxrss)
+        peak = Peak(p)
+        equal(p.wait(), 1, "the exit code of what it waited for in vain")
+        expect(0 < peak.kib() < 400 << 10, "it took %d KiB of memory" % peak.kib())
 
 
 LARGE = """wherry: v1

@@ -40,6 +40,33 @@ def equal(got, wanted, what):
         raise Violation("%s: expected %r, got %r" % (what, wanted, got))
 
 
+class Peak:
+    """The peak memory of a process, watched while it lives: what wait4 tells includes ours, from before its exec."""
+
+    def __init__(self, process):
+        self.most = 0
+        self.watcher = threading.Thread(target=self.watch, args=(process.pid,))
+        self.watcher.start()
+
+    def watch(self, pid):
+        try:
+            while True:
+                with open("/proc/%d/status" % pid) as f:
+                    text = f.read()
+                found = re.search(r"VmHWM:\s+(\d+)", text)
+                if found is None:
+                    return
+                if "Name:\twherry" in text:
+                    self.most = int(found.group(1))
+                time.sleep(0.01)
+        except OSError:
+            pass
+
+    def kib(self):
+        self.watcher.join()
+        return self.most
+
+
 def wait_for(condition, what, process=None):
     """Until the condition holds. A process that is given has to live until then."""
     end = time.monotonic() + LIMIT

@@ -29,7 +29,7 @@ def with_desk(test):
 def steady(text):
     """Without what depends on who is faster: how often it was tried, and which of the two found the other gone."""
     text = re.sub(r"^TIME \w+: waiting for \w+: .*\n", "", text, flags=re.M)
-    return re.sub(r"(send failure|recv failure|openSSL SSL_\w+): .*?(?=[(\n])", "CUT OFF ", text)
+    return re.sub(r"((send failure|recv failure|openSSL SSL_\w+): .*?|empty reply from server )(?=[(\n])", "CUT OFF ", text)
 
 
 def look(desk, row, code, urls, fields="", timeout="30s"):

@@ -10,9 +10,8 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from told import Desk
-from wtest import Wherry, equal, expect, main, scratch, without_rights
+from wtest import Wherry, equal, expect, is_sanitized, main, scratch, without_rights
 
-SANITIZED = b"__asan_init" in open(os.environ["WHERRY"], "rb").read() if os.environ.get("WHERRY") else False
 LOG = """steps:
   - {id: one, uses: exec, with: {argv: [sh, -c, "echo one >>%s"]}}
 """
@@ -135,7 +134,7 @@ def full(desk):
 @with_desk
 def syncs(desk):
     """A failing sync or write is believed: nothing more begins, what is unknown is named, and a resume settles it."""
-    if shutil.which("strace") is None or SANITIZED:
+    if shutil.which("strace") is None or is_sanitized():
         return "no strace, or a sanitized build"
     plan = desk.plan("steps:\n  - {id: one, uses: exec, with: {idempotent: true, argv: [sh, -c, 'echo one >>%s']}}\n"
                      "  - {id: two, uses: exec, needs: [one], with: {idempotent: true, argv: [sh, -c, 'echo two >>%s']}}\n" % (desk.path("log"), desk.path("log")))
@@ -156,7 +155,7 @@ def limits(desk):
     desk.told("limit-descriptors", 6, *run, w=Wherry(desk.path("a"), prefix=["prlimit", "--nofile=16"]))
     desk.told("limit-file-size", 6, *run, w=Wherry(desk.path("b"), prefix=["prlimit", "--fsize=4096"]))
     nothing_done(desk)
-    if SANITIZED:
+    if is_sanitized():
         return None
     big = desk.plan("steps:\n" + "".join("  - {id: s%d, uses: set, with: {values: {x: 1}}}\n" % i for i in range(100000)), "big.yaml")
     desk.told("limit-memory", 6, "run", big, "--run-id", "r", "--yes", w=Wherry(desk.path("c"), prefix=["prlimit", "--data=30000000"]))

@@ -8,16 +8,23 @@
 
 #include "base/clock.h"
 
-/* The target's name says which child it belongs to; it is one word, as refs begin with it. */
+/* The target's name says which child it belongs to; it is one word, as refs begin with it, and no other child's: keys may
+ * differ in a blank only. */
 static const char *
 target_name(struct coord *c, uint32_t owner, const char *name)
 {
-	char *full = (char *)arena_printf(&c->keep, "%s/%s", path_of(c, owner), name);
+	struct buf full = BUF_INIT(0);
+	const char *ret;
 
-	for (char *p = full; *p != '\0'; p++)
-		if (*p == ' ')
-			*p = '_';
-	return full;
+	for (const char *p = path_of(c, owner); *p != '\0'; p++)
+		if (*p == ' ' || *p == '%')
+			buf_printf(&full, "%%%02x", (unsigned)*p);
+		else
+			buf_putc(&full, *p);
+	buf_printf(&full, "/%s", name);
+	ret = arena_strdup(&c->keep, full.p);
+	buf_done(&full);
+	return ret;
 }
 
 static void
@@ -151,7 +158,7 @@ tell_start(struct coord *c, const struct attempt *at)
 static int
 take_back(struct coord *c, struct attempt *at)
 {
-	const uint32_t step = at->step, undoes = coord_undoes(c, step);
+	const uint32_t step = at->step, undoes = at->undone;
 	struct scope *s;
 
 	if (c->o->mode == MODE_PLAN)

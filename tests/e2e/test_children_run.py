@@ -97,15 +97,18 @@ def one_fails():
 
 
 def stops():
-    """A failure without on_error starts no further item; what was not begun is begun by the resume."""
-    with scratch() as folder:
-        world = World(folder, MOVE.replace("    on_error: continue\n", ""), inner=inner())
-        world.touch("bad.a")
-        world.run("-j", "1", code=1)
-        equal(world.files(), ["a"], "files")
-        os.unlink(world.path("bad.a"))
-        world.resume("-j", "1")
-        equal([x for x in world.log() if "tidy" not in x], ["a", "b", "c"], "log")
+    """A failure without on_error starts no further item, nor one that waits for a pool; what was not begun is begun by the
+    resume."""
+    pooled = MOVE.replace("steps:", "pools: {one: 1}\nsteps:", 1).replace("    on_error: continue\n", "    pool: one\n")
+    for plan, jobs in ((MOVE.replace("    on_error: continue\n", ""), "1"), (pooled, "3")):
+        with scratch() as folder:
+            world = World(folder, plan, inner=inner())
+            world.touch("bad.a")
+            world.run("-j", jobs, code=1)
+            equal(world.files(), ["a"], "files")
+            os.unlink(world.path("bad.a"))
+            world.resume("-j", jobs)
+            equal([x for x in world.log() if "tidy" not in x], ["a", "b", "c"], "log")
 
 
 def by_key():
@@ -324,5 +327,28 @@ outputs: {was: "${{ steps.read.outputs.value }}"}
             server.stop()
 
 
+def told_apart():
+    """The targets of children whose keys are nearly the same are not taken for each other, on the way there and back."""
+    with scratch() as folder, Etcd(folder, "one") as one, Etcd(folder, "two") as two:
+        world = World(folder, HEAD + """steps:
+  - id: each
+    foreach: [{n: a b, url: "%s"}, {n: a_b, url: "%s"}, {n: "a%%20b", url: "%s"}]
+    key: ${{ item.n }}
+    uses: plan
+    with: {file: part.yaml, params: {url: "${{ item.url }}"}}
+  - {id: fail, uses: assert, with: {that: false, message: as asked}, needs: [each]}
+""" % (one.url, two.url, one.url), part="""wherry: v1
+name: part
+params: {url: {type: string, required: true}}
+targets: {own: {kind: etcd, endpoints: ["${{ params.url }}"]}}
+steps:
+  - {id: put, uses: etcd.put, with: {in: own, key: /k, value: "${{ params.url }}"}}
+""")
+        world.run("-j", "1", code=1)
+        equal([list(one.range()), list(two.range())], [[b"/k"], [b"/k"]], "keys")
+        world.w.ok("rollback", "r1", "--yes")
+        equal([list(one.range()), list(two.range())], [[], []], "keys after the rollback")
+
+
 if __name__ == "__main__":
-    main(one_fails, stops, by_key, orphans, orphan_in_doubt, bad_lists, unknown, pool, undone, taken_back, around, aborted, *([handed] if find_etcd() else []))
+    main(one_fails, stops, by_key, orphans, orphan_in_doubt, bad_lists, unknown, pool, undone, taken_back, around, aborted, *([handed, told_apart] if find_etcd() else []))

@@ -113,6 +113,25 @@ front_planfile_write(struct front *f, const struct plan *plan, const struct valu
 	return rc;
 }
 
+/* Its hash tells of accidents only: whoever writes a file can write its hash. */
+static int
+check_parts(const struct planfile *file, struct err *err)
+{
+	static const struct {
+		const char *key;
+		enum value_kind kind;
+	} parts[] = { { "actions", V_LIST }, { "closure", V_MAP }, { "given", V_LIST }, { "params", V_MAP }, { "targets", V_MAP } };
+
+	for (size_t i = 0; i < countof(parts); i++) {
+		const struct value *v = value_get(&file->content, parts[i].key);
+
+		if (v == NULL || v->kind != parts[i].kind)
+			return err_set(err, ERR_REFUSED, "plan file '%s' was not written by wherry: its '%s' is missing or of another kind",
+				       file->path, parts[i].key);
+	}
+	return 0;
+}
+
 int
 front_planfile(struct front *f, const char *word, struct planfile **ret, struct err *err)
 {
@@ -128,9 +147,11 @@ front_planfile(struct front *f, const char *word, struct planfile **ret, struct 
 	rc = io_read_file(path, PLANFILE_MAX, &text, err);
 	if (rc == 0)
 		rc = planfile_parse(&f->arena, path, text.p, text.len, &file->content, err);
+	file->path = path;
+	if (rc == 0)
+		rc = check_parts(file, err);
 	if (rc == 0) {
 		sha256_hex(text.p, text.len, sha);
-		file->path = path;
 		file->sha256 = arena_strdup(&f->arena, sha);
 		*ret = file;
 	}
@@ -144,13 +165,11 @@ text_of(const struct planfile *file, const char *key)
 	return value_get_str(&file->content, key, NULL);
 }
 
+/* One of check_parts(). */
 static const struct value *
 part_of(const struct planfile *file, const char *key)
 {
-	static const struct value nothing = { .kind = V_MAP };
-	const struct value *v = value_get(&file->content, key);
-
-	return v != NULL ? v : &nothing;
+	return value_get(&file->content, key);
 }
 
 /* "wherry plan PLAN -o FILE" makes it anew; always -1. */
@@ -182,9 +201,9 @@ go_there(struct front *f, const struct planfile *file, struct err *err)
 	f->opt.state = front_state(f, err); /* as seen from here */
 	if (f->opt.state == NULL)
 		return -1;
-	for (uint32_t i = 0; given->kind == V_LIST && i < given->len; i++)
+	for (uint32_t i = 0; i < given->len; i++)
 		words[i] = given->items[i].kind == V_STRING ? given->items[i].s : "";
-	f->opt.params = (struct words){ words, given->kind == V_LIST ? given->len : 0 };
+	f->opt.params = (struct words){ words, given->len };
 	f->opt.params_file = text_of(file, "params_file");
 	return cwd != NULL && chdir(cwd) == 0 ? 0 : err_errno(err, "the folder '%s' in which the plan file was made", cwd);
 }

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Plan files: what `plan -o` has seen and shown is what `run` does; whatever has changed since is named and refused, and
 nothing is started."""
+import hashlib
 import json
 import os
 import stat
@@ -140,6 +141,22 @@ def file_edited(world):
 
 
 @with_world
+def forged(world):
+    """Written by hand, with its hash: what is missing or of another kind is refused, and not taken for what it is not."""
+    world.make()
+    head, body, _ = world.read("small.plan").split("\n", 2)
+    for key in ("actions", "closure", "given", "params", "targets"):
+        for value in (None, "text" * 100, [["list"]] * 100, {"map": 1}):
+            content = json.loads(body)
+            if isinstance(value, type(content[key])):
+                continue
+            content[key] = value
+            text = "%s\n%s\n" % (head, json.dumps(content, sort_keys=True, separators=(",", ":")))
+            world.write("small.plan", text + hashlib.sha256(text.encode()).hexdigest() + "\n")
+            world.refused("its '%s' is missing or of another kind" % key)
+
+
+@with_world
 def params_changed(world):
     """A parameter from the environment, the file of parameters and a secret: each is named, a secret without its value."""
     world.make()
@@ -226,4 +243,4 @@ def other_cluster():
 
 
 if __name__ == "__main__":
-    main(as_it_was, from_elsewhere, piped, plan_edited, part_edited, file_edited, params_changed, world_changed, usage, exit_codes, other_cluster)
+    main(as_it_was, from_elsewhere, piped, plan_edited, part_edited, file_edited, forged, params_changed, world_changed, usage, exit_codes, other_cluster)

@@ -37,7 +37,7 @@ read_body(struct opctx *cx, struct etcd_conn *c, const struct effect *e, struct 
 	return 0;
 }
 
-/* 1: ours and as we left it, 0: none of ours, -1: it cannot be taken back. */
+/* 1: ours and as we left it, 0: none of ours, -1: it cannot be taken back; err NULL: nobody asks why. */
 static int
 judge(const struct removal *r, const struct item *it, struct err *err)
 {
@@ -50,6 +50,8 @@ judge(const struct removal *r, const struct item *it, struct err *err)
 		return 0;
 	if (created && changed)
 		return 1;
+	if (err == NULL)
+		return -1;
 	key = text_safe(r->cx->arena, it->key.p, it->key.len, 200);
 	if (created) {
 		err_set(err, ERR_IN_DOUBT, "key '%s' at %s was changed by someone else since it was copied: mod_revision "
@@ -71,11 +73,10 @@ static int
 count_page(void *data, struct arena *a, const struct page *page, struct err *err)
 {
 	struct removal *r = data;
-	struct err ignored;
 
 	(void)a, (void)err;
 	for (size_t i = 0; i < page->n; i++)
-		r->keys += judge(r, &page->items[i], &ignored) != 0;
+		r->keys += judge(r, &page->items[i], NULL) != 0;
 	return 0;
 }
 

@@ -40,15 +40,24 @@ renumber(struct plan *p, uint32_t at, uint32_t n)
 	}
 }
 
-/* A list in the order of its steps, whose elements begin with the step's number, gets one more. */
+/* The same list with room for more. */
 static void *
-insert(struct plan *p, const void *list, uint32_t *n, size_t size, const void *element, uint32_t step)
+widen(struct plan *p, const void *list, uint32_t n, uint32_t more, size_t size)
 {
-	char *all = arena_array(&p->arena, *n + 1, size);
+	void *all = arena_array(&p->arena, (size_t)n + more, size);
+
+	if (n > 0)
+		memcpy(all, list, n * size);
+	return all;
+}
+
+/* A list in the order of its steps, whose elements begin with the step's number, gets one more, for which it has room. */
+static void
+insert(void *list, uint32_t *n, size_t size, const void *element, uint32_t step)
+{
+	char *all = list;
 	uint32_t at = *n, other;
 
-	if (*n > 0)
-		memcpy(all, list, *n * size);
 	for (; at > 0; at--) {
 		memcpy(&other, all + (at - 1) * size, sizeof(other));
 		if (other < step)
@@ -58,7 +67,6 @@ insert(struct plan *p, const void *list, uint32_t *n, size_t size, const void *e
 	memcpy(all + at * size, element, size);
 	memcpy(all + at * size, &step, sizeof(step));
 	++*n;
-	return all;
 }
 
 static uint16_t
@@ -94,13 +102,13 @@ add_parts(struct plan *p, const struct plan *from, uint32_t was, uint32_t step)
 	struct plan_sub handed;
 
 	if (undo != NULL)
-		p->undos = insert(p, p->undos, &p->nundos, sizeof(*undo), undo, step);
+		insert(p->undos, &p->nundos, sizeof(*undo), undo, step);
 	if (each != NULL)
-		p->foreachs = insert(p, p->foreachs, &p->nforeachs, sizeof(*each), each, step);
+		insert(p->foreachs, &p->nforeachs, sizeof(*each), each, step);
 	if (sub == NULL)
 		return;
 	handed = moved_sub(p, from, sub);
-	p->subs = insert(p, p->subs, &p->nsubs, sizeof(*sub), &handed, step);
+	insert(p->subs, &p->nsubs, sizeof(*sub), &handed, step);
 }
 
 /* Those that it does not have: what the steps did is there. */
@@ -133,6 +141,9 @@ plan_graft(struct plan *p, const struct plan *from, const uint32_t *steps, uint3
 	renumber(p, at, n);
 	p->steps = xreallocarray(p->steps, p->nsteps + n + 1, sizeof(*p->steps));
 	memmove(p->steps + at + n, p->steps + at, (p->nsteps - at) * sizeof(*p->steps));
+	p->undos = widen(p, p->undos, p->nundos, from->nundos, sizeof(*p->undos));
+	p->foreachs = widen(p, p->foreachs, p->nforeachs, from->nforeachs, sizeof(*p->foreachs));
+	p->subs = widen(p, p->subs, p->nsubs, from->nsubs, sizeof(*p->subs));
 	for (uint32_t i = 0; i < n; i++) {
 		struct step *s = &p->steps[at + i];
 

@@ -130,7 +130,7 @@ new_attempt(struct coord *c, uint32_t i)
 	}
 	memory_walk(&l->task->memory);
 	l->task->attempt = at;
-	*at = (struct attempt){ .shared = &c->shared, .step = i, .number = ++l->attempts, .path = path, .undoes = of,
+	*at = (struct attempt){ .shared = &c->shared, .step = i, .number = ++l->attempts, .path = path, .undoes = of, .undone = undoes,
 		.type = of != NULL ? &undo_step : s->type,
 		.memory = &l->task->memory, .deadline = l->task->deadline, .started = clock_now(), .all_unchanged = true };
 	c->rng = c->rng * 6364136223846793005U + 1442695040888963407U; /* Knuth's LCG: a seed for each attempt */
@@ -174,11 +174,11 @@ work_here(struct coord *c, struct attempt *at)
 
 /* Does it open a scope, or take one back? */
 static bool
-opens_scope(struct coord *c, const struct attempt *at)
+opens_scope(const struct coord *c, const struct attempt *at)
 {
 	if (at->undoes == NULL)
 		return live_kind(c, at->step) != LIVE_STEP;
-	return scope_roll(scope_of(c, at->step)) == NULL && live_kind(c, coord_undoes(c, at->step)) != LIVE_STEP;
+	return scope_roll(scope_of(c, at->step)) == NULL && live_kind(c, at->undone) != LIVE_STEP;
 }
 
 int
@@ -234,7 +234,7 @@ prepare(struct coord *c, struct attempt *at, const struct step *s)
 {
 	if (opens_scope(c, at))
 		return 0;
-	if (at->undoes != NULL ? coord_undo_bind(c, at, coord_undoes(c, at->step), &at->err) < 0
+	if (at->undoes != NULL ? coord_undo_bind(c, at, at->undone, &at->err) < 0
 			       : bind_attempt(c, at, s, &at->err) < 0)
 		return -1;
 	return check_version(c, at, &at->err);

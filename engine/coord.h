@@ -77,7 +77,7 @@ struct coord {
 	bool has_kin;               /* that is made */
 	struct scope *idle;         /* those in which nothing was active any more, at some time since the last look */
 	struct scope *pooled;       /* those with pools */
-	bool stopped;               /* a failure has stopped some since the last look */
+	struct scope *stopped;      /* those that a failure has stopped since the last look */
 	struct live *live;          /* of all scopes; moves when one is added */
 	uint32_t nlive, live_cap;
 	struct arena keep;          /* outputs and what else lives as long as the run */

@@ -146,6 +146,7 @@ struct attempt {
 	uint32_t step, number;         /* index in the plan; which attempt, from 1 */
 	const char *path;
 	const char *undoes;            /* the path of the step that it takes back, or NULL */
+	uint32_t undone;               /* that step's index; only with undoes */
 	const struct step_type *type;
 	const void *args;
 	struct arena arena;

@@ -62,7 +62,7 @@ record_undo(struct coord *c, const struct attempt *at, enum step_status status, 
 	if (coord_record(c, &r, true) < 0)
 		return -1;
 	if (done)
-		coord_undone(c, coord_undoes(c, at->step), at);
+		coord_undone(c, at->undone, at);
 	return done ? coord_record(c, &(struct record){ .type = REC_REOPEN, .step = at->undoes, .kind = "taken-back" }, true) : 0;
 }
 

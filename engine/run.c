@@ -341,7 +341,7 @@ run_execute(const struct run_options *o, struct run_result *ret, struct err *err
 	coord_record_reopen(&c);
 	coord_record_approved(&c);
 	if (o->abort)
-		root->stopping = c.stopped = true;
+		scope_stop(&c, root);
 	if (o->rollback)
 		scope_take_back(&c, root);
 	else

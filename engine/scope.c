@@ -223,6 +223,17 @@ scope_begin(struct coord *c, struct scope *s)
 }
 
 void
+scope_stop(struct coord *c, struct scope *s)
+{
+	s->stopping = true;
+	if (s->stopped)
+		return;
+	s->stopped = true;
+	s->next_stopped = c->stopped;
+	c->stopped = s;
+}
+
+void
 scope_fail(struct coord *c, struct scope *s, const char *step, enum on_error then, const struct err *err)
 {
 	if (s->reason == NULL) {
@@ -231,9 +242,9 @@ scope_fail(struct coord *c, struct scope *s, const char *step, enum on_error the
 		s->reason_step = step;
 	}
 	s->failed = true;
-	s->stopping = s->stopping || then != ON_ERROR_CONTINUE;
+	if (then != ON_ERROR_CONTINUE)
+		scope_stop(c, s);
 	s->roll_back = s->roll_back || (then == ON_ERROR_ROLLBACK && s->items == NULL); /* items go with the plan around them */
-	c->stopped = c->stopped || s->stopping;
 }
 
 bool
@@ -264,6 +275,33 @@ scope_roll(const struct scope *s)
 	return s != NULL ? s->roll : NULL;
 }
 
+/* May a step that waits for a slot of this scope's pools be one of those that were stopped? Items have those around them. */
+static bool
+may_hold_stopped(const struct coord *c, const struct scope *s)
+{
+	for (const struct scope *x = c->stopped; x != NULL; x = x->next_stopped)
+		if (scope_is_within(s, x->home))
+			return true;
+	return false;
+}
+
+/* Those of closed scopes have no users any more: with thousands of children, only those under way are looked at. */
+static void
+wake_stopped(struct coord *c)
+{
+	for (struct scope **at = &c->pooled; *at != NULL;) {
+		struct scope *s = *at;
+
+		if (s->phase == PHASE_CLOSED) {
+			*at = s->next_slots;
+			continue;
+		}
+		if (may_hold_stopped(c, s))
+			slots_wake(c, s);
+		at = &s->next_slots;
+	}
+}
+
 /* What a failure keeps from starting stays pending, and nobody waits for it. */
 static void
 drop_stopped(struct coord *c)
@@ -280,9 +318,9 @@ drop_stopped(struct coord *c)
 			live_deactivate(c, item.step);
 	}
 	coord_drop_parked(c, false);
-	for (struct scope *s = c->pooled; s != NULL; s = s->next_slots)
-		slots_wake(c, s);
-	c->stopped = false;
+	wake_stopped(c);
+	for (; c->stopped != NULL; c->stopped = c->stopped->next_stopped)
+		c->stopped->stopped = false;
 }
 
 /* Steps were left out by a selection: nothing closes. */
@@ -356,7 +394,7 @@ advance(struct coord *c, struct scope *s)
 void
 scopes_advance(struct coord *c)
 {
-	if (c->stopped && !c->settling)
+	if (c->stopped != NULL && !c->settling)
 		drop_stopped(c);
 	while (c->idle != NULL && !c->pausing && !c->broken) {
 		struct scope *s = c->idle;

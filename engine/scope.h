@@ -44,6 +44,7 @@ struct scope {
 	uint32_t body, norphans;    /* of items: the step that each is; those at the end that the list has no more */
 	struct slots *slots;        /* for each pool of the plan */
 	struct scope *next_slots;   /* in the list coord.pooled */
+	struct scope *next_stopped; /* in the list coord.stopped */
 	int64_t started;
 	uint32_t undo;              /* the step that takes the whole scope back, or NO_LIVE */
 	const struct value *params;
@@ -54,6 +55,7 @@ struct scope {
 	bool idle;                  /* in the list coord.idle: to be looked at */
 	struct scope *next_idle;
 	bool failed, stopping;      /* stopping: a failure without on_error continue */
+	bool stopped;               /* in the list coord.stopped */
 	bool roll_back;             /* a step with on_error: rollback has failed */
 	struct err *reason;         /* the first failure, or NULL */
 	const char *reason_step;
@@ -74,6 +76,8 @@ void scope_begin(struct coord *, struct scope *);
 void scope_take_back(struct coord *, struct scope *);
 /* Go on with the scopes in which nothing is active any more: to `finally`, and to their close. */
 void scopes_advance(struct coord *);
+/* Nothing more of its phase is started. */
+void scope_stop(struct coord *, struct scope *);
 /* A step of it has failed: the first one is the reason. */
 void scope_fail(struct coord *, struct scope *, const char *step, enum on_error then, const struct err *);
 /* May steps of it be started, or has a failure (its own or of one that it belongs to) stopped them? */

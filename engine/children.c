@@ -206,7 +206,8 @@ children_taken_back(struct coord *c, struct scope *s)
 	c->live[s->owner].status = STEP_UNDONE;
 	c->live[s->owner].maybe = 0;
 	coord_record(c, &(struct record){ .type = REC_END, .step = undo_path(&c->keep, path_of(c, s->owner)), .status = "done" }, true);
-	coord_record(c, &(struct record){ .type = REC_REOPEN, .step = path_of(c, s->owner), .kind = "taken-back" }, true);
+	coord_record(c, &(struct record){ .type = REC_REOPEN, .step = path_of(c, s->owner), .kind = "taken-back",
+		.says = path_of(c, step) }, true);
 	coord_finish(c, step, STEP_DONE, NULL, NULL, NULL);
 }
 

@@ -46,11 +46,25 @@ keep_outputs(struct coord *c, const struct value *v)
 	return ret;
 }
 
+/* The step of a `finally` that takes this one back; NULL: a rollback does. */
+static const char *
+undoer_of(const struct coord *c, uint32_t step)
+{
+	const struct scope *s = scope_of(c, step);
+
+	while (s != NULL && s->phase != PHASE_ROLLBACK)
+		s = s->parent;
+	if (s == NULL)
+		return path_of(c, step);
+	return s->undo != NO_LIVE ? path_of(c, s->undo) : NULL;
+}
+
 /* The end of an undo is on record under its own path, in one batch with what it means for the step taken back. */
 static int
 record_undo(struct coord *c, const struct attempt *at, enum step_status status, const struct err *err)
 {
 	const bool done = status == STEP_DONE || status == STEP_UNCHANGED;
+	const struct record reopen = { .type = REC_REOPEN, .step = at->undoes, .kind = "taken-back", .says = undoer_of(c, at->step) };
 	struct record r = { .type = REC_END, .step = at->path, .status = step_status_name(status), .attempt = at->number,
 		.ns = (uint64_t)(clock_now() - at->started) };
 
@@ -63,7 +77,7 @@ record_undo(struct coord *c, const struct attempt *at, enum step_status status, 
 		return -1;
 	if (done)
 		coord_undone(c, at->undone, at);
-	return done ? coord_record(c, &(struct record){ .type = REC_REOPEN, .step = at->undoes, .kind = "taken-back" }, true) : 0;
+	return done ? coord_record(c, &reopen, true) : 0;
 }
 
 void

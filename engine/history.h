@@ -60,6 +60,7 @@ struct hist_step {
 	const char *resolved;           /* the operator's word on what is in doubt ("done", "not-done"), until the step ends */
 	struct hist_effect *effects, *last;
 	struct hist_gate *gate;         /* NULL: nothing was asked */
+	const char *undoer;             /* STEP_UNDONE: the step of a `finally` that has taken it back; NULL: a rollback has */
 	const char *note;               /* what it said last, until anything else is known of it */
 	const char *word_message;       /* the message of the inbox that brought the last word on it */
 };

@@ -48,6 +48,7 @@ reopen(struct history *h, struct hist_step *s, const struct record *r)
 	if (s->status != STEP_BLOCKED) /* it has not begun: a word on it was given in advance, and is about the run */
 		s->gate = NULL; /* the world has moved on since the word was given */
 	s->status = taken_back ? STEP_UNDONE : STEP_PENDING;
+	s->undoer = taken_back && r->says != NULL ? arena_strdup(&h->arena, r->says) : NULL;
 	s->outputs = s->digest = s->kind = s->msg = s->next = NULL;
 	s->attempts = 0;
 	s->started = s->ended = 0;

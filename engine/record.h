@@ -26,7 +26,8 @@ enum record_type {
 	REC_CLOSE,    /* status done|failed|aborted|rolled-back, msg, outputs */
 	REC_REOPEN,   /* a failed run goes on: failed and blocked steps are pending again. With a step, so is this one: kind
 		       * "finally", "undone" or "edited", its effects are to happen once more (it runs at every close, or something
-		       * before it was taken back); kind "taken-back", they have been taken back; unit "all": with all that is inside of it */
+		       * before it was taken back); kind "taken-back", they have been taken back, says: by this step of a `finally`, which
+		       * wants it so (else by a rollback); unit "all": with all that is inside of it */
 	REC_TAIL,     /* written by journal_open: a torn tail was quarantined: file, msg. The steps in doubt by it follow as
 		       * REC_DOUBT, in one batch with the REC_RESUME that takes them up */
 	REC_DOUBT,    /* step: may have begun in the lost batch. With effect, msg, next: what that settled effect left is gone or

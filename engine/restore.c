@@ -31,10 +31,25 @@ past_of(const struct coord *c, const struct hist_step *const *below, uint32_t k)
 	return below != NULL ? below[k] : &c->o->history->steps[k];
 }
 
+/* Is it inside of what the path (of len bytes) has opened? */
+static bool
+is_inside(const char *inner, const char *path, size_t len)
+{
+	return strncmp(inner, path, len) == 0 && (inner[len] == '/' || inner[len] == '[');
+}
+
+/* Has a step of `finally` further in taken it back, where that was the end of it? */
+static bool
+is_settled_inside(const struct hist_step *hs, const char *path, size_t len)
+{
+	return hs->status == STEP_UNDONE && hs->undoer != NULL && is_inside(hs->undoer, path, len);
+}
+
 /* The steps of a scope that have been taken back, themselves or something inside of them: the latter are to go on, with what
- * still stands inside. So are those that have ended and hold something to be done again. Returns how many were taken back. */
+ * still stands inside. So are those that have ended and hold something to be done again. What `finally` has taken back
+ * stays so, until it is to run once more (again). Returns how many were taken back. */
 static uint32_t
-find_undone(struct coord *c, const struct scope *s, uint32_t *list, bool *seen)
+find_undone(struct coord *c, const struct scope *s, bool again, uint32_t *list, bool *seen)
 {
 	uint32_t n = 0, all = c->o->history->nsteps;
 	const struct hist_step *const *below = s->parent != NULL ? children_past(c, path_of(c, s->owner), '/', &all) : NULL;
@@ -45,10 +60,13 @@ find_undone(struct coord *c, const struct scope *s, uint32_t *list, bool *seen)
 		const char *id = hs->path + skip;
 		const size_t len = hs->status == STEP_UNDONE || hs->status == STEP_PENDING ? strcspn(id, "/[") : 0;
 		const uint32_t i = len > 0 && (hs->status == STEP_UNDONE || id[len] != '\0') ? plan_find(s->plan, id, len) : MAP_NONE;
+		const struct hist_step *holder;
 
-		if (i == MAP_NONE || hs->undo)
+		if (i == MAP_NONE || hs->undo || (hs->status == STEP_UNDONE && hs->undoer != NULL && !again) ||
+		    is_settled_inside(hs, hs->path, skip + len))
 			continue;
-		c->live[s->base + i].part = c->live[s->base + i].part || id[len] != '\0';
+		holder = id[len] != '\0' ? history_step(c->o->history, path_of(c, s->base + i)) : NULL;
+		c->live[s->base + i].part = c->live[s->base + i].part || (holder != NULL && (holder->status != STEP_FAILED || c->reopened));
 		if (hs->status == STEP_UNDONE && !seen[i]) {
 			seen[i] = true;
 			list[n++] = i;
@@ -59,11 +77,11 @@ find_undone(struct coord *c, const struct scope *s, uint32_t *list, bool *seen)
 
 /* What was done because of a step that has been taken back has to be done again. */
 static void
-forget_followers(struct coord *c, const struct scope *s)
+forget_followers(struct coord *c, const struct scope *s, bool again)
 {
 	uint32_t *todo = xcalloc(2 * (size_t)s->n + 1, sizeof(*todo));
 	bool *seen = xcalloc((size_t)s->n + 1, sizeof(*seen));
-	uint32_t n = find_undone(c, s, todo, seen);
+	uint32_t n = find_undone(c, s, again, todo, seen);
 
 	while (n > 0) {
 		const uint32_t i = todo[--n];
@@ -92,6 +110,52 @@ reopen_finally(struct coord *c, const struct scope *s)
 {
 	for (uint32_t i = s->base + s->nmain; i < s->base + s->n; i++)
 		c->live[i].anew = true;
+}
+
+static bool
+undo_runs(struct coord *c, const char *path)
+{
+	const struct hist_step *hs = history_step(c->o->history, undo_path(&c->keep, path));
+
+	return hs != NULL && hs->status == STEP_RUNNING;
+}
+
+/* Has anything of `finally` begun? One that takes back all that is inside of a step begins under the undo's path. */
+static bool
+has_begun_finally(struct coord *c, const struct scope *s)
+{
+	for (uint32_t i = s->nmain; i < s->n; i++) {
+		const struct hist_step *hs = history_step(c->o->history, path_of(c, s->base + i));
+		const uint32_t undoes = s->plan->steps[i].undoes;
+		const char *reach = plan_reach_of(s->plan, i);
+
+		if (hs != NULL && hs->status != STEP_PENDING)
+			return true;
+		if (reach != NULL && s->parent != NULL)
+			reach = arena_printf(&c->keep, "%s/%s", path_of(c, s->owner), reach);
+		if (undoes != PLAN_NO_STEP && undo_runs(c, reach != NULL ? reach : path_of(c, s->base + undoes)))
+			return true;
+	}
+	return false;
+}
+
+/* Had all before `finally` ended, but for what a failure, here or further up, keeps from starting? Else somebody had aborted
+ * the run. */
+static bool
+has_left_main(const struct coord *c, const struct scope *s)
+{
+	bool over = true;
+
+	if (s->parent != NULL && !scope_may_start(s->parent))
+		return true;
+	for (uint32_t i = s->base; i < s->base + s->nmain; i++) {
+		const struct hist_step *hs = history_step(c->o->history, path_of(c, i));
+
+		if (hs != NULL && hs->status == STEP_FAILED && step_of(c, i)->policy->on_error != ON_ERROR_CONTINUE)
+			return true;
+		over = over && hs != NULL && hs->status != STEP_PENDING && hs->status != STEP_RUNNING && hs->status != STEP_IN_DOUBT;
+	}
+	return over;
 }
 
 /* One batch: a crash leaves the run as it was, or all of it. */
@@ -162,7 +226,8 @@ is_part(struct coord *c, uint32_t item)
 	const struct hist_step *const *past = children_past(c, path_of(c, item), '/', &n);
 
 	for (uint32_t k = 0; k < n; k++)
-		if (!past[k]->undo && (past[k]->status == STEP_UNDONE || past[k]->status == STEP_PENDING))
+		if (!past[k]->undo && (past[k]->status == STEP_UNDONE || past[k]->status == STEP_PENDING) &&
+		    !is_settled_inside(past[k], path_of(c, item), strlen(path_of(c, item))))
 			return true;
 	return false;
 }
@@ -247,12 +312,16 @@ coord_restore(struct coord *c, struct scope *s)
 	const bool begins = c->o->rollback && !h->rolling;
 	const bool plan = s->items == NULL, goes_on = s->parent == NULL || !live_is_over(&c->live[s->owner]);
 	struct hist_walk walk = { 0 };
+	bool again;
 
 	c->reopened = begins || (h->status == RUN_FAILED && !c->o->abort);
-	if (plan && goes_on && (c->reopened || (s->parent != NULL && c->live[s->owner].part)))
+	again = c->reopened || (s->parent != NULL && c->live[s->owner].part);
+	if (plan && goes_on && !again && !c->o->rollback && !c->o->abort)
+		again = has_begun_finally(c, s) && !has_left_main(c, s);
+	if (plan && goes_on && again)
 		reopen_finally(c, s);
 	if (plan && goes_on && !c->o->rollback && !c->o->abort)
-		forget_followers(c, s);
+		forget_followers(c, s, again);
 	for (uint32_t i = s->base; i < s->base + s->n; i++) {
 		const struct hist_step *hs = history_walk(h, &walk, path_of(c, i));
 
@@ -260,6 +329,8 @@ coord_restore(struct coord *c, struct scope *s)
 			c->live[i].part = is_part(c, i);
 		if (hs != NULL && !c->live[i].anew)
 			restore_step(c, s, i, hs);
+		if (plan && goes_on && !again && hs != NULL && hs->status == STEP_UNDONE && hs->undoer != NULL)
+			c->live[i].status = STEP_UNDONE;
 	}
 	if (s->plan->nsubs + s->plan->nforeachs > 0)
 		restore_inside(c, s);

@@ -177,8 +177,10 @@ choose(struct coord *c, const struct scope *in, struct rollback *r, struct err *
 int
 coord_roll_begin(struct coord *c, struct scope *s, struct err *err)
 {
-	struct rollback *r = s->roll = xcalloc(1, sizeof(*r));
+	struct rollback *r = xcalloc(1, sizeof(*r));
 
+	coord_roll_done(s); /* a failure of its own may have taken it back before */
+	s->roll = r;
 	r->past = &r->own;
 	if (c->o->history != NULL && c->o->rollback)
 		r->past = c->o->history;

@@ -292,6 +292,71 @@ def aborted():
         equal(world.log()[2:], ["tidy-b-aborted", "last"], "log of the abort")
 
 
+FREEZE = """  - {id: freeze, uses: file.write, with: {path: "${{ params.dir }}/frozen", content: x}}
+  - {id: work, uses: exec, needs: [freeze], with: {argv: [sh, -c, 'echo work >>$0/log', "${{ params.dir }}"]}, undo: {uses: exec, with: {argv: [sh, -c, 'echo back >>$0/log', "${{ params.dir }}"]}}}
+"""
+CHILD = """  - {id: c, uses: plan, with: {file: inner.yaml, params: {dir: "${{ params.dir }}"}}}
+"""
+THAW = """finally:
+  - {id: thaw, uses: undo, with: {step: %s}}
+  - {id: tail, uses: exec, needs: [thaw], with: {argv: [sh, -c, 'echo tail >>$0/log; [ -e $0/bad ] || { touch $0/bad; kill -9 $PPID; }', "${{ params.dir }}"], idempotent: true}}
+"""
+FAILS = """  - {id: fail, uses: assert, with: {that: false, message: as asked}, needs: [%s]%s}
+"""
+
+
+def closing():
+    """Killed while a run or a child closes, behind an undo: what was taken back stays so, and nothing is done again for it."""
+    for steps, undone, log, code in ((FREEZE, "freeze", ["work"], 0), (CHILD, "c", ["work", "back"], 0), (CHILD, "c/freeze", ["work"], 0),
+                                     (FREEZE + FAILS % ("work", ""), "freeze", ["work"], 1),
+                                     (FREEZE + FAILS % ("work", ", on_error: continue"), "freeze", ["work"], 1)):
+        with scratch() as folder:
+            world = World(folder, HEAD + "steps:\n" + steps + THAW % undone, inner=HEAD + "steps:\n" + FREEZE)
+            equal(world.w("run", world.file, "--yes", "--run-id", "r1", "-p", "dir=" + world.dir).code, -9, "exit code")
+            done = world.resume(code=code)
+            equal(world.log(), log + ["tail", "tail"], "log: %s" % done)
+            equal(world.files(), [], "files: %s" % done)
+    with scratch() as folder:
+        world = World(folder, HEAD + "steps:\n" + CHILD, inner=HEAD + "steps:\n" + FREEZE + THAW % "freeze")
+        equal(world.w("run", world.file, "--yes", "--run-id", "r1", "-p", "dir=" + world.dir).code, -9, "exit code")
+        done = world.resume()
+        equal([world.log(), world.files()], [["work", "tail", "tail"], []], "log and files: %s" % done)
+
+
+def closed_inside():
+    """A child that has closed stays so over a kill further on, whatever its `finally` or its own rollback has taken back."""
+    die = "  - {id: die, uses: exec, needs: [%s], with: {argv: [sh, -c, '[ -e $0/bad ] || { touch $0/bad; kill -9 $PPID; }', \"${{ params.dir }}\"], idempotent: true}}\n"
+    part = HEAD + "steps:\n" + FREEZE + (THAW % "freeze").replace("[ -e $0/bad ] || { touch $0/bad; kill -9 $PPID; }", ":")
+    for steps, log in ((CHILD, ["tail", "work"]), (CHILD.replace("id: c,", 'id: c, foreach: [a, b], key: "${{ item }}",'), ["tail"] * 2 + ["work"] * 2)):
+        with scratch() as folder:
+            world = World(folder, HEAD + "steps:\n" + steps + die % "c", inner=part)
+            equal(world.w("run", world.file, "--yes", "--run-id", "r1", "-p", "dir=" + world.dir).code, -9, "exit code")
+            done = world.resume()
+            equal([sorted(world.log()), world.files()], [log, []], "log and files: %s" % done)
+    with scratch() as folder:
+        world = World(folder, MOVE + die % '"after"', inner=inner("rollback"))
+        world.touch("bad.b")
+        equal(world.w("run", world.file, "--yes", "--run-id", "r1", "-p", "dir=" + world.dir).code, -9, "exit code")
+        log = world.log()
+        os.unlink(world.path("bad.b"))
+        done = world.resume(code=1)
+        equal(world.log(), log, "log: %s" % done)
+        done = world.resume()
+        equal(world.files(), ["a", "b", "c"], "files: %s" % done)
+
+
+def abort_killed():
+    """An abort was killed behind its undo, and the run goes on after all: it closes as if nothing of that had been."""
+    with scratch() as folder:
+        steps = FREEZE.replace("needs: [freeze]", "needs: [gate]") + "  - {id: gate, uses: confirm, with: {message: on}, needs: [freeze]}\n"
+        world = World(folder, HEAD + "steps:\n" + steps + THAW % "freeze")
+        world.run(code=3)
+        equal(world.w("abort", "r1").code, -9, "exit code")
+        equal(world.files(), [], "files")
+        done = world.resume("--approve", "gate")
+        equal([world.log(), world.files()], [["tail", "work", "tail"], []], "log and files: %s" % done)
+
+
 def handed():
     """Targets are handed in by name, and those of a child's own are its own."""
     with scratch() as folder:
@@ -351,4 +416,4 @@ steps:
 
 
 if __name__ == "__main__":
-    main(one_fails, stops, by_key, orphans, orphan_in_doubt, bad_lists, unknown, pool, undone, taken_back, around, aborted, *([handed, told_apart] if find_etcd() else []))
+    main(one_fails, stops, by_key, orphans, orphan_in_doubt, bad_lists, unknown, pool, undone, taken_back, around, aborted, closing, closed_inside, abort_killed, *([handed, told_apart] if find_etcd() else []))

@@ -91,7 +91,7 @@ item_root(const struct sight *in, const char *root)
 {
 	const bool key = strcmp(root, "key") == 0;
 
-	if (in->item->value->kind == V_UNKNOWN && (!key || in->c->o->mode == MODE_PLAN)) /* else of an orphan */
+	if (in->item->value->kind == V_UNKNOWN && (!key || (in->c->o->mode == MODE_PLAN && !in->c->o->rollback))) /* else of an orphan */
 		return in->item->value;
 	return keep(in->c, key ? value_str(in->item->key) : value_int(in->index));
 }

@@ -134,20 +134,25 @@ undo_of(const struct coord *c, uint32_t step)
 	return plan_undo_of(s->plan, s->items != NULL ? s->body : step - s->base);
 }
 
-/* One that cannot be called is the operator's to do. */
+/* One that cannot be called is the operator's to do: that of an item, too, which the list does not tell any more. */
 static void
 bind_call(struct coord *c, uint32_t step, const struct plan_undo *undo, struct arena *a, struct undo_args *ret)
 {
 	struct sight in;
 	struct call *call = arena_alloc(a, sizeof(*call));
 	void *args = arena_alloc(a, undo->type->args_size > 0 ? undo->type->args_size : 1);
+	struct value inputs;
 	struct err err = ERR_INIT;
 
 	arena_reset(&c->eval);
 	sight_init(&in, c, scope_of(c, step), step);
-	if (schema_bind(undo->type->inputs, &undo->with, &in.bind, a, args, NULL, &err) < 0 ||
+	if (schema_bind(undo->type->inputs, &undo->with, &in.bind, a, args, &inputs, &err) < 0 ||
 	    (undo->type->check != NULL && undo->type->check(args, &err) < 0)) {
 		ret->why_not = arena_printf(a, "its undo cannot be run: %s", err.msg);
+		return;
+	}
+	if ((inputs.flags & VF_UNKNOWN) != 0 && (c->o->mode == MODE_RUN || c->o->rollback)) {
+		ret->why_not = "its undo cannot be run: it needs an item that is not in the list any more";
 		return;
 	}
 	*call = (struct call){ undo->type, args };

@@ -188,6 +188,32 @@ def orphan_in_doubt():
         equal(world.log(), ["a", "b", "c"], "log")
 
 
+def orphan_by_hand():
+    """An undo that needs an item of which nothing is known any more is not guessed: a person is asked."""
+    steps = HEAD + """steps:
+  - id: each
+    foreach: %s
+    key: ${{ item }}
+    uses: exec
+    with: {argv: [sh, -c, 'echo $1 >>$0/log; [ ! -e $0/bad.$1 ]', "${{ params.dir }}", "${{ item }}"]}
+    undo: {uses: exec, with: {argv: [sh, -c, 'echo undo-$1 >>$0/log', "${{ params.dir }}", "${{ item }}"]}}
+"""
+    with scratch() as folder:
+        world = World(folder, steps % "[a, b]")
+        world.touch("bad.b")
+        world.run("-j", "1", code=1)
+        with open(world.file, "w") as f:
+            f.write(steps % "[c]")
+        world.resume("--plan", world.file, "--accept-plan-change")
+        for code, gone in ((3, "b"), (3, "a"), (0, None)):
+            done = world.w("rollback", "r1", "--yes")
+            equal(done.code, code, "exit code: %s" % done)
+            if gone:
+                expect("not in the list any more" in done.err, str(done))
+                world.w.ok("resolve", "r1", "each[%s]~undo" % gone, "--done", "--reason", "done by hand")
+        equal(world.log(), ["a", "b", "c", "undo-c"], "log")
+
+
 def bad_lists():
     for items, key, says in (("[a, b, a]", "item", "items 1 and 3 have the same key 'a'"),
                              ("['a]']", "item", "holds ']'"),
@@ -416,4 +442,4 @@ steps:
 
 
 if __name__ == "__main__":
-    main(one_fails, stops, by_key, orphans, orphan_in_doubt, bad_lists, unknown, pool, undone, taken_back, around, aborted, closing, closed_inside, abort_killed, *([handed, told_apart] if find_etcd() else []))
+    main(one_fails, stops, by_key, orphans, orphan_in_doubt, orphan_by_hand, bad_lists, unknown, pool, undone, taken_back, around, aborted, closing, closed_inside, abort_killed, *([handed, told_apart] if find_etcd() else []))

@@ -21,6 +21,7 @@ struct live {
 	bool over : 1;         /* over: its end has been told to those who wait for it */
 	bool unknown : 1;      /* dry-run: outputs and status cannot be known */
 	bool part : 1;         /* of a run that goes on: something inside of it is to happen again, and all else in it stands */
+	bool again : 1;        /* as part, but nothing stands: what has finished inside of it is to happen again */
 	bool anew : 1;         /* of a reopened run: what it did before is forgotten, and is to happen again */
 	uint16_t attempts;
 	uint32_t scope;        /* that it belongs to */

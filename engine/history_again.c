@@ -49,7 +49,9 @@ reopen(struct history *h, struct hist_step *s, const struct record *r)
 		s->gate = NULL; /* the world has moved on since the word was given */
 	s->status = taken_back ? STEP_UNDONE : STEP_PENDING;
 	s->undoer = taken_back && r->says != NULL ? arena_strdup(&h->arena, r->says) : NULL;
-	s->outputs = s->digest = s->kind = s->msg = s->next = NULL;
+	s->digest = s->kind = s->msg = s->next = NULL;
+	if (!taken_back) /* else what is left to take back may have been handed them */
+		s->outputs = NULL;
 	s->attempts = 0;
 	s->started = s->ended = 0;
 	s->ns = s->seq = 0;

@@ -66,13 +66,27 @@ find_undone(struct coord *c, const struct scope *s, bool again, uint32_t *list, 
 		    is_settled_inside(hs, hs->path, skip + len))
 			continue;
 		holder = id[len] != '\0' ? history_step(c->o->history, path_of(c, s->base + i)) : NULL;
-		c->live[s->base + i].part = c->live[s->base + i].part || (holder != NULL && (holder->status != STEP_FAILED || c->reopened));
+		if (holder != NULL && holder->status == STEP_FAILED && !c->reopened) /* it stays so, and who came after it knew */
+			continue;
+		c->live[s->base + i].part = c->live[s->base + i].part || holder != NULL;
 		if (hs->status == STEP_UNDONE && !seen[i]) {
 			seen[i] = true;
 			list[n++] = i;
 		}
 	}
 	return n;
+}
+
+/* It is done again if it had finished; of what had begun only, all that has finished inside is. */
+static void
+follow(struct coord *c, uint32_t step)
+{
+	const struct hist_step *hs = history_step(c->o->history, path_of(c, step));
+	struct live *l = &c->live[step];
+
+	l->anew = hs != NULL && has_finished(hs);
+	l->again = hs != NULL && !l->anew && live_kind(c, step) != LIVE_STEP;
+	l->part = false; /* all of it is done again */
 }
 
 /* What was done because of a step that has been taken back has to be done again. */
@@ -88,14 +102,10 @@ forget_followers(struct coord *c, const struct scope *s, bool again)
 
 		for (uint32_t k = s->graph->user_first[i]; k < s->graph->user_first[i + 1]; k++) {
 			const uint32_t to = s->graph->users[k].to;
-			struct live *l = &c->live[s->base + to];
-			const struct hist_step *hs;
 
-			if ((seen[to] && !l->part) || s->plan->steps[to].finally)
+			if ((seen[to] && !c->live[s->base + to].part) || s->plan->steps[to].finally)
 				continue;
-			hs = history_step(c->o->history, path_of(c, s->base + to));
-			l->anew = hs != NULL && has_finished(hs);
-			l->part = false; /* all of it is done again */
+			follow(c, s->base + to);
 			seen[to] = true;
 			todo[n++] = to;
 		}
@@ -163,10 +173,10 @@ void
 coord_record_reopen(struct coord *c)
 {
 	for (uint32_t i = 0; c->o->history != NULL && i < c->nlive; i++)
-		if ((c->live[i].anew || c->live[i].part) && history_step(c->o->history, path_of(c, i)) != NULL)
+		if ((c->live[i].anew || c->live[i].again || c->live[i].part) && history_step(c->o->history, path_of(c, i)) != NULL)
 			coord_record(c, &(struct record){ .type = REC_REOPEN, .step = path_of(c, i),
 				.kind = step_of(c, i)->finally ? "finally" : "undone",
-				.unit = live_kind(c, i) != LIVE_STEP && c->live[i].anew ? "all" : NULL }, true);
+				.unit = live_kind(c, i) != LIVE_STEP && (c->live[i].anew || c->live[i].again) ? "all" : NULL }, true);
 	if (c->reopened)
 		coord_record(c, &(struct record){ .type = REC_REOPEN }, true);
 	if (c->o->rollback)
@@ -266,7 +276,7 @@ restore_step(struct coord *c, struct scope *s, uint32_t i, const struct hist_ste
 			ask_about_orphan(c, i, hs);
 		return;
 	}
-	l->outputs = hs->outputs;
+	l->outputs = hs->status != STEP_UNDONE || c->o->rollback ? hs->outputs : NULL;
 	l->maybe += live_kind(c, i) == LIVE_STEP ? maybe_effects(hs) : has_run_inside(c, i);
 	c->settling = c->settling ||
 		      (!c->o->rollback && l->status == STEP_PENDING && (hs->torn || history_in_doubt(hs)));
@@ -293,8 +303,8 @@ restore_inside(struct coord *c, const struct scope *s)
 		const bool over = live_is_over(&c->live[i]);
 		struct err err = ERR_INIT;
 
-		if (hs == NULL || c->live[i].anew || !c->live[i].selected)
-			continue;
+		if (hs == NULL || c->live[i].anew || c->live[i].again || !c->live[i].selected)
+			continue; /* what it is handed may come of what is done before it */
 		if (over ? s->graph == NULL || live_kind(c, i) != LIVE_EACH || !is_asked_for(c, s, i - s->base)
 			 : hs->status == STEP_PENDING && !c->live[i].part)
 			continue;
@@ -312,15 +322,18 @@ coord_restore(struct coord *c, struct scope *s)
 	const bool begins = c->o->rollback && !h->rolling;
 	const bool plan = s->items == NULL, goes_on = s->parent == NULL || !live_is_over(&c->live[s->owner]);
 	struct hist_walk walk = { 0 };
+	const bool follows = s->parent != NULL && c->live[s->owner].again;
 	bool again;
 
 	c->reopened = begins || (h->status == RUN_FAILED && !c->o->abort);
-	again = c->reopened || (s->parent != NULL && c->live[s->owner].part);
+	again = c->reopened || follows || (s->parent != NULL && c->live[s->owner].part);
 	if (plan && goes_on && !again && !c->o->rollback && !c->o->abort)
 		again = has_begun_finally(c, s) && !has_left_main(c, s);
 	if (plan && goes_on && again)
 		reopen_finally(c, s);
-	if (plan && goes_on && !c->o->rollback && !c->o->abort)
+	for (uint32_t i = s->base; follows && i < s->base + (plan ? s->nmain : s->n - s->norphans); i++)
+		follow(c, i);
+	if (plan && goes_on && !follows && !c->o->rollback && !c->o->abort)
 		forget_followers(c, s, again);
 	for (uint32_t i = s->base; i < s->base + s->n; i++) {
 		const struct hist_step *hs = history_walk(h, &walk, path_of(c, i));

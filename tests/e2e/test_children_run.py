@@ -277,6 +277,55 @@ finally:
             equal(world.w.ok("status", "r1").out.count("state   done"), 1, "state")
 
 
+LOGGED = "{uses: exec, with: {argv: [sh, -c, 'echo %s >>$0/log; %s', '${{ params.dir }}'], idempotent: true}%s"
+
+
+def logged(name, then="true", more=""):
+    undo = ", undo: {uses: exec, with: {argv: [sh, -c, 'echo undo-%s >>$0/log', '${{ params.dir }}'], idempotent: true}}" % name
+    return "  - " + (LOGGED % (name, then, undo + more + "}")).replace("{", "{id: %s, " % name, 1) + "\n"
+
+
+def follows_undone():
+    """What a child that failed had done after a step that `finally` took back is done again, with what that step says then."""
+    part = HEAD.replace("outer", "part").replace("params:", "params:\n  name: {type: string, required: true}") + "steps:\n" + \
+        logged("copy") + logged("check", "[ -e $0/bad.go ]", ", needs: [copy]")
+    with scratch() as folder:
+        world = World(folder, HEAD + "steps:\n" + logged("fence", "echo name >&1") + """  - id: move
+    uses: plan
+    with: {file: part.yaml, params: {dir: "${{ params.dir }}", name: "${{ steps.fence.outputs.stdout }}"}}
+finally:
+  - {id: back, uses: undo, with: {step: fence}}
+""", part=part)
+        world.run(code=1)
+        equal(world.log(), ["fence", "copy", "check", "undo-fence"], "log")
+        world.touch("bad.go")
+        world.resume()
+        equal(world.log()[4:], ["fence", "copy", "check", "undo-fence"], "log of the resume")
+    with scratch() as folder:
+        world = World(folder, HEAD + "steps:\n" + logged("fence", "echo name >&1") + """  - id: move
+    uses: plan
+    with: {file: part.yaml, params: {dir: "${{ params.dir }}", name: "${{ steps.fence.outputs.stdout }}"}}
+finally:
+  - {id: back, uses: undo, with: {step: fence}}
+""", part=part)
+        world.run(code=1)
+        world.w.ok("rollback", "r1", "--yes")
+        equal(world.log()[4:], ["undo-check", "undo-copy"], "log of the rollback")
+
+
+def killed():
+    """A kill is no reason to do again what has finished: neither behind a child that was taken back, nor in `finally`."""
+    part = HEAD.replace("outer", "part") + "steps:\n" + logged("write") + logged("fail", "false", ", needs: [write], on_error: rollback")
+    die = "if mkdir $0/once-log; then kill -9 $PPID; fi"
+    with scratch() as folder:
+        world = World(folder, HEAD + """steps:
+  - {id: one, uses: plan, with: {file: part.yaml, params: {dir: "${{ params.dir }}"}}, on_error: continue}
+""" + logged("two", more=", needs: [one?]") + logged("three", die, ", needs: [two]"), part=part)
+        world.run(code=-9)
+        done = world.resume(code=1)
+        equal(world.log()[-4:], ["undo-write", "two", "three", "three"], "log: %s" % done)
+
+
 def taken_back():
     """A rollback goes into children of every kind, finished or not, and goes back to a step inside of one."""
     with scratch() as folder:
@@ -442,4 +491,4 @@ steps:
 
 
 if __name__ == "__main__":
-    main(one_fails, stops, by_key, orphans, orphan_in_doubt, orphan_by_hand, bad_lists, unknown, pool, undone, taken_back, around, aborted, closing, closed_inside, abort_killed, *([handed, told_apart] if find_etcd() else []))
+    main(one_fails, stops, by_key, orphans, orphan_in_doubt, orphan_by_hand, bad_lists, unknown, pool, undone, follows_undone, killed, taken_back, around, aborted, closing, closed_inside, abort_killed, *([handed, told_apart] if find_etcd() else []))

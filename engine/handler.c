@@ -135,12 +135,12 @@ open_conn(struct step_ctx *cx, struct target *t, struct err *err)
 {
 	struct door_letter *l;
 
+	if (t->known)
+		return 0; /* and in use: not to be written to, also where there is nothing to open */
 	if (t->conn == NULL && t->type->open(&cx->op, t->args, &t->conn, err) < 0) {
 		t->conn = NULL;
 		return -1;
 	}
-	if (t->known)
-		return 0;
 	if (t->type->identity != NULL) {
 		l = ctx_letter(cx, LETTER_TARGET);
 		l->target = t;

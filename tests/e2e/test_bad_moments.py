@@ -14,21 +14,13 @@ import termios
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from told import Desk, told
-from wtest import LIMIT, SOURCE, Done, Etcd, Wherry, equal, expect, find_etcd, golden, main, scratch, wait_for
+from told import told, with_desk
+from wtest import LIMIT, SOURCE, Done, Etcd, Wherry, equal, expect, find_etcd, golden, main, wait_for
 
 HOLD = """steps:
   - {id: one, uses: exec, with: {argv: [sh, -c, "%secho one >>%s; while [ ! -e %s ]; do sleep 0.05; done"]}}
   - {id: two, uses: exec, needs: [one], with: {argv: [sh, -c, "echo two >>%s"]}}
 """
-
-
-def with_desk(test):
-    def run():
-        with scratch() as folder:
-            return test(Desk(folder))
-    run.__name__, run.__doc__ = test.__name__, test.__doc__
-    return run
 
 
 def is_gone(word):

@@ -9,20 +9,12 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
-from told import Desk
-from wtest import Wherry, equal, expect, is_sanitized, main, scratch, without_rights
+from told import with_desk
+from wtest import Wherry, equal, expect, is_sanitized, main, without_rights
 
 LOG = """steps:
   - {id: one, uses: exec, with: {argv: [sh, -c, "echo one >>%s"]}}
 """
-
-
-def with_desk(test):
-    def run():
-        with scratch() as folder:
-            return test(Desk(folder))
-    run.__name__, run.__doc__ = test.__name__, test.__doc__
-    return run
 
 
 def nothing_done(desk):

@@ -12,18 +12,10 @@ import threading
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from scripted import Scripted, reply
-from told import Desk
-from wtest import SOURCE, Etcd, equal, expect, find_etcd, free_port, main, scratch
+from told import with_desk
+from wtest import SOURCE, Etcd, equal, expect, find_etcd, free_port, main
 
 LOOK = "targets: {db: {kind: etcd, endpoints: [%s]%s}}\nsteps:\n  - {id: look, uses: etcd.status, with: {in: db}, timeout: %s}\n"
-
-
-def with_desk(test):
-    def run():
-        with scratch() as folder:
-            return test(Desk(folder))
-    run.__name__, run.__doc__ = test.__name__, test.__doc__
-    return run
 
 
 def steady(text):

@@ -6,7 +6,7 @@ import os
 import re
 import socket
 
-from wtest import SOURCE, Wherry, equal, golden
+from wtest import SOURCE, Wherry, equal, golden, scratch
 
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z"
 
@@ -59,3 +59,12 @@ class Desk:
         words = [str(a).replace(self.folder + "/", "") for a in args]
         golden("told/%s.txt" % row, clean(told(done, words, *replaced, (self.folder, "DIR"))))
         return done
+
+
+def with_desk(test):
+    """A test that gets a desk in a folder of its own."""
+    def run():
+        with scratch() as folder:
+            return test(Desk(folder))
+    run.__name__, run.__doc__ = test.__name__, test.__doc__
+    return run

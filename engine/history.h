@@ -100,6 +100,8 @@ struct history {
 
 void history_init(struct history *);
 void history_done(struct history *);
+/* The value's canonical bytes, in the history's arena; NULL: there is none. */
+const char *history_keep(struct history *, const struct value *);
 /* history_edit.c, for history_apply: an edited plan counts from here on. */
 int history_apply_plan(struct history *, const struct record *, struct err *err);
 /* history_again.c, for the fold: a step (unit "all": with all that is inside of it) or all that failed, was blocked or was cut

@@ -13,8 +13,8 @@ keep(struct history *h, const char *s)
 	return s != NULL ? arena_strdup(&h->arena, s) : NULL;
 }
 
-static const char *
-keep_value(struct history *h, const struct value *v)
+const char *
+history_keep(struct history *h, const struct value *v)
 {
 	struct buf b = BUF_INIT(0);
 	const char *s;
@@ -92,9 +92,9 @@ apply_open(struct history *h, const struct record *r)
 {
 	h->run = keep(h, value_get_str(r->value, "run", NULL));
 	h->plan = keep(h, value_get_str(r->value, "plan", NULL));
-	h->closure = keep_value(h, value_get(r->value, "closure"));
-	h->params = keep_value(h, value_get(r->value, "params"));
-	h->args = keep_value(h, value_get(r->value, "args"));
+	h->closure = history_keep(h, value_get(r->value, "closure"));
+	h->params = history_keep(h, value_get(r->value, "params"));
+	h->args = history_keep(h, value_get(r->value, "args"));
 	h->closure_at = "";
 	h->user = keep(h, r->user);
 	h->host = keep(h, r->host);

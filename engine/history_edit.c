@@ -4,20 +4,6 @@
 
 #include <string.h>
 
-static const char *
-keep_value(struct history *h, const struct value *v)
-{
-	struct buf b = BUF_INIT(0);
-	const char *s;
-
-	if (v == NULL)
-		return NULL;
-	value_write(&b, v);
-	s = arena_strndup(&h->arena, b.p, b.len);
-	buf_done(&b);
-	return s;
-}
-
 /* They never run again: what has not finished counts as skipped, whatever it has done. */
 static void
 retire(struct history *h, const struct value *orphans)
@@ -43,11 +29,11 @@ history_apply_plan(struct history *h, const struct record *r, struct err *err)
 		rc = err_set(err, ERR_REFUSED, "an edited plan without its text");
 	if (rc == 0) {
 		at = value_get_str(whole.value, "at", "");
-		h->closure = keep_value(h, value_get(whole.value, "closure"));
+		h->closure = history_keep(h, value_get(whole.value, "closure"));
 		h->closure_at = arena_strdup(&h->arena, at);
-		h->params = keep_value(h, value_get(whole.value, "params"));
+		h->params = history_keep(h, value_get(whole.value, "params"));
 		h->plan = arena_strdup(&h->arena, value_get_str(whole.value, "plan", ""));
-		h->orphans = keep_value(h, value_get(whole.value, "orphans"));
+		h->orphans = history_keep(h, value_get(whole.value, "orphans"));
 		h->edits++;
 		retire(h, value_get(whole.value, "orphans"));
 	}

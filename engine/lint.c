@@ -214,56 +214,19 @@ lint_secret_in_argv(struct lint *l)
 	expr_host_free(host);
 }
 
-struct usage {
-	const struct plan *plan;
-	struct map *index;
-	bool *used;
-	struct expr_host *host;
-};
-
-/* expr_ref_fn */
-static int
-use_param(void *data, const struct expr_ref *ref)
-{
-	struct usage *u = data;
-	uint32_t at;
-
-	if (strcmp(ref->root, "params") != 0)
-		return 0;
-	at = map_get(u->index, ref->key, strlen(ref->key));
-	if (at != MAP_NONE)
-		u->used[at] = true;
-	return 0;
-}
-
-static void
-use_node(void *data, const struct node *n)
-{
-	struct problems none = PROBLEMS_INIT;
-	struct usage *u = data;
-
-	template_check(u->host, n, u->plan->file, use_param, u, &none);
-	problems_done(&none);
-}
-
 void
 lint_unused_parameter(struct lint *l)
 {
 	const struct plan *p = l->plan;
-	struct map index = MAP_INIT;
-	struct usage u = { p, &index, xcalloc(p->nparams + 1, sizeof(bool)), expr_host_new() };
+	struct expr_host *host = expr_host_new();
+	bool *used = xcalloc(p->nparams + 1, sizeof(*used));
 
-	for (uint32_t i = 0; i < p->nparams; i++)
-		(void)map_add(&index, p->params[i].field.name, strlen(p->params[i].field.name), i);
-	for (size_t i = 0; i < p->ntargets; i++)
-		use_node(&u, &p->targets[i].fields);
-	plan_each_template(p, use_node, &u);
+	plan_used_params(p, host, NULL, used);
 	for (size_t i = 0; i < p->nparams; i++)
-		if (!u.used[i])
+		if (!used[i])
 			lint_found(l, p->params[i].where, "parameter '%s' is not used", p->params[i].field.name);
-	expr_host_free(u.host);
-	free(u.used);
-	map_done(&index);
+	expr_host_free(host);
+	free(used);
 }
 
 void

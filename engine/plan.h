@@ -159,8 +159,9 @@ const struct plan_foreach *plan_foreach_of(const struct plan *, uint32_t step);
 const struct plan_sub *plan_sub_of(const struct plan *, uint32_t step);
 /* The path inside a child that the step (`uses: undo`) takes back, or NULL: all of step.undoes. */
 const char *plan_reach_of(const struct plan *, uint32_t step);
-/* All nodes that may hold expressions, but for the fields of targets. */
-void plan_each_template(const struct plan *, void (*fn)(void *data, const struct node *), void *data);
+/* Set used (one a parameter) of those that an expression names. handed: as plan_sub.targets, whose fields then do not count;
+ * NULL: all count. */
+void plan_used_params(const struct plan *, struct expr_host *, const uint32_t *handed, bool *used);
 /* The type of a step that `uses: plan`: data for tables; the coordinator runs it. */
 extern const struct step_type sub_step;
 

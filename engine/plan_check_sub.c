@@ -35,45 +35,15 @@ refuse_words(const struct site *c, const struct step *s, const struct draft *d)
 				     "step '%s': '%s' says nothing about a plan: %s", s->id, words[i].word, words[i].why);
 }
 
-struct usage {
-	const struct plan *plan;
-	struct expr_host *host;
-	bool *used;
-};
-
-/* expr_ref_fn */
-static int
-use_param(void *data, const struct expr_ref *ref)
-{
-	const struct usage *u = data;
-
-	for (size_t i = 0; strcmp(ref->root, "params") == 0 && i < u->plan->nparams; i++)
-		u->used[i] = u->used[i] || strcmp(u->plan->params[i].field.name, ref->key) == 0;
-	return 0;
-}
-
-static void
-use_node(void *data, const struct node *n)
-{
-	struct problems none = PROBLEMS_INIT;
-	struct usage *u = data;
-
-	template_check(u->host, n, u->plan->file, use_param, u, &none);
-	problems_done(&none);
-}
-
 /* A parameter that only tells how to reach what is handed in need not be given. */
 static void
 waive_params(const struct site *c, const struct plan_sub *sub, struct field *fields)
 {
-	struct usage u = { sub->plan, c->l->host, arena_array(&c->l->scratch, sub->plan->nparams, sizeof(bool)) };
+	bool *used = arena_array(&c->l->scratch, sub->plan->nparams, sizeof(*used));
 
-	plan_each_template(sub->plan, use_node, &u);
-	for (size_t i = 0; i < sub->plan->ntargets; i++)
-		if (sub->targets[i] == 0)
-			use_node(&u, &sub->plan->targets[i].fields);
+	plan_used_params(sub->plan, c->l->host, sub->targets, used);
 	for (size_t i = 0; i < sub->plan->nparams; i++)
-		fields[i].required = fields[i].required && u.used[i];
+		fields[i].required = fields[i].required && used[i];
 }
 
 static void

@@ -101,23 +101,6 @@ plan_find_path(const struct plan *p, const char *path, const struct plan **ret)
 }
 
 void
-plan_each_template(const struct plan *p, void (*fn)(void *data, const struct node *), void *data)
-{
-	for (uint32_t i = 0; i < p->nsteps; i++) {
-		fn(data, &p->steps[i].with);
-		if (p->steps[i].when != NULL)
-			fn(data, p->steps[i].when);
-	}
-	for (uint32_t i = 0; i < p->nforeachs; i++) {
-		fn(data, p->foreachs[i].list);
-		fn(data, p->foreachs[i].key);
-	}
-	for (uint32_t i = 0; i < p->nundos; i++)
-		fn(data, &p->undos[i].with);
-	fn(data, &p->outputs);
-}
-
-void
 plan_add_pools(struct loader *l, const struct node *pools)
 {
 	struct plan *p = l->plan;

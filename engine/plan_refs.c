@@ -226,3 +226,56 @@ site_target_kind(void *data, const struct node *name)
 	use_target(c, at, where);
 	return c->l->plan->targets[at].type != NULL ? c->l->plan->targets[at].type->kind : NULL;
 }
+
+struct uses {
+	const struct plan *plan;
+	struct expr_host *host;
+	struct map index;
+	bool *used;
+};
+
+/* expr_ref_fn */
+static int
+use_param(void *data, const struct expr_ref *ref)
+{
+	const struct uses *u = data;
+	const uint32_t at = strcmp(ref->root, "params") == 0 ? map_get(&u->index, ref->key, strlen(ref->key)) : MAP_NONE;
+
+	if (at != MAP_NONE)
+		u->used[at] = true;
+	return 0;
+}
+
+static void
+use_node(struct uses *u, const struct node *n)
+{
+	struct problems none = PROBLEMS_INIT;
+
+	template_check(u->host, n, u->plan->file, use_param, u, &none);
+	problems_done(&none);
+}
+
+void
+plan_used_params(const struct plan *p, struct expr_host *host, const uint32_t *handed, bool *used)
+{
+	struct uses u = { p, host, MAP_INIT, used };
+
+	for (uint32_t i = 0; i < p->nparams; i++)
+		(void)map_add(&u.index, p->params[i].field.name, strlen(p->params[i].field.name), i);
+	for (uint32_t i = 0; i < p->nsteps; i++) {
+		use_node(&u, &p->steps[i].with);
+		if (p->steps[i].when != NULL)
+			use_node(&u, p->steps[i].when);
+	}
+	for (uint32_t i = 0; i < p->nforeachs; i++) {
+		use_node(&u, p->foreachs[i].list);
+		use_node(&u, p->foreachs[i].key);
+	}
+	for (uint32_t i = 0; i < p->nundos; i++)
+		use_node(&u, &p->undos[i].with);
+	for (size_t i = 0; i < p->ntargets; i++)
+		if (handed == NULL || handed[i] == 0)
+			use_node(&u, &p->targets[i].fields);
+	use_node(&u, &p->outputs);
+	map_done(&u.index);
+}

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #define CHUNK 65536
@@ -326,6 +327,26 @@ take_lock(int fd, const char *path, const char *holder, struct err *err)
 	return 0;
 }
 
+/* Where other machines may write too, a lock may be of this one alone, and a sync may end on the wire (statfs(2)). */
+static int
+check_local(int fd, const char *path, struct err *err)
+{
+	static const struct {
+		uint32_t magic;
+		const char *name;
+	} shared[] = { { 0x6969, "NFS" }, { 0x517b, "SMB" }, { 0xff534d42, "CIFS" }, { 0xfe534d42, "SMB2" }, { 0x65735546, "FUSE" },
+		{ 0x5346414f, "AFS" }, { 0x73757245, "Coda" }, { 0x00c36400, "Ceph" }, { 0x01161970, "GFS2" }, { 0x7461636f, "OCFS2" } };
+	struct statfs fs;
+
+	if (fstatfs(fd, &fs) < 0)
+		return err_errno(err, "statfs '%s'", path);
+	for (size_t i = 0; i < countof(shared); i++)
+		if ((uint32_t)fs.f_type == shared[i].magic)
+			return err_set(err, ERR_LOCAL, "'%s' is on a network file system (%s): a lock and a sync there cannot be "
+				       "trusted", path, shared[i].name);
+	return 0;
+}
+
 int
 io_lock(const char *path, const char *holder, int *ret_fd, struct err *err)
 {
@@ -333,7 +354,7 @@ io_lock(const char *path, const char *holder, int *ret_fd, struct err *err)
 
 	if (fd < 0)
 		return err_errno(err, "open lock '%s'", path);
-	if (take_lock(fd, path, holder, err) < 0) {
+	if (check_local(fd, path, err) < 0 || take_lock(fd, path, holder, err) < 0) {
 		(void)close(fd);
 		return -1;
 	}

@@ -29,7 +29,8 @@ int io_sync_dir(const char *path, struct err *err);
 /* fsync the folder that holds path. */
 int io_sync_parent(const char *path, struct err *err);
 /* Take an OFD write lock on path (created 0600, never removed) and write `holder` (one line) into it.
- * ret_fd: the caller closes it to unlock. ERR_LOCKED with the present holder's line as message when taken. */
+ * ret_fd: the caller closes it to unlock. ERR_LOCKED with the present holder's line as message when taken, ERR_LOCAL on a
+ * file system that other machines may write to. */
 int io_lock(const char *path, const char *holder, int *ret_fd, struct err *err);
 /* Is the file locked by a live process? 1 yes (its line in ret_holder, escaped), 0 no. */
 int io_lock_held(const char *path, char *ret_holder, size_t size);

@@ -15,7 +15,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from told import told, with_desk
-from wtest import LIMIT, SOURCE, Done, Etcd, Wherry, equal, expect, find_etcd, golden, main, wait_for
+from wtest import LIMIT, Done, Etcd, Wherry, equal, expect, find_etcd, golden, main, preload, wait_for
 
 HOLD = """steps:
   - {id: one, uses: exec, with: {argv: [sh, -c, "%secho one >>%s; while [ ! -e %s ]; do sleep 0.05; done"]}}
@@ -215,8 +215,7 @@ def terminals(desk):
 @with_desk
 def clocks(desk):
     """A wall clock that jumps a year with each reading moves no time-out and no wait."""
-    library = desk.path("jump.so")
-    subprocess.run(["cc", "-shared", "-fPIC", "-O2", "-o", library, os.path.join(SOURCE, "tests", "lib", "clock_jump.c")], check=True)
+    library = preload(desk.folder, "clock_jump.c")
     plan = desk.plan("steps:\n  - {id: wait, uses: sleep, with: {for: 300ms}}\n"
                      "  - {id: one, uses: exec, needs: [wait], timeout: 20s, with: {argv: [sh, -c, 'sleep 0.3; echo one >>%s']}}\n"
                      "  - {id: two, uses: exec, needs: [one], timeout: 300ms, on_error: continue, with: {idempotent: true, argv: [sleep, '20']}}\n" % desk.path("log"))

@@ -10,7 +10,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from told import with_desk
-from wtest import Wherry, equal, expect, is_sanitized, main, without_rights
+from wtest import Wherry, equal, expect, is_sanitized, main, preload, without_rights
 
 LOG = """steps:
   - {id: one, uses: exec, with: {argv: [sh, -c, "echo one >>%s"]}}
@@ -39,6 +39,21 @@ def folders(desk):
     desk.told("state-dangling-link", 6, *run, w=Wherry(desk.path("dangling")))
     nothing_done(desk)
     Wherry(desk.path("link")).ok(*run)  # a link of ours to a folder of ours is how people move state elsewhere
+
+
+@with_desk
+def shared_disks(desk):
+    """A state folder that other machines may write to: their locks are not seen here."""
+    plan = desk.plan(LOG % desk.path("log"))
+    library = preload(desk.folder, "network_fs.c")
+    for name, magic in (("nfs", "6969"), ("cifs", "ff534d42"), ("fuse", "65735546")):
+        w = Wherry(desk.path(name), env={"LD_PRELOAD": library, "NETWORK_FS": magic})
+        if is_sanitized() or w("version").code != 0:
+            return "nothing can be preloaded into this build"
+        desk.told("state-on-" + name, 6, "run", plan, "--run-id", "r", "--yes", w=w)
+    nothing_done(desk)
+    Wherry(desk.path("ext4"), env={"LD_PRELOAD": library, "NETWORK_FS": "ef53"}).ok("run", plan, "--run-id", "r", "--yes")
+    return None
 
 
 @with_desk
@@ -174,4 +189,4 @@ def open_masks(desk):
 
 
 if __name__ == "__main__":
-    main(folders, runs_of_others, homeless, full, syncs, limits, open_masks)
+    main(folders, shared_disks, runs_of_others, homeless, full, syncs, limits, open_masks)

@@ -32,6 +32,13 @@ def is_sanitized():
         return re.search(b"__[at]san_init", program.read()) is not None
 
 
+def preload(folder, source):
+    """A library of tests/lib, built to be preloaded."""
+    library = os.path.join(folder, source + ".so")
+    subprocess.run(["cc", "-shared", "-fPIC", "-O2", "-o", library, os.path.join(SOURCE, "tests", "lib", source)], check=True)
+    return library
+
+
 class Violation(Exception):
     """A broken promise: what was expected, and what the other side saw."""
 

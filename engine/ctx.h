@@ -185,6 +185,10 @@ int ctx_check(struct step_ctx *, struct err *);
 bool ctx_wait_away(struct step_ctx *, struct target *, unsigned *tries, struct err *);
 /* Open the target's connection, learn who it is and have the coordinator record or compare it. */
 int target_ready(struct step_ctx *, struct target *, struct err *);
+/* The path's one spelling, in the attempt's arena; asks the target, where its kind has spellings. */
+int target_spell(struct step_ctx *, struct target *, const char *path, const char **ret, struct err *);
+/* The same of what a query asks for: its path is in `from`. */
+int target_spell_query(struct step_ctx *, const struct query *, struct query *ret, struct err *);
 /* A ref as people and the journal name it: "target path". */
 const char *ref_text(struct step_ctx *, const struct ref *);
 /* Prepare a ctx of an attempt (its own, a nested call's or a lane's). */

@@ -407,14 +407,16 @@ look_effect(struct step_ctx *cx, const struct effect *f, struct value *ret, stru
 }
 
 int
-step_effect(struct step_ctx *cx, const struct effect *f, const struct value **ret, struct err *err)
+step_effect(struct step_ctx *cx, const struct effect *asked, const struct value **ret, struct err *err)
 {
+	struct effect *f = arena_alloc(cx->arena, sizeof(*f)); /* a letter may point to it */
 	struct value *v = arena_alloc(cx->arena, sizeof(*v));
 	int rc;
 
+	*f = *asked;
 	if (cx->lane)
 		return err_set(err, ERR_FAILED, "bug: an effect from inside a lane");
-	if (ctx_check(cx, err) < 0)
+	if (ctx_check(cx, err) < 0 || target_spell(cx, f->on.target, f->on.path, &f->on.path, err) < 0)
 		return -1;
 	if (f->read_only)
 		rc = look_effect(cx, f, v, err);

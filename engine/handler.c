@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The plain half of step.h: time, progress, outputs, notes, reads and nested calls. Owns what a worker may say to the
+/* The plain half of step.h: time, progress, outputs, notes and nested calls. Owns what a worker may say to the
  * coordinator and how it waits: every wait here ends by cancel or deadline. */
 #include "ctx.h"
 
@@ -166,82 +166,6 @@ target_ready(struct step_ctx *cx, struct target *t, struct err *err)
 		pthread_mutex_unlock(&t->lock);
 	} while (rc < 0 && ctx_wait_away(cx, t, &tries, err));
 	return rc < 0 && (err->kind == ERR_UNREACHABLE || err->kind == ERR_PLAN) ? err_wrap(err, "target '%s'", t->name) : rc;
-}
-
-bool
-ctx_look(struct step_ctx *cx, const struct target *t, const char *path, struct value *ret)
-{
-	struct door_letter *l;
-	struct err ignored = ERR_INIT;
-
-	if (cx->at->shared->mode != MODE_PLAN || path == NULL)
-		return false;
-	l = ctx_letter(cx, LETTER_LOOK);
-	l->target = t;
-	l->path = path;
-	if (ctx_ask(cx, l, &ignored) < 0 || !l->found)
-		return false;
-	*ret = l->value;
-	return true;
-}
-
-int
-step_read(struct step_ctx *cx, const struct ref *ref, const struct value **ret, struct err *err)
-{
-	struct value *v = arena_alloc(cx->op.arena, sizeof(*v));
-	unsigned tries = 0;
-	int rc;
-
-	if (ctx_check(cx, err) < 0)
-		return -1;
-	if (!ctx_look(cx, ref->target, ref->path, v)) {
-		if (target_ready(cx, ref->target, err) < 0)
-			return -1;
-		do
-			rc = ref->target->type->read(&cx->op, ref->target->conn, ref->path, v, err);
-		while (rc < 0 && ctx_wait_away(cx, ref->target, &tries, err));
-		if (rc < 0)
-			return -1;
-	}
-	*ret = v;
-	return 0;
-}
-
-int
-step_list(struct step_ctx *cx, const struct query *q, struct page *ret, struct err *err)
-{
-	const struct target_type *type = q->target->type;
-	struct arena *keep = cx->op.arena;
-	struct value known;
-	unsigned tries = 0;
-	int rc;
-
-	if (type->list == NULL)
-		return err_set(err, ERR_FAILED, "target '%s' of kind %s cannot be listed", q->target->name, type->kind);
-	if (ctx_check(cx, err) < 0)
-		return -1;
-	if (cx->at->shared->mode == MODE_PLAN && type->query_path != NULL &&
-	    ctx_look(cx, q->target, type->query_path(keep, q), &known))
-		return err_set(err, ERR_PREDICTED, "what %s holds then is not known: an earlier step changes it",
-			       q->target->name);
-	if (target_ready(cx, q->target, err) < 0)
-		return -1;
-	arena_reset(&cx->page);
-	cx->op.arena = &cx->page;
-	do
-		rc = type->list(&cx->op, q->target->conn, q, ret, err);
-	while (rc < 0 && ctx_wait_away(cx, q->target, &tries, err));
-	cx->op.arena = keep;
-	return rc;
-}
-
-void
-step_page_keep(struct step_ctx *cx, struct arena *keep)
-{
-	const struct arena page = cx->page;
-
-	cx->page = *keep;
-	*keep = page;
 }
 
 int

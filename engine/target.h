@@ -80,14 +80,16 @@ struct query {
 	struct bytes from, to;   /* [from, to); to empty: exactly `from`; to = "\0": no end (etcd's own convention) */
 	int64_t revision;        /* read at this revision, 0: current */
 	int64_t min_revision;    /* only items changed at or after, 0: all */
-	int64_t limit;           /* items, 0: all */
+	int64_t limit;           /* items, 0: all; of kinds with `resume`: as many as a page holds */
 	bool keys_only, count_only;
+	struct bytes resume;     /* where the page before ended, of kinds whose pages tell; empty: from the beginning */
 };
 struct page {
 	struct item *items;
 	size_t n;
 	bool more;
-	int64_t revision;   /* of the store when it answered */
+	struct bytes resume; /* opaque: the next page's; of kinds that are listed in pages of their own size */
+	int64_t revision;   /* of the store when it answered; pages of one list that differ in it show different moments */
 	int64_t count;      /* of all that match, where asked */
 };
 
@@ -156,6 +158,9 @@ struct target_type {
 	int (*identity)(struct opctx *, void *conn, struct value *ret, struct err *);
 
 	/* path syntax is the kind's own and documented with its refs. An absent object reads as null, not as an error. */
+	/* A path's one spelling (also of a query's `from`), in which it is journalled and remembered: the engine asks for it
+	 * before anything else, and the functions below get no other. May ask the world. NULL: as it is. */
+	int (*name)(struct opctx *, void *conn, const char *path, const char **ret, struct err *);
 	int (*read)(struct opctx *, void *conn, const char *path, struct value *ret, struct err *);
 	int (*list)(struct opctx *, void *conn, const struct query *, struct page *ret, struct err *);
 	int (*watch_open)(struct opctx *, void *conn, const struct query *, void **ret_watch, struct err *);

@@ -14,27 +14,29 @@ struct watch {
 };
 
 int
-step_watch(struct step_ctx *cx, const struct query *q, struct watch **ret, struct err *err)
+step_watch(struct step_ctx *cx, const struct query *asked, struct watch **ret, struct err *err)
 {
-	const struct target_type *type = q->target->type;
+	struct target *const target = asked->target;
+	const struct target_type *type = target->type;
 	struct watch *w = arena_alloc(cx->arena, sizeof(*w));
 	struct value known;
+	struct query q;
 	unsigned tries = 0;
 	int rc;
 
 	if (type->watch_open == NULL)
-		return err_set(err, ERR_FAILED, "target '%s' of kind %s cannot be watched", q->target->name, type->kind);
-	if (ctx_check(cx, err) < 0)
+		return err_set(err, ERR_FAILED, "target '%s' of kind %s cannot be watched", target->name, type->kind);
+	if (ctx_check(cx, err) < 0 || target_spell_query(cx, asked, &q, err) < 0)
 		return -1;
-	if (type->query_path != NULL && ctx_look(cx, q->target, type->query_path(cx->op.arena, q), &known))
+	if (type->query_path != NULL && ctx_look(cx, target, type->query_path(cx->op.arena, &q), &known))
 		return err_set(err, ERR_PREDICTED, "what %s holds then is not known: an earlier step changes it",
-			       q->target->name);
-	if (target_ready(cx, q->target, err) < 0)
+			       target->name);
+	if (target_ready(cx, target, err) < 0)
 		return -1;
-	*w = (struct watch){ .cx = cx, .target = q->target };
+	*w = (struct watch){ .cx = cx, .target = target };
 	do
-		rc = type->watch_open(&cx->op, q->target->conn, q, &w->conn_watch, err);
-	while (rc < 0 && ctx_wait_away(cx, q->target, &tries, err));
+		rc = type->watch_open(&cx->op, target->conn, &q, &w->conn_watch, err);
+	while (rc < 0 && ctx_wait_away(cx, target, &tries, err));
 	if (rc == 0)
 		*ret = w;
 	return rc;

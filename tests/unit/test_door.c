@@ -224,6 +224,29 @@ test_continue_goes_on(void **state)
 	assert_int_equal(world_lines("kc"), 1);
 }
 
+/* Two spellings are one object: in the overlay, in the journal, in the world. */
+static void
+test_a_path_has_one_spelling(void **state)
+{
+	static const char yaml[] = HEAD "- {id: a, uses: world.touch, with: {key: ./ka}}\n"
+		"- {id: b, uses: world.touch, with: {key: ka}, needs: [a]}\n"
+		"- {id: c, uses: world.touch, with: {key: \"kc${{ steps.b.outputs.count }}\"}}\n";
+	char events[80];
+	struct buf text = BUF_INIT(1 << 20);
+	struct err err = ERR_INIT;
+
+	(void)state;
+	(void)snprintf(events, sizeof(events), "%s/events", dir);
+	assert_int_equal(go(yaml, MODE_PLAN, false, events), 0);
+	assert_int_equal(io_read_file(events, 1 << 20, &text, &err), 0);
+	assert_non_null(strstr(text.p, "world kc2"));
+	assert_null(strstr(text.p, "world ./ka"));
+	buf_done(&text);
+	assert_int_equal(go(yaml, MODE_RUN, false, NULL), 0);
+	assert_int_equal(world_lines("ka"), 2);
+	assert_int_equal(world_lines("kc2"), 1);
+}
+
 int
 main(void)
 {
@@ -234,7 +257,7 @@ main(void)
 		T(opaque_stops_and_asks), T(resolved_done_goes_on), T(resolved_not_done_does_it), T(lost_reply_is_probed),
 		T(lost_reply_of_opaque_is_in_doubt), T(liar_is_refused), T(secret_output_is_refused),
 		T(judging_for_itself_is_in_doubt), T(failure_stops_and_finally_runs), T(finally_runs_again_after_reopen),
-		T(continue_goes_on),
+		T(continue_goes_on), T(a_path_has_one_spelling),
 	};
 
 	block_signals();

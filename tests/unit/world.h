@@ -132,10 +132,21 @@ world_probe(struct opctx *op, void *conn, const struct effect *f, const char *no
 	return 0;
 }
 
+/* "./x" is "x". */
+static int
+world_name(struct opctx *op, void *conn, const char *path, const char **ret, struct err *err)
+{
+	(void)op;
+	(void)conn;
+	(void)err;
+	*ret = strncmp(path, "./", 2) == 0 ? path + 2 : path;
+	return 0;
+}
+
 static const struct field no_fields[] = { { 0 } };
 static const struct target_type world_type = {
 	.kind = "world", .summary = "lines in a file", .fields = no_fields, .args_size = 1, .local = true,
-	.open = world_open, .close = world_close, .read = world_read, .write = world_write, .predict = world_predict,
+	.open = world_open, .close = world_close, .name = world_name, .read = world_read, .write = world_write, .predict = world_predict,
 	.probe = world_probe,
 };
 

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Reads and lists of handlers: under the path's one spelling, from the overlay where it tells, else from the target. */
+#include "ctx.h"
+
+#include <string.h>
+
+int
+target_spell(struct step_ctx *cx, struct target *t, const char *path, const char **ret, struct err *err)
+{
+	struct arena *keep = cx->op.arena;
+	unsigned tries = 0;
+	int rc;
+
+	*ret = path;
+	if (t->type->name == NULL)
+		return 0;
+	if (target_ready(cx, t, err) < 0)
+		return -1;
+	cx->op.arena = cx->arena;
+	do
+		rc = t->type->name(&cx->op, t->conn, path, ret, err);
+	while (rc < 0 && ctx_wait_away(cx, t, &tries, err));
+	cx->op.arena = keep;
+	return rc;
+}
+
+int
+target_spell_query(struct step_ctx *cx, const struct query *q, struct query *ret, struct err *err)
+{
+	const char *path;
+
+	*ret = *q;
+	if (q->target->type->name == NULL)
+		return 0;
+	if (target_spell(cx, q->target, arena_strndup(cx->arena, q->from.p, q->from.len), &path, err) < 0)
+		return -1;
+	ret->from = (struct bytes){ path, strlen(path) };
+	return 0;
+}
+
+bool
+ctx_look(struct step_ctx *cx, const struct target *t, const char *path, struct value *ret)
+{
+	struct door_letter *l;
+	struct err ignored = ERR_INIT;
+
+	if (cx->at->shared->mode != MODE_PLAN || path == NULL)
+		return false;
+	l = ctx_letter(cx, LETTER_LOOK);
+	l->target = t;
+	l->path = path;
+	if (ctx_ask(cx, l, &ignored) < 0 || !l->found)
+		return false;
+	*ret = l->value;
+	return true;
+}
+
+int
+step_read(struct step_ctx *cx, const struct ref *ref, const struct value **ret, struct err *err)
+{
+	struct value *v = arena_alloc(cx->op.arena, sizeof(*v));
+	const char *path;
+	unsigned tries = 0;
+	int rc;
+
+	if (ctx_check(cx, err) < 0 || target_spell(cx, ref->target, ref->path, &path, err) < 0)
+		return -1;
+	if (!ctx_look(cx, ref->target, path, v)) {
+		if (target_ready(cx, ref->target, err) < 0)
+			return -1;
+		do
+			rc = ref->target->type->read(&cx->op, ref->target->conn, path, v, err);
+		while (rc < 0 && ctx_wait_away(cx, ref->target, &tries, err));
+		if (rc < 0)
+			return -1;
+	}
+	*ret = v;
+	return 0;
+}
+
+int
+step_list(struct step_ctx *cx, const struct query *asked, struct page *ret, struct err *err)
+{
+	struct target *const target = asked->target;
+	const struct target_type *type = target->type;
+	struct query q;
+	struct arena *keep = cx->op.arena;
+	struct value known;
+	unsigned tries = 0;
+	int rc;
+
+	if (type->list == NULL)
+		return err_set(err, ERR_FAILED, "target '%s' of kind %s cannot be listed", target->name, type->kind);
+	if (ctx_check(cx, err) < 0 || target_spell_query(cx, asked, &q, err) < 0)
+		return -1;
+	if (cx->at->shared->mode == MODE_PLAN && type->query_path != NULL &&
+	    ctx_look(cx, target, type->query_path(keep, &q), &known))
+		return err_set(err, ERR_PREDICTED, "what %s holds then is not known: an earlier step changes it",
+			       target->name);
+	if (target_ready(cx, target, err) < 0)
+		return -1;
+	if (q.resume.len > 0) /* it may lie in the page that is let go now */
+		q.resume.p = arena_strndup(cx->arena, q.resume.p, q.resume.len);
+	arena_reset(&cx->page);
+	cx->op.arena = &cx->page;
+	do
+		rc = type->list(&cx->op, target->conn, &q, ret, err);
+	while (rc < 0 && ctx_wait_away(cx, target, &tries, err));
+	cx->op.arena = keep;
+	return rc;
+}
+
+void
+step_page_keep(struct step_ctx *cx, struct arena *keep)
+{
+	const struct arena page = cx->page;
+
+	cx->page = *keep;
+	*keep = page;
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The syntax of refs of kind `kubernetes`, and what covers what; and what in an object is secret. Pure: nothing is asked.
+ *   KIND/NAMESPACE/NAME[#SUBRESOURCE]   an object: Deployment.apps/web/nginx, Namespace//web, Deployment.apps/web/nginx#scale
+ *   KIND/NAMESPACE/[?QUERY]             all of a kind: NAMESPACE * is every one; QUERY holds labelSelector=…&fieldSelector=…,
+ *                                       values percent-encoded
+ * NAMESPACE empty: the target's own, and nothing for kinds without. In NAME stands %XX for what a path has words for.
+ * Read-only: `can-i/VERB/KIND/NAMESPACE/[NAME][#SUBRESOURCE]` (a SelfSubjectAccessReview, which changes nothing; KIND may be
+ * one that the server does not have, as `*` is; NAMESPACE * asks for all) reads as {allowed, denied, reason};
+ * `version` as the server's /version; `kinds` as a list of {kind, group, version, plural, namespaced, preferred, verbs,
+ * subresources}. */
+#ifndef WHERRY_TARGET_KUBE_PATHS_H
+#define WHERRY_TARGET_KUBE_PATHS_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "value.h"
+
+enum kube_paths_what { KUBE_OBJECT, KUBE_LIST, KUBE_CAN_I, KUBE_VERSION, KUBE_KINDS };
+
+struct kube_paths {
+	enum kube_paths_what what;
+	const char *kind, *namespace, *name; /* as written; name without its escapes, "" for a list */
+	const char *sub;                     /* NULL: the object itself */
+	const char *query;                   /* of a list: NULL: none */
+	const char *verb;                    /* of can-i */
+};
+
+/* Strings in the arena. ERR_PLAN: not a path, with what is wrong. */
+int kube_paths_parse(struct arena *a, const char *path, struct kube_paths *ret, struct err *err);
+/* KIND/NAMESPACE/NAME[#SUB], or of a list without a name; sub may be NULL. */
+const char *kube_paths_object(struct arena *a, const char *kind, const char *namespace, const char *name, const char *sub);
+/* A list's path; selectors as kubectl takes them, or NULL. */
+const char *kube_paths_list(struct arena *a, const char *kind, const char *namespace, const char *labels, const char *fields);
+/* A list covers the objects of its kind and namespace (KIND * those of every kind), an object itself only. Of a list the
+ * query does not count: what it selects may change with the object. */
+bool kube_paths_cover(const char *wide, const char *path);
+/* Does it name one object, or what is read like one? */
+bool kube_paths_plain(const char *path);
+
+/* The object with what is secret in it as secrets: of a Secret the values of data and stringData, and its last-applied
+ * annotation. where names them: "Secret/ns/name data.key". The rest is shared with the object. */
+struct value kube_paths_hide(struct arena *a, const struct value *object);
+
+#endif

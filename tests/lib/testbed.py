@@ -23,6 +23,7 @@ import wtest
 
 sys.path.insert(0, os.path.join(wtest.SOURCE, "tests", "testbed"))
 import cluster as machinery  # noqa: E402
+import fake  # noqa: E402
 import node as machinery_node  # noqa: E402
 import world  # noqa: E402
 
@@ -94,6 +95,11 @@ class Cluster(machinery.Cluster):
         leaf = "user-" + secrets.token_hex(4)
         self.pki.leaf(leaf, name, groups)
         return self.pki.kubeconfig(self.path(leaf + ".kubeconfig"), self.url(), leaf)
+
+    def fake_nodes(self, count):
+        """At least so many; what it returns in a pod's spec brings the pod to one of them."""
+        fake.up(self, count)
+        return fake.placed()
 
     def programs(self):
         """A hostPath volume and its mount, for a container that wants kubectl or another built program."""

@@ -187,6 +187,9 @@ class World:
         """Ends what is there, however far it came, and removes the folder."""
         if not os.path.exists(self.folder):
             return
+        if not os.path.exists(self.path("world.json")):
+            os.rmdir(self.folder)  # only just begun, so it is empty; else it is none of ours
+            return
         self.load()
         init = self.init()
         if init:

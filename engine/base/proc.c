@@ -5,6 +5,7 @@
 #include "base/proc.h"
 
 #include "base/arena.h"
+#include "base/capture.h"
 #include "base/clock.h"
 
 #include <errno.h>
@@ -24,12 +25,9 @@
 #define DRAIN_NS (200 * NS_PER_MS)
 #define SLICE_NS (100 * NS_PER_MS) /* how often to look when nothing would wake us */
 
-/* Output of which the first and last half of cap are kept. */
-struct capture {
+struct output {
 	int fd;
-	size_t cap;
-	struct buf kept;
-	uint64_t dropped;
+	struct capture kept;
 };
 
 struct child {
@@ -38,7 +36,7 @@ struct child {
 	int pidfd; /* -1: the kernel had none to give, look every SLICE_NS */
 	int in;
 	size_t written;
-	struct capture out, err;
+	struct output out, err;
 	bool ended, timed_out, cancelled, killed;
 	int64_t kill_at;     /* NEVER until the group got its TERM */
 	int64_t drain_until; /* NEVER until ended */
@@ -55,50 +53,15 @@ shut(int *fd)
 }
 
 static void
-capture_trim(struct capture *c)
-{
-	size_t head = c->cap / 2, excess;
-
-	if (c->kept.len <= c->cap)
-		return;
-	excess = c->kept.len - c->cap;
-	memmove(c->kept.p + head, c->kept.p + head + excess, c->cap - head);
-	c->kept.len = c->cap;
-	c->kept.p[c->cap] = '\0';
-	c->dropped += excess;
-}
-
-static void
-capture_read(struct capture *c)
+output_read(struct output *o)
 {
 	char chunk[CHUNK];
-	ssize_t n = read(c->fd, chunk, sizeof(chunk));
+	ssize_t n = read(o->fd, chunk, sizeof(chunk));
 
-	if (n > 0) {
-		buf_put(&c->kept, chunk, (size_t)n);
-		/* Now and then only, or each read would move the whole tail. */
-		if (c->kept.len > 2 * c->cap + CHUNK)
-			capture_trim(c);
-	} else if (n == 0 || (errno != EINTR && errno != EAGAIN)) {
-		shut(&c->fd);
-	}
-}
-
-static struct buf
-capture_end(struct capture *c)
-{
-	struct buf all = BUF_INIT(0);
-	size_t head = c->cap / 2;
-
-	shut(&c->fd);
-	capture_trim(c);
-	if (c->dropped == 0)
-		return c->kept;
-	buf_put(&all, c->kept.p, head);
-	buf_printf(&all, "\n[… %llu bytes dropped …]\n", (unsigned long long)c->dropped);
-	buf_put(&all, c->kept.p + head, c->kept.len - head);
-	buf_done(&c->kept);
-	return all;
+	if (n > 0)
+		capture_add(&o->kept, chunk, (size_t)n);
+	else if (n == 0 || (errno != EINTR && errno != EAGAIN))
+		shut(&o->fd);
 }
 
 /* The file that argv[0] names, or NULL; the caller frees it. Relative PATH entries would depend on the folder. */
@@ -228,8 +191,8 @@ start(const struct proc_spec *spec, struct child *ret, struct err *err)
 		.pid = pid,
 		.pidfd = pidfd_open(pid, 0),
 		.in = p.in[1],
-		.out = { .fd = p.out[0], .cap = spec->cap, .kept = BUF_INIT(0) },
-		.err = { .fd = p.err[0], .cap = spec->cap, .kept = BUF_INIT(0) },
+		.out = { .fd = p.out[0], .kept = { .cap = spec->cap, .kept = BUF_INIT(0) } },
+		.err = { .fd = p.err[0], .kept = { .cap = spec->cap, .kept = BUF_INIT(0) } },
 		.kill_at = NEVER,
 		.drain_until = NEVER,
 	};
@@ -324,9 +287,9 @@ serve(struct child *c)
 		if (fds[IN].revents != 0)
 			feed(c);
 		if (fds[OUT].revents != 0)
-			capture_read(&c->out);
+			output_read(&c->out);
 		if (fds[ERR].revents != 0)
-			capture_read(&c->err);
+			output_read(&c->err);
 		if (!c->ended && has_ended(c, fds[PIDFD].revents)) {
 			c->ended = true;
 			c->drain_until = c->kill_at != NEVER && !c->killed ? c->kill_at : now + DRAIN_NS;
@@ -367,10 +330,12 @@ reap(struct child *c, struct proc_result *ret)
 		.timed_out = c->timed_out,
 		.cancelled = c->cancelled,
 	};
-	ret->out = capture_end(&c->out);
-	ret->err = capture_end(&c->err);
-	ret->out_dropped = c->out.dropped;
-	ret->err_dropped = c->err.dropped;
+	shut(&c->out.fd);
+	shut(&c->err.fd);
+	ret->out = capture_end(&c->out.kept);
+	ret->err = capture_end(&c->err.kept);
+	ret->out_dropped = c->out.kept.dropped;
+	ret->err_dropped = c->err.kept.dropped;
 	return !unborn;
 }
 

@@ -36,7 +36,7 @@ may()
 		;;
 	esac
 	case $2 in # transports
-	'<curl/'* | '<archive'* | '<zlib.h>' | '<libpq'* | '<mysql'* | '<mariadb'* | '<nats'* | '<netdb'* | '<netinet/'* | '<arpa/'*) return 1 ;;
+	'<curl/'* | '<wslay/'* | '<archive'* | '<zlib.h>' | '<libpq'* | '<mysql'* | '<mariadb'* | '<nats'* | '<netdb'* | '<netinet/'* | '<arpa/'*) return 1 ;;
 	esac
 	case $1 in
 	engine/base/*)

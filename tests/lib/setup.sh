@@ -4,7 +4,7 @@
 # sudo where it asks for no password. Where neither is possible it says what to install and exits 1.
 set -eu
 
-build='gcc libc6-dev cmake ninja-build pkg-config libyaml-dev libcurl4-openssl-dev libjson-c-dev liblua5.4-dev libssl-dev libarchive-dev zlib1g-dev'
+build='gcc libc6-dev cmake ninja-build pkg-config libyaml-dev libcurl4-openssl-dev libjson-c-dev liblua5.4-dev libssl-dev libarchive-dev zlib1g-dev libwslay-dev'
 demo='etcd-server etcd-client'
 test='clang libcmocka-dev strace openssl graphviz zsh fish bash-completion python3 python3-venv git ca-certificates'
 node='containernetworking-plugins busybox-static iptables conntrack iproute2'

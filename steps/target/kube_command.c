@@ -199,6 +199,12 @@ judge_status(struct opctx *op, const struct talk *t, struct kube_end *ret, struc
 	return refused(op, t->cmd, message[0] != '\0' ? message : "the server gives no reason", ret, err);
 }
 
+static bool
+is_over(const struct opctx *op)
+{
+	return peer_cancelled(op) != 0 || clock_now() >= op->deadline;
+}
+
 /* No exit status: the connection went, or we did. */
 static int
 judge_end(struct opctx *op, const struct talk *t, enum kube_ws_state state, struct kube_end *ret, struct err *err)
@@ -206,7 +212,7 @@ judge_end(struct opctx *op, const struct talk *t, enum kube_ws_state state, stru
 	const char *where = kube_command_where(op->arena, t->cmd);
 
 	if (state == KUBE_WS_STOPPED) {
-		ret->ours = true;
+		ret->ours = is_over(op);
 		if (t->cmd->changes)
 			err->kind = ERR_UNKNOWN;
 		return err_wrap(err, "%s", where);
@@ -227,6 +233,7 @@ judge_refusal(struct opctx *op, const struct kube_command *cmd, const struct kub
 	struct value status;
 
 	ret->begun = r->fate == HTTPC_LOST || (r->fate == HTTPC_ANSWERED && r->status >= 500);
+	ret->ours = r->fate == HTTPC_LOST && r->gave_up != ERR_NONE;
 	if (r->fate == HTTPC_ANSWERED && r->body.len > 0 &&
 	    value_parse_json(op->arena, r->body.p, r->body.len, &status, &ignored) == 0)
 		text = kube_status_text(op->arena, &status);

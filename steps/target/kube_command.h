@@ -24,7 +24,7 @@ struct kube_end {
 	int code;     /* its exit code, where it has ended */
 	bool absent;  /* the container has no such program (`env`, where there is a mark): nothing has happened */
 	bool begun;   /* it may have begun */
-	bool ours;    /* and we went away before its end: cancel, deadline, source or sink */
+	bool ours;    /* and we went away before its end: cancel or deadline */
 };
 
 /* Run it to its end: 0 with its exit code. -1 with err: ERR_FAILED where it is certain that it never began (retryable where

@@ -316,13 +316,22 @@ run_effect(struct step_ctx *cx, const struct effect *f, struct value *ret, struc
 	return door_perform(cx, e, f, &before, ret, err);
 }
 
+/* Does an earlier step make it, as far as can be told? */
+static bool
+would_be_there(struct step_ctx *cx, const struct target *t, const char *path)
+{
+	struct value v;
+
+	return ctx_look(cx, t, path, &v) && v.kind != V_NULL;
+}
+
 int
 door_predict(struct step_ctx *cx, const struct effect *f, struct value *ret, struct err *err)
 {
 	const struct target_type *type = f->on.target->type;
-	struct prediction p = { .confidence = CONF_OPAQUE, .after = value_unknown("an earlier step would change it") };
 	struct value before = VALUE_NULL;
 	const bool seen = ctx_look(cx, f->on.target, f->on.path, &before);
+	struct prediction p = { .confidence = CONF_OPAQUE, .after = value_unknown("an earlier step would change it"), .seen = seen };
 	bool same;
 
 	if (target_ready(cx, f->on.target, err) < 0)
@@ -335,6 +344,8 @@ door_predict(struct step_ctx *cx, const struct effect *f, struct value *ret, str
 	if (same)
 		p = (struct prediction){ .confidence = seen ? CONF_SIMULATED : CONF_EXACT, .after = before };
 	else if (type->predict != NULL && type->predict(&cx->op, f->on.target->conn, f, &before, &p, err) < 0)
+		return -1;
+	if (p.needs != NULL && !would_be_there(cx, f->on.target, p.needs))
 		return -1;
 	if (seen && p.confidence == CONF_EXACT)
 		p.confidence = CONF_SIMULATED;
@@ -352,10 +363,15 @@ void
 door_action(struct step_ctx *cx, const struct action *a)
 {
 	struct door_letter *l = ctx_letter(cx, LETTER_ACTION);
+	const struct target_type *type = a->on.target->type;
 	struct buf diff = BUF_INIT(1 << 20);
+	struct value was, is;
 
-	if (!a->unchanged && a->after != NULL && a->after->kind != V_UNKNOWN)
-		value_diff(&diff, a->before, a->after, 40);
+	if (!a->unchanged && a->after != NULL && a->after->kind != V_UNKNOWN) {
+		was = type->shown != NULL ? type->shown(cx->arena, a->on.path, a->before, true) : *a->before;
+		is = type->shown != NULL ? type->shown(cx->arena, a->on.path, a->after, true) : *a->after;
+		value_diff(&diff, &was, &is, 40);
+	}
 	l->event = (struct event){ .kind = EVENT_ACTION, .step = cx->at->path, .type = cx->at->type->name, .verb = a->verb,
 		.ref = ref_text(cx, &a->on), .says = a->says, .confidence = a->confidence, .unchanged = a->unchanged,
 		.diff = diff.len > 0 ? arena_strndup(cx->arena, diff.p, diff.len) : NULL };
@@ -429,6 +445,8 @@ step_effect(struct step_ctx *cx, const struct effect *asked, const struct value 
 		rc = run_effect(cx, f, v, err);
 	if (rc < 0)
 		return -1;
+	if (f->on.target->type->shown != NULL)
+		*v = f->on.target->type->shown(cx->arena, f->on.path, v, false);
 	if (ret != NULL)
 		*ret = v;
 	return 0;

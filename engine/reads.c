@@ -58,6 +58,7 @@ ctx_look(struct step_ctx *cx, const struct target *t, const char *path, struct v
 int
 step_read(struct step_ctx *cx, const struct ref *ref, const struct value **ret, struct err *err)
 {
+	const struct target_type *type = ref->target->type;
 	struct value *v = arena_alloc(cx->op.arena, sizeof(*v));
 	const char *path;
 	unsigned tries = 0;
@@ -65,11 +66,14 @@ step_read(struct step_ctx *cx, const struct ref *ref, const struct value **ret, 
 
 	if (ctx_check(cx, err) < 0 || target_spell(cx, ref->target, ref->path, &path, err) < 0)
 		return -1;
-	if (!ctx_look(cx, ref->target, path, v)) {
+	if (ctx_look(cx, ref->target, path, v)) {
+		if (type->shown != NULL)
+			*v = type->shown(cx->op.arena, path, v, false);
+	} else {
 		if (target_ready(cx, ref->target, err) < 0)
 			return -1;
 		do
-			rc = ref->target->type->read(&cx->op, ref->target->conn, path, v, err);
+			rc = type->read(&cx->op, ref->target->conn, path, v, err);
 		while (rc < 0 && ctx_wait_away(cx, ref->target, &tries, err));
 		if (rc < 0)
 			return -1;

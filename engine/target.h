@@ -68,6 +68,8 @@ struct prediction {
 	enum confidence confidence;
 	struct value after;              /* into the overlay; UNKNOWN where it cannot be told */
 	const char *const *unknowable;   /* NULL-ended: paths on this target that this effect makes unknowable, may be NULL */
+	const char *needs;               /* the effect would fail as err says, unless an earlier step makes this path; or NULL */
+	bool seen;                       /* for predict: before is what earlier steps would leave, not what the target shows */
 };
 
 /* A page of items of an ordered, keyed space (etcd keys, objects). */
@@ -190,6 +192,12 @@ struct target_type {
 	const char *recheck_under; /* only of paths that begin so; NULL: of all */
 	/* The state that a reply shows: the effect's after-image. NULL: the reply is the image. */
 	struct value (*after)(struct arena *, const struct effect *, const struct value *reply);
+	/* What of an image counts when the effect is taken back: undo compares this alone, and names the first place where it
+	 * differs. before: the effect's pre-image. NULL: all of it. */
+	struct value (*stands)(struct arena *, const struct effect *, const struct value *before, const struct value *image);
+	/* An image as handlers and people may see it, what is secret in it as secrets; for a diff also without what every
+	 * write changes. NULL: as it is. */
+	struct value (*shown)(struct arena *, const char *path, const struct value *image, bool diff);
 	/* The effect that takes it back, guarded by after: the object as it is now. Of a bulk effect (verb, path and body of
 	 * its intent) before is null and after its result. NULL or -1: no inverse. */
 	int (*invert)(struct arena *, const struct effect *, const struct value *before, const struct value *after,

@@ -146,11 +146,28 @@ no_inverse(struct step_ctx *cx, struct memo *e, const struct undo_effect *x, con
 	return needs_hand(cx, e, x, "once it is taken back by hand", err);
 }
 
+/* What of an image counts. */
+static struct value
+part(struct step_ctx *cx, const struct undo_effect *x, const struct value *image)
+{
+	const struct target_type *type = x->effect.on.target->type;
+
+	return type->stands != NULL ? type->stands(cx->arena, &x->effect, &x->before, image) : *image;
+}
+
+static bool
+equal(struct step_ctx *cx, const struct undo_effect *x, const struct value *a, const struct value *b)
+{
+	const struct value p = part(cx, x, a), q = part(cx, x, b);
+
+	return value_eq(&p, &q);
+}
+
 /* Equal, as far as a dry-run can tell. */
 static bool
-agree(const struct value *a, const struct value *b)
+agree(struct step_ctx *cx, const struct undo_effect *x, const struct value *a, const struct value *b)
 {
-	return ((a->flags | b->flags) & VF_UNKNOWN) != 0 || value_eq(a, b);
+	return ((a->flags | b->flags) & VF_UNKNOWN) != 0 || equal(cx, x, a, b);
 }
 
 static int
@@ -158,13 +175,16 @@ changed(struct step_ctx *cx, struct memo *e, const struct undo_effect *x, const 
 	struct err *err)
 {
 	struct buf path = BUF_INIT(200);
+	struct value left, is;
 
 	if (want == NULL) {
 		buf_puts(&path, "it is neither as the effect left it nor as it was before");
 	} else if (now->kind == V_NULL || want->kind == V_NULL) {
 		buf_puts(&path, now->kind == V_NULL ? "it is gone" : "it is there again");
 	} else {
-		value_diff_path(&path, want, now);
+		left = part(cx, x, want);
+		is = part(cx, x, now);
+		value_diff_path(&path, &left, &is);
 		buf_puts(&path, path.len > 0 ? " differs" : "it differs");
 	}
 	err_set(err, ERR_IN_DOUBT, "'%s' was changed by someone else since step '%s': %s; put it back and go on, or say that it "
@@ -200,11 +220,11 @@ judge(struct step_ctx *cx, const struct undo *u, struct memo *e, const struct un
 	struct effect inverse;
 	struct err ignored = ERR_INIT;
 
-	if (left != NULL && known && !agree(&left->meant, &after))
+	if (left != NULL && known && !agree(cx, x, &left->meant, &after))
 		return changed(cx, e, x, &after, &left->meant, err);
-	if (want != NULL ? agree(want, now) : type->same != NULL && type->same(&x->effect, now))
+	if (want != NULL ? agree(cx, x, want, now) : type->same != NULL && type->same(&x->effect, now))
 		return 1;
-	if (value_eq(&x->before, now))
+	if (equal(cx, x, &x->before, now))
 		return 0;
 	if (type->same != NULL && type->invert(cx->arena, &x->effect, &x->before, now, &inverse, &ignored) == 0 &&
 	    type->same(&inverse, now))

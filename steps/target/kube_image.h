@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Pure: the images of effects on objects (target.h): what of them counts, what may be shown, and what takes an effect back.
+ * Bodies, by verb:
+ *   apply   {object, force}
+ *   create  {object}
+ *   patch   {patch, type: "merge" | "json" | "strategic", uid, resource_version}
+ *   delete  {uid, propagation: "background" | "foreground" | "orphan", grace}
+ *   evict   {uid, grace}
+ * uid, resource_version, force, propagation and grace may be absent. In an inverse `undo` is true: that someone else
+ * came between is then in doubt rather than failed. */
+#ifndef WHERRY_KUBE_IMAGE_H
+#define WHERRY_KUBE_IMAGE_H
+
+#include "target.h"
+
+enum kube_verb { KUBE_APPLY, KUBE_CREATE, KUBE_PATCH, KUBE_DELETE, KUBE_EVICT, KUBE_OTHER };
+
+enum kube_verb kube_verb(const struct effect *);
+/* What stands behind '#' in a path, or NULL. */
+const char *kube_sub_of(const char *path);
+/* "object" of the body as a server keeps it: what a Secret has in stringData is in data. */
+struct value kube_wanted(struct arena *, const struct effect *);
+/* What a patch makes of the image; -1 with err where it cannot be told. A strategic one is taken for a merge patch. */
+int kube_patched(struct arena *, const struct effect *, const struct value *image, struct value *ret, struct err *err);
+/* Has someone begun to delete it? */
+bool kube_is_going(const struct value *object);
+
+/* The members of struct target_type. */
+struct value kube_stands(struct arena *, const struct effect *, const struct value *before, const struct value *image);
+struct value kube_shown(struct arena *, const char *path, const struct value *image, bool diff);
+bool kube_same(const struct effect *, const struct value *before);
+struct value kube_after(struct arena *, const struct effect *, const struct value *reply);
+int kube_invert(struct arena *, const struct effect *, const struct value *before, const struct value *after,
+		struct effect *ret, struct err *err);
+
+#endif

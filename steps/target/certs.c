@@ -3,6 +3,8 @@
  * call-back here asks it, notes which certificate that was about, and hands its answer on. */
 #include "steps/target/certs.h"
 
+#include <limits.h>
+#include <openssl/err.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
@@ -102,15 +104,51 @@ cert_watch(CURL *easy, char seen[CERT_TEXT])
 	curl_easy_setopt(easy, CURLOPT_SSL_CTX_DATA, seen);
 }
 
+/* pem_password_cb(3): the terminal is not asked. */
+static int
+no_password(char *to, int size, int writing, void *data)
+{
+	(void)to, (void)size, (void)writing, (void)data;
+	return -1;
+}
+
+/* from is freed, and may be NULL. */
+static bool
+first_cert(BIO *from, char ret[CERT_TEXT])
+{
+	X509 *cert = from != NULL ? PEM_read_bio_X509(from, NULL, no_password, NULL) : NULL;
+	const bool found = cert != NULL;
+
+	ret[0] = '\0';
+	if (found)
+		tell(cert, ret);
+	X509_free(cert);
+	BIO_free(from);
+	ERR_clear_error();
+	return found;
+}
+
 void
 cert_of_file(const char *path, char ret[CERT_TEXT])
 {
-	BIO *file = BIO_new_file(path, "r");
-	X509 *cert = file != NULL ? PEM_read_bio_X509(file, NULL, NULL, NULL) : NULL;
+	(void)first_cert(BIO_new_file(path, "r"), ret);
+}
 
-	ret[0] = '\0';
-	if (cert != NULL)
-		tell(cert, ret);
-	X509_free(cert);
-	BIO_free(file);
+bool
+cert_of_text(struct bytes pem, char ret[CERT_TEXT])
+{
+	return first_cert(pem.len <= INT_MAX ? BIO_new_mem_buf(pem.p, (int)pem.len) : NULL, ret);
+}
+
+bool
+cert_key_of_text(struct bytes pem)
+{
+	BIO *from = pem.len <= INT_MAX ? BIO_new_mem_buf(pem.p, (int)pem.len) : NULL;
+	EVP_PKEY *key = from != NULL ? PEM_read_bio_PrivateKey(from, NULL, no_password, NULL) : NULL;
+	const bool found = key != NULL;
+
+	EVP_PKEY_free(key);
+	BIO_free(from);
+	ERR_clear_error();
+	return found;
 }

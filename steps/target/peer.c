@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Owns how the transport connects: certificates always verified, TLS 1.2 at least, no proxy, no redirect, no signal; and
- * the words for what goes wrong there, which name the certificate. */
+/* Owns how the transport connects: certificates always verified, TLS 1.2 at least, no proxy but the given one, no redirect,
+ * no signal, no question at the terminal; and the words for what goes wrong there, which name the certificate. */
 #include "steps/target/peer.h"
 
 #include <ctype.h>
@@ -16,6 +16,40 @@
 #define ASK_LIMIT (2 * NS_PER_S)
 #define ASK_POLL 20
 
+static void
+set_text(CURL *easy, CURLoption option, struct bytes pem)
+{
+	struct curl_blob blob = { .data = (void *)(uintptr_t)pem.p, .len = pem.len, .flags = CURL_BLOB_NOCOPY };
+
+	if (pem.len > 0)
+		curl_easy_setopt(easy, option, &blob);
+}
+
+/* As whom, and whom to believe. */
+static void
+set_certificates(CURL *easy, const struct peer *peer)
+{
+	const bool ca_file = peer->ca != NULL && peer->ca_text.len == 0;
+
+	if (peer->ca != NULL) { /* replaces the system's store */
+		curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
+		curl_easy_setopt(easy, CURLOPT_PROXY_CAPATH, NULL);
+	}
+	if (ca_file) {
+		curl_easy_setopt(easy, CURLOPT_CAINFO, peer->ca);
+		curl_easy_setopt(easy, CURLOPT_PROXY_CAINFO, peer->ca);
+	}
+	set_text(easy, CURLOPT_CAINFO_BLOB, peer->ca_text);
+	set_text(easy, CURLOPT_PROXY_CAINFO_BLOB, peer->ca_text);
+	if (peer->cert != NULL && peer->cert_text.len == 0)
+		curl_easy_setopt(easy, CURLOPT_SSLCERT, peer->cert);
+	set_text(easy, CURLOPT_SSLCERT_BLOB, peer->cert_text);
+	if (peer->key != NULL && peer->key_text.len == 0)
+		curl_easy_setopt(easy, CURLOPT_SSLKEY, peer->key);
+	set_text(easy, CURLOPT_SSLKEY_BLOB, peer->key_text);
+	curl_easy_setopt(easy, CURLOPT_KEYPASSWD, ""); /* else OpenSSL would ask the terminal */
+}
+
 void
 peer_set(CURL *easy, const struct peer *peer, struct peer_told *told)
 {
@@ -24,7 +58,10 @@ peer_set(CURL *easy, const struct peer *peer, struct peer_told *told)
 	cert_watch(easy, told->seen);
 	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-	curl_easy_setopt(easy, CURLOPT_PROXY, ""); /* none from the environment either */
+	curl_easy_setopt(easy, CURLOPT_PROXY, peer->proxy != NULL ? peer->proxy : ""); /* none from the environment */
+	curl_easy_setopt(easy, CURLOPT_NOPROXY, "");
+	curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
+	curl_easy_setopt(easy, CURLOPT_CONNECT_TO, peer->at);
 	curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
 	curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_MS);
 	curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L); /* a hanging resolver must not hold up the end */
@@ -32,14 +69,8 @@ peer_set(CURL *easy, const struct peer *peer, struct peer_told *told)
 	curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
 	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 1L);
 	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 2L);
-	if (peer->ca != NULL) { /* replaces the system's store */
-		curl_easy_setopt(easy, CURLOPT_CAINFO, peer->ca);
-		curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
-	}
-	if (peer->cert != NULL)
-		curl_easy_setopt(easy, CURLOPT_SSLCERT, peer->cert);
-	if (peer->key != NULL)
-		curl_easy_setopt(easy, CURLOPT_SSLKEY, peer->key);
+	curl_easy_setopt(easy, CURLOPT_PROXY_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+	set_certificates(easy, peer);
 }
 
 bool
@@ -71,6 +102,20 @@ check_file(struct opctx *cx, const char *what, const char *path, bool private, s
 	return 0;
 }
 
+static int
+check_texts(const struct peer *peer, struct err *err)
+{
+	char seen[CERT_TEXT];
+
+	if (peer->ca_text.len > 0 && !cert_of_text(peer->ca_text, seen))
+		return err_set(err, ERR_PLAN, "%s holds no certificate in PEM form", peer->ca);
+	if (peer->cert_text.len > 0 && !cert_of_text(peer->cert_text, seen))
+		return err_set(err, ERR_PLAN, "%s holds no certificate in PEM form", peer->cert);
+	if (peer->key_text.len > 0 && !cert_key_of_text(peer->key_text))
+		return err_set(err, ERR_PLAN, "%s holds no private key in PEM form that needs no password", peer->key);
+	return 0;
+}
+
 int
 peer_check(struct opctx *cx, const char *what, const struct peer *peer, struct err *err)
 {
@@ -78,8 +123,11 @@ peer_check(struct opctx *cx, const char *what, const struct peer *peer, struct e
 		return err_set(err, ERR_PLAN, "%s: cert and key go together", what);
 	if (!peer_is_tls(peer) && (peer->ca != NULL || peer->cert != NULL))
 		return err_set(err, ERR_PLAN, "%s: ca, cert and key are given, but the server is reached by http://", what);
-	return check_file(cx, "ca", peer->ca, false, err) < 0 || check_file(cx, "cert", peer->cert, false, err) < 0 ||
-	       check_file(cx, "key", peer->key, true, err) < 0 ? -1 : 0;
+	if (check_texts(peer, err) < 0)
+		return -1;
+	return (peer->ca_text.len == 0 && check_file(cx, "ca", peer->ca, false, err) < 0) ||
+	       (peer->cert_text.len == 0 && check_file(cx, "cert", peer->cert, false, err) < 0) ||
+	       (peer->key_text.len == 0 && check_file(cx, "key", peer->key, true, err) < 0) ? -1 : 0;
 }
 
 static bool
@@ -122,7 +170,9 @@ peer_explain(const struct peer *peer, CURLcode code, const struct peer_told *tol
 	char ours[CERT_TEXT] = "";
 
 	what = text_safe(&a, what, strlen(what), 0); /* it may hold names out of the server's certificate */
-	if (peer->cert != NULL)
+	if (peer->cert_text.len > 0)
+		cert_of_text(peer->cert_text, ours);
+	else if (peer->cert != NULL)
 		cert_of_file(peer->cert, ours);
 	if (code == CURLE_PEER_FAILED_VERIFICATION)
 		(void)snprintf(ret, size, "the server's certificate is refused: %s (checked against %s)%s%s", what,

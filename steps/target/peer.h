@@ -9,11 +9,14 @@
 #include "steps/target/certs.h"
 #include "target.h"
 
-/* Who is at the other end, and as whom we go there. Strings are borrowed and outlive the connection. */
+/* Who is at the other end, and as whom we go there. All that is pointed at is borrowed and outlives the connection. */
 struct peer {
 	const char *url;             /* http://host:port… or https://host:port… */
 	const char *name;            /* host:port, for messages */
-	const char *ca, *cert, *key; /* files, or NULL */
+	const char *ca, *cert, *key; /* files, or NULL; where the text itself is given, what messages call it */
+	struct bytes ca_text, cert_text, key_text; /* PEM, in place of the file; empty: none */
+	const char *proxy;           /* http:// or https://, or NULL: none */
+	const struct curl_slist *at; /* one CURLOPT_CONNECT_TO, where the URL's host is only the name to check; or NULL */
 };
 
 /* What is known of a transfer's failure. */

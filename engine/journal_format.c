@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#include "base/bytes8.h"
+
 #define HASH_HEX (SHA256_HEX - 1)
 #define HEAD_MAGIC "WJ1 "
 
@@ -21,22 +23,17 @@ put_number(char *to, unsigned width, uint64_t n, char after)
 	return to + width + 1;
 }
 
-static const char *
+static inline const char *
 get_number(const char *from, unsigned width, char after, uint64_t *ret)
 {
-	bool bad = false;
-	uint64_t n = 0;
+	const unsigned low = width < 8 ? width : 8;
+	uint64_t high = 0;
 
-	if (from == NULL)
+	if (from == NULL || (width > 8 && !bytes8_digits(bytes8(from), width - 8, &high)) ||
+	    !bytes8_digits(bytes8(from + width - low), low, ret) || from[width] != after)
 		return NULL;
-	for (unsigned i = 0; i < width; i++) {
-		const unsigned digit = (unsigned char)(from[i] - '0');
-
-		bad |= digit > 9;
-		n = n * 10 + digit;
-	}
-	*ret = n;
-	return !bad && from[width] == after ? from + width + 1 : NULL;
+	*ret += high * 100000000;
+	return from + width + 1;
 }
 
 static bool

@@ -5,59 +5,62 @@
  * refused, never skipped: only a newer version can have written it. */
 #include "record.h"
 
-#include <endian.h>
 #include <stddef.h>
 #include <string.h>
 
+#include "base/bytes8.h"
 #include "base/clock.h"
 
 enum member_kind { M_TYPE, M_TEXT, M_U32, M_U64, M_WALL, M_VALUE };
 
 #define KEY_MAX 8
+#define KEY_ROOM (2 + KEY_MAX - 1) /* what has to follow where a member begins; then there is the NUL behind the line */
 
 struct member {
-	char key[KEY_MAX]; /* zeroes to its end */
+	char key[KEY_MAX];
+	unsigned char len; /* of the key */
 	enum member_kind kind;
 	size_t at, text; /* text: of a value's bytes */
 };
 
 #define AT(m) offsetof(struct record, m)
+#define KEY(k) k, sizeof(k) - 1
 
 /* Each value is directly followed by the member that names its file. */
 static const struct member members[] = {
-	{ "at", M_WALL, AT(wall), 0 },
-	{ "body", M_VALUE, AT(body), AT(body_text) },
-	{ "bodyf", M_TEXT, AT(body_file), 0 },
-	{ "build", M_TEXT, AT(build), 0 },
-	{ "cls", M_TEXT, AT(class), 0 },
-	{ "code", M_U32, AT(code), 0 },
-	{ "dig", M_TEXT, AT(digest), 0 },
-	{ "done", M_U64, AT(done), 0 },
-	{ "eff", M_U32, AT(effect), 0 },
-	{ "ep", M_U32, AT(epoch), 0 },
-	{ "file", M_TEXT, AT(file), 0 },
-	{ "host", M_TEXT, AT(host), 0 },
-	{ "kind", M_TEXT, AT(kind), 0 },
-	{ "msg", M_TEXT, AT(msg), 0 },
-	{ "next", M_TEXT, AT(next), 0 },
-	{ "nonce", M_TEXT, AT(nonce), 0 },
-	{ "ns", M_U64, AT(ns), 0 },
-	{ "occ", M_U32, AT(occ), 0 },
-	{ "of", M_U64, AT(total), 0 },
-	{ "pre", M_VALUE, AT(before), AT(before_text) },
-	{ "pref", M_TEXT, AT(before_file), 0 },
-	{ "ref", M_TEXT, AT(ref), 0 },
-	{ "says", M_TEXT, AT(says), 0 },
-	{ "st", M_TEXT, AT(status), 0 },
-	{ "step", M_TEXT, AT(step), 0 },
-	{ "t", M_TYPE, AT(type), 0 },
-	{ "tgt", M_TEXT, AT(target), 0 },
-	{ "try", M_U32, AT(attempt), 0 },
-	{ "unit", M_TEXT, AT(unit), 0 },
-	{ "user", M_TEXT, AT(user), 0 },
-	{ "val", M_VALUE, AT(value), AT(value_text) },
-	{ "valf", M_TEXT, AT(value_file), 0 },
-	{ "verb", M_TEXT, AT(verb), 0 },
+	{ KEY("at"), M_WALL, AT(wall), 0 },
+	{ KEY("body"), M_VALUE, AT(body), AT(body_text) },
+	{ KEY("bodyf"), M_TEXT, AT(body_file), 0 },
+	{ KEY("build"), M_TEXT, AT(build), 0 },
+	{ KEY("cls"), M_TEXT, AT(class), 0 },
+	{ KEY("code"), M_U32, AT(code), 0 },
+	{ KEY("dig"), M_TEXT, AT(digest), 0 },
+	{ KEY("done"), M_U64, AT(done), 0 },
+	{ KEY("eff"), M_U32, AT(effect), 0 },
+	{ KEY("ep"), M_U32, AT(epoch), 0 },
+	{ KEY("file"), M_TEXT, AT(file), 0 },
+	{ KEY("host"), M_TEXT, AT(host), 0 },
+	{ KEY("kind"), M_TEXT, AT(kind), 0 },
+	{ KEY("msg"), M_TEXT, AT(msg), 0 },
+	{ KEY("next"), M_TEXT, AT(next), 0 },
+	{ KEY("nonce"), M_TEXT, AT(nonce), 0 },
+	{ KEY("ns"), M_U64, AT(ns), 0 },
+	{ KEY("occ"), M_U32, AT(occ), 0 },
+	{ KEY("of"), M_U64, AT(total), 0 },
+	{ KEY("pre"), M_VALUE, AT(before), AT(before_text) },
+	{ KEY("pref"), M_TEXT, AT(before_file), 0 },
+	{ KEY("ref"), M_TEXT, AT(ref), 0 },
+	{ KEY("says"), M_TEXT, AT(says), 0 },
+	{ KEY("st"), M_TEXT, AT(status), 0 },
+	{ KEY("step"), M_TEXT, AT(step), 0 },
+	{ KEY("t"), M_TYPE, AT(type), 0 },
+	{ KEY("tgt"), M_TEXT, AT(target), 0 },
+	{ KEY("try"), M_U32, AT(attempt), 0 },
+	{ KEY("unit"), M_TEXT, AT(unit), 0 },
+	{ KEY("user"), M_TEXT, AT(user), 0 },
+	{ KEY("val"), M_VALUE, AT(value), AT(value_text) },
+	{ KEY("valf"), M_TEXT, AT(value_file), 0 },
+	{ KEY("verb"), M_TEXT, AT(verb), 0 },
 };
 
 static const char *const type_names[REC_TYPES] = {
@@ -137,133 +140,143 @@ record_write(struct buf *to, const struct record *r)
 	buf_putc(to, '\n');
 }
 
-static int
-type_parse(const struct value *v, enum record_type *ret, struct err *err)
+static bool
+type_parse(const char *name, enum record_type *ret)
 {
-	for (size_t i = 0; v->kind == V_STRING && i < REC_TYPES; i++)
-		if (v->s[0] == type_names[i][0] && strcmp(v->s, type_names[i]) == 0) {
+	for (size_t i = 0; i < REC_TYPES; i++)
+		if (name[0] == type_names[i][0] && strcmp(name, type_names[i]) == 0) {
 			*ret = (enum record_type)i;
-			return 0;
+			return true;
 		}
-	return err_set(err, ERR_REFUSED, "unknown record type '%.40s'; a newer wherry may have written it",
-		       v->kind == V_STRING ? v->s : "?");
+	return false;
 }
 
-static int
-member_set(struct record *r, const struct member *m, const struct value *v, struct err *err)
+/* False: it is out of the member's range. */
+static bool
+number_set(struct record *r, const struct member *m, int64_t n)
 {
 	char *at = (char *)r + m->at;
-	uint64_t u64 = (uint64_t)v->i;
-	uint32_t u32 = (uint32_t)v->i;
+	const uint64_t u64 = (uint64_t)n;
+	const uint32_t u32 = (uint32_t)n;
+
+	if (m->kind == M_WALL)
+		memcpy(at, &n, sizeof(n));
+	else if (m->kind == M_U64 && n >= 0)
+		memcpy(at, &u64, sizeof(u64));
+	else if (m->kind == M_U32 && n >= 0 && n <= UINT32_MAX)
+		memcpy(at, &u32, sizeof(u32));
+	else
+		return false;
+	return true;
+}
+
+/* at: of the record's member */
+static void
+text_set(struct record *r, size_t at, const char *text)
+{
+	memcpy((char *)r + at, &text, sizeof(text));
+}
+
+/* The member of this name at or after *m; NULL when there is none. */
+static const struct member *
+member_find(size_t *m, const char *key)
+{
+	while (*m < countof(members) && strcmp(members[*m].key, key) != 0)
+		++*m;
+	return *m < countof(members) ? &members[*m] : NULL;
+}
+
+/* As member_find, of the name that stands at p, where KEY_MAX bytes can be read. */
+static const struct member *
+member_at(size_t *m, const char *p)
+{
+	for (; *m < countof(members); ++*m) {
+		const struct member *one = &members[*m];
+
+		if (one->key[0] == *p && (bytes8(one->key) ^ bytes8(p)) << 8 * (KEY_MAX - one->len) == 0 && p[one->len] == '"')
+			return one;
+	}
+	return NULL;
+}
+
+/* Read the member's value at p; returns its end, or NULL. */
+static char *
+plain_member(struct record *r, const struct member *m, char *p, const char *end)
+{
+	const char *after;
+	int64_t n;
+
+	switch (m->kind) {
+	case M_VALUE:
+		after = value_scan(p, end);
+		text_set(r, m->text, p);
+		break;
+	case M_TEXT:
+	case M_TYPE:
+		after = value_scan_string(p, end);
+		if (after == NULL)
+			return NULL;
+		p[after - p - 1] = '\0';
+		if (m->kind == M_TEXT)
+			text_set(r, m->at, p + 1);
+		else if (!type_parse(p + 1, &r->type))
+			return NULL;
+		break;
+	default:
+		after = value_scan_int(p, end, &n);
+		if (after == NULL || !number_set(r, m, n))
+			return NULL;
+	}
+	return after != NULL ? p + (after - p) : NULL;
+}
+
+/* Set a member by its value in a tree. */
+static int
+member_set(struct arena *a, struct record *r, const struct member *m, const struct value *v, struct err *err)
+{
+	struct buf text = BUF_INIT(0);
 
 	switch (m->kind) {
 	case M_TYPE:
-		return type_parse(v, &r->type, err);
+		if (v->kind == V_STRING && type_parse(v->s, &r->type))
+			return 0;
+		return err_set(err, ERR_REFUSED, "unknown record type '%.40s'; a newer wherry may have written it",
+			       v->kind == V_STRING ? v->s : "?");
 	case M_VALUE:
-		break;
+		value_write(&text, v);
+		text_set(r, m->text, arena_strndup(a, text.p, text.len));
+		buf_done(&text);
+		return 0;
 	case M_TEXT:
 		if (v->kind != V_STRING || strlen(v->s) != v->len)
 			break;
-		memcpy(at, &v->s, sizeof(v->s));
+		text_set(r, m->at, v->s);
 		return 0;
-	case M_U32:
-		if (v->kind != V_INT || v->i < 0 || v->i > UINT32_MAX)
+	default:
+		if (v->kind != V_INT || !number_set(r, m, v->i))
 			break;
-		memcpy(at, &u32, sizeof(u32));
-		return 0;
-	case M_U64:
-		if (v->kind != V_INT || v->i < 0)
-			break;
-		memcpy(at, &u64, sizeof(u64));
-		return 0;
-	case M_WALL:
-		if (v->kind != V_INT)
-			break;
-		r->wall = v->i;
 		return 0;
 	}
 	return err_set(err, ERR_REFUSED, "member '%s' of a record cannot be %s", m->key, value_kind_text(v, (char[48]){ 0 }));
 }
 
-static void
-text_set(struct record *r, const struct member *m, const char *text)
-{
-	memcpy((char *)r + m->text, &text, sizeof(text));
-}
-
-/* A short key as one number that orders as its bytes do. */
-static uint64_t
-key_word(const char *key, size_t len)
-{
-	uint64_t word = 0;
-
-	for (size_t i = 0; i < len; i++)
-		word = word << 8 | (unsigned char)key[i];
-	return word << (8 * (KEY_MAX - len));
-}
-
-/* The member of this name at or after *m; NULL when there is none. */
-static const struct member *
-member_find(size_t *m, const char *key, size_t len)
-{
-	uint64_t word, at = 0;
-
-	if (len == 0 || len >= KEY_MAX)
-		return NULL;
-	word = key_word(key, len);
-	for (; *m < countof(members); ++*m) {
-		memcpy(&at, members[*m].key, KEY_MAX);
-		at = be64toh(at);
-		if (at >= word)
-			break;
-	}
-	return at == word ? &members[*m] : NULL;
-}
-
-/* Read the member's value at p; returns its end, or NULL. */
-static char *
-plain_member(struct record *r, const struct member *m, char *p, const char *end, struct err *err)
-{
-	struct value v = { 0 };
-	const char *after;
-
-	if (m->kind == M_VALUE) {
-		after = value_scan(p, end);
-		text_set(r, m, p);
-	} else if (m->kind == M_TEXT || m->kind == M_TYPE) {
-		after = value_scan_string(p, end);
-		v = value_strn(p + 1, after != NULL ? (size_t)(after - p) - 2 : 0);
-	} else {
-		v = value_int(0);
-		after = value_scan_int(p, end, &v.i);
-	}
-	if (after == NULL || after == end)
-		return NULL;
-	if (v.kind == V_STRING)
-		p[v.len + 1] = '\0';
-	if (m->kind != M_VALUE && member_set(r, m, &v, err) < 0)
-		return NULL;
-	return p + (after - p);
-}
-
 /* Cut up a line of plain members in place, in one pass and without a tree. False: it is not plain, or wrong; parse_any
  * judges that. */
 static bool
-parse_plain(struct arena *a, const char *line, size_t len, struct record *r, struct err *err)
+parse_plain(struct arena *a, const char *line, size_t len, struct record *r)
 {
-	char *p = arena_strndup(a, line, len), *end = p + len, *key, next = *p == '{' ? ',' : '\0';
+	char *p = arena_strndup(a, line, len), *end = p + len, next = *p == '{' ? ',' : '\0';
 	const struct member *m;
-	const char *after;
 	size_t at = 0;
 
 	while (next == ',') {
-		key = p + 1;
-		after = value_scan_string(key, end);
-		if (after == NULL || after == end || *after != ':')
+		if (end - p < KEY_ROOM || p[1] != '"')
 			return false;
-		m = member_find(&at, key + 1, (size_t)(after - key) - 2);
-		p += after + 1 - p;
-		p = m != NULL ? plain_member(r, m, p, end, err) : NULL;
+		m = member_at(&at, p + 2);
+		if (m == NULL)
+			return false;
+		p += 2 + m->len;
+		p = p[1] == ':' ? plain_member(r, m, p + 2, end) : NULL;
 		if (p == NULL)
 			return false;
 		at++;
@@ -277,38 +290,29 @@ parse_plain(struct arena *a, const char *line, size_t len, struct record *r, str
 static int
 parse_any(struct arena *a, const char *line, size_t len, struct record *r, struct err *err)
 {
-	struct buf text = BUF_INIT(0);
 	const struct member *m;
 	struct value map;
 	size_t at = 0;
-	int rc;
 
 	if (value_parse(a, line, len, &map, err) < 0)
 		return -1;
-	rc = map.kind == V_MAP ? 0 : err_set(err, ERR_REFUSED, "a record must be a map");
-	for (uint32_t i = 0; rc == 0 && i < map.len; i++) {
-		const struct pair *p = &map.pairs[i];
-
-		m = member_find(&at, p->key, strlen(p->key));
-		if (m == NULL) {
-			rc = err_set(err, ERR_REFUSED, "unknown or misplaced member '%.40s' of a record", p->key);
-		} else if (m->kind == M_VALUE) {
-			buf_clear(&text);
-			value_write(&text, &p->v);
-			text_set(r, m, arena_strndup(a, text.p, text.len));
-		} else {
-			rc = member_set(r, m, &p->v, err);
-		}
+	if (map.kind != V_MAP)
+		return err_set(err, ERR_REFUSED, "a record must be a map");
+	for (uint32_t i = 0; i < map.len; i++) {
+		m = member_find(&at, map.pairs[i].key);
+		if (m == NULL)
+			return err_set(err, ERR_REFUSED, "unknown or misplaced member '%.40s' of a record", map.pairs[i].key);
+		if (member_set(a, r, m, &map.pairs[i].v, err) < 0)
+			return -1;
 	}
-	buf_done(&text);
-	return rc;
+	return 0;
 }
 
 int
 record_parse(struct arena *a, const char *line, size_t len, struct record *ret, struct err *err)
 {
 	*ret = (struct record){ .type = REC_TYPES };
-	if (!parse_plain(a, line, len, ret, err)) {
+	if (!parse_plain(a, line, len, ret)) {
 		*ret = (struct record){ .type = REC_TYPES };
 		if (parse_any(a, line, len, ret, err) < 0)
 			return -1;

@@ -47,21 +47,28 @@ front_is_run(struct front *f, const char *word)
 	return false;
 }
 
-/* Fold the record, and keep from the opening and resuming ones what history leaves out. */
+/* What history leaves out of an opening or resuming record. */
+static int
+note_setup(struct opened *o, const struct record *r, struct err *err)
+{
+	struct record whole = *r;
+
+	if (record_values(&o->arena, &whole, err) < 0)
+		return -1;
+	if (whole.value != NULL)
+		o->setup = *whole.value;
+	if (r->type == REC_OPEN)
+		o->seed = (uint64_t)value_get_int(whole.value, "seed", 0);
+	return 0;
+}
+
 static int
 on_record(void *data, uint64_t seq, const struct record *r, struct err *err)
 {
 	struct opened *o = data;
-	struct record whole = *r;
 
-	if (r->type == REC_OPEN || r->type == REC_RESUME) {
-		if (record_values(&o->arena, &whole, err) < 0)
-			return -1;
-		if (whole.value != NULL)
-			o->setup = *whole.value;
-		if (r->type == REC_OPEN)
-			o->seed = (uint64_t)value_get_int(whole.value, "seed", 0);
-	}
+	if ((r->type == REC_OPEN || r->type == REC_RESUME) && note_setup(o, r, err) < 0)
+		return -1;
 	if (history_apply(&o->history, seq, r, err) < 0)
 		return -1;
 	return o->each != NULL ? o->each(o->data, seq, r, err) : 0;

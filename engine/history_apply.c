@@ -27,9 +27,23 @@ history_keep(struct history *h, const struct value *v)
 	return s;
 }
 
+/* In few, large steps and by way of fresh zeroes, which come in huge pages where they are many. */
+static void
+grow(struct history *h)
+{
+	struct hist_step *old = h->steps;
+
+	h->cap = h->cap ? h->cap * 4 : 64;
+	h->steps = xcalloc(h->cap, sizeof(*h->steps));
+	if (old != NULL)
+		memcpy(h->steps, old, h->nsteps * sizeof(*old));
+	free(old);
+}
+
 static struct hist_step *
 step_of(struct history *h, const char *path)
 {
+	struct hist_step *s;
 	const char *kept;
 	uint32_t i;
 
@@ -40,13 +54,13 @@ step_of(struct history *h, const char *path)
 	h->recent = i != MAP_NONE ? i : h->nsteps;
 	if (i != MAP_NONE)
 		return &h->steps[i];
-	if (h->nsteps == h->cap) {
-		h->cap = h->cap ? h->cap * 2 : 64;
-		h->steps = xreallocarray(h->steps, h->cap, sizeof(*h->steps));
-	}
-	h->steps[h->nsteps] = (struct hist_step){ .path = kept, .undo = is_undo_path(kept) };
-	h->nundos += h->steps[h->nsteps].undo;
-	return &h->steps[h->nsteps++];
+	if (h->nsteps == h->cap)
+		grow(h);
+	s = &h->steps[h->nsteps++];
+	s->path = kept;
+	s->undo = is_undo_path(kept);
+	h->nundos += s->undo;
+	return s;
 }
 
 static struct hist_effect *

@@ -52,6 +52,17 @@ def controllers():
     return [path for path in glob.glob(CGROUPS + "/*") if os.path.isdir(path) and not os.path.exists(path + "/cgroup.controllers")]
 
 
+def lacking_controllers():
+    """What a group below the first has not got of what kubelet insists on."""
+    wanted = {"cpu", "cpuset", "memory", "pids"}
+    if not all(os.access(path, os.W_OK) for path in controllers()):
+        return wanted
+    if controllers() != [CGROUPS]:
+        return wanted - {os.path.basename(path) for path in controllers()}
+    with open(CGROUPS + "/cgroup.subtree_control") as f:
+        return wanted - set(f.read().split())
+
+
 def why_no_node():
     """Why this machine cannot run a node with pods, or None."""
     if os.geteuid() != 0:
@@ -61,12 +72,9 @@ def why_no_node():
             return "a real node needs the program %s (tests/lib/setup.sh)" % program
     if not os.path.exists("/usr/lib/cni/bridge"):
         return "a real node needs Debian's containernetworking-plugins (tests/lib/setup.sh)"
-    names = {os.path.basename(path) for path in controllers()}
-    if names == {"cgroup"}:
-        with open(CGROUPS + "/cgroup.controllers") as f:
-            names = set(f.read().split())
-    if not {"memory", "cpu", "pids"} <= names or not all(os.access(path, os.W_OK) for path in controllers()):
-        return "a real node needs control groups it may write to, for cpu, memory and pids"
+    lacking = lacking_controllers()
+    if lacking:
+        return "a real node needs control groups that it may write to, with the controllers " + ", ".join(sorted(lacking))
     attempt = ("mount -t tmpfs tmpfs /run && ip link add bridge0 type bridge && ip link add veth0 type veth peer name veth1 && "
                "ip link set veth0 master bridge0 && iptables -t nat -L -n")
     done = subprocess.run(["unshare", "--net", "--mount", "--pid", "--fork", "sh", "-c", attempt], env=ENV, capture_output=True, text=True)

@@ -41,9 +41,10 @@ def test_pods(a):
             equal(a.kubectl("exec", "-i", "one", "--", "sha256sum", namespace=ns, stdin="abc").split()[0],
                   "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", "the hash of what it was sent")
             a.kubectl("exec", "one", "--", "sh", "-c", "exit 7", namespace=ns, code=7)
-            # in the pod kubectl uses the service account's token, and the address of the service kubernetes
-            expect("v1.34" in a.kubectl("exec", "one", "--", "/programs/kubectl", "get", "--raw", "/version", namespace=ns),
-                   "the pod does not reach the API server")
+            # in the pod kubectl uses the service account's token and authority
+            for command in ([], ["env", "KUBERNETES_SERVICE_HOST=kubernetes.default"]):
+                command = command + ["/programs/kubectl", "get", "--raw", "/version"]
+                expect("v1.34" in a.kubectl("exec", "one", "--", *command, namespace=ns), "the pod does not reach the API server")
         finally:
             a.kubectl("delete", "pod", "one", "--wait=false", namespace=ns)
             a.kubectl("delete", "pv", volume, "--wait=false")
@@ -70,6 +71,24 @@ def test_two(a, b):
         equal(b.kubectl("get", "--raw", proxied), "hello\n", "the service through the API server")
         b.kubectl("delete", "pod", "web", "--wait=false", namespace=there)
         a.kubectl("delete", "pod", "one", "--wait=false", namespace=here)
+
+
+@testbed.shared(node=True)
+def test_names(a):
+    """A StatefulSet's pods find each other by name through its headless service; what does not exist is told so."""
+    with a.namespace() as ns:
+        spec = pod("peer", "sh", "-c", "mkdir /www; hostname >/www/index.html; exec httpd -f -p 8080 -h /www")["spec"]
+        a.apply({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "peers"}, "spec": {
+                    "clusterIP": "None", "selector": {"app": "peer"}, "ports": [{"port": 8080}]}},
+                {"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": {"name": "peer"}, "spec": {
+                    "replicas": 2, "podManagementPolicy": "Parallel", "serviceName": "peers", "selector": {"matchLabels": {"app": "peer"}},
+                    "template": {"metadata": {"labels": {"app": "peer"}}, "spec": spec}}}, namespace=ns)
+        a.wait_until("jsonpath={.status.readyReplicas}=2", "statefulset/peer", namespace=ns)
+        a.wait_until("jsonpath={.endpoints[1].conditions.ready}=true", "endpointslice", "--selector=kubernetes.io/service-name=peers",
+                     namespace=ns)
+        equal(a.kubectl("exec", "peer-0", "--", "wget", "-qO-", "http://peer-1.peers:8080/", namespace=ns), "peer-1\n", "what its peer says")
+        a.kubectl("exec", "peer-0", "--", "wget", "-qO-", "http://no-peer.peers:8080/", namespace=ns, code=1)
+        a.kubectl("delete", "statefulset", "peer", "--wait=false", namespace=ns)
 
 
 @testbed.shared()
@@ -115,4 +134,4 @@ def test_restart(a):
     a.kubectl("get", "namespace", "kept")
 
 
-main(test_pods, test_two, test_fake_nodes, test_audit, test_rights, test_restart)
+main(test_pods, test_two, test_names, test_fake_nodes, test_audit, test_rights, test_restart)

@@ -59,7 +59,8 @@ class Cluster:
         self.pki.leaf("kubelet-client", "kube-apiserver-kubelet-client", ["system:masters"])
         for leaf, user, groups in (("admin", "admin", ["system:masters"]), ("wherry", "wherry", []),
                                    ("kube-controller-manager", "system:kube-controller-manager", []),
-                                   ("kube-scheduler", "system:kube-scheduler", []), ("kwok", "kwok", ["system:masters"])):
+                                   ("kube-scheduler", "system:kube-scheduler", []), ("kwok", "kwok", ["system:masters"]),
+                                   ("names", "names", ["system:masters"])):
             self.pki.leaf(leaf, user, groups)
             self.pki.kubeconfig(self.path(leaf + ".kubeconfig"), self.url(), leaf)
         return self
@@ -144,10 +145,10 @@ class Cluster:
                 return False
         until(ready, "%s of cluster %s is ready: %s" % (program, self.name, self.path(program + ".log")))
 
-    def ask(self, at, method, path, body=None):
-        """One request as the administrator; status and the bytes of the answer."""
+    def ask(self, at, method, path, body=None, user="admin"):
+        """One request; status and the bytes of the answer."""
         context = ssl.create_default_context(cafile=self.pki.path("ca.crt"))
-        context.load_cert_chain(self.pki.path("admin.crt"), self.pki.path("admin.key"))
+        context.load_cert_chain(self.pki.path(user + ".crt"), self.pki.path(user + ".key"))
         host, port = at.split(":")
         connection = http.client.HTTPSConnection(host, int(port), context=context, timeout=30)
         try:

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A cluster's real node: Debian's containerd and runc, the built kubelet and kube-proxy, in a network of the node's own that
-hangs on the testbed's bridge; and the images that pods run.
+hangs on the testbed's bridge, a DNS server; and the images that pods run.
 """
 import hashlib
 import io
@@ -10,7 +10,7 @@ import platform
 import subprocess
 import tarfile
 
-from world import controllers, run, until
+from world import HERE, controllers, run, until
 
 IMAGE = "wherry.test/busybox:1"
 PAUSE = "wherry.test/pause:1"
@@ -82,6 +82,8 @@ imageGCHighThresholdPercent: 100
 imageGCLowThresholdPercent: 99
 maxPods: 55
 resolvConf: ""
+clusterDNS: [{address}]
+clusterDomain: cluster.local
 podLogsDir: {folder}/logs
 volumePluginDir: {folder}/plugins
 """
@@ -190,7 +192,9 @@ class Node:
             self.world.program("kubelet"), "--config=" + self.path("kubelet.yaml"), "--kubeconfig=" + self.path("kubelet.kubeconfig"),
             "--root-dir=" + self.path("kubelet"), "--cert-dir=" + self.path("kubelet-pki"), "--hostname-override=" + self.name(),
             "--node-ip=" + self.values["address"], "--node-labels=wherry.test/node=real"], self.cluster.name)
-        self.world.start(self.place, "kube-proxy", [self.world.program("kube-proxy"), "--config=" + self.path("kube-proxy.yaml")], self.cluster.name)
+        self.world.start(self.place, "kube-proxy", [self.world.program("kube-proxy"), "--config=" + self.path("kube-proxy.yaml")],
+                         self.cluster.name)
+        self.world.start(self.place, "names", [os.path.join(HERE, "names.py"), self.world.folder, self.cluster.name], self.cluster.name)
 
     def ready(self):
         status, data = self.cluster.ask(self.cluster.at("kube-apiserver"), "GET", "/api/v1/nodes/" + self.name())

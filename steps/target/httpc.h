@@ -27,6 +27,10 @@ struct httpc_request {
 	bool changes;               /* it may change the world: a lost reply is unknown, and once sent it is waited for
 	                             * although a stop at the next safe place is asked */
 	bool once;                  /* sending it twice would do harm */
+	/* Where the body of a success (2xx) goes, piece by piece, instead of into the reply; max does not count then. -1 ends
+	 * it. NULL: into the reply. */
+	int (*sink)(void *data, const char *p, size_t n);
+	void *sink_data;
 };
 
 enum httpc_fate {
@@ -40,12 +44,21 @@ struct httpc_reply {
 	int status;              /* 0: none came */
 	struct buf head, body;   /* header lines, body; httpc_reply_done frees them */
 	bool cut;                /* the body is longer than max */
+	bool poured, stopped;    /* the sink was given something; and has ended it */
 	bool away;               /* LOST: the connection went, rather than an answer being wrong */
 	enum err_kind gave_up;   /* ERR_CANCELLED, ERR_TIMEOUT: ended by us */
 	char why[512];           /* one line, where not ANSWERED */
 };
 void httpc_ask(struct httpc *h, struct opctx *cx, const struct httpc_request *rq, struct httpc_reply *ret);
 void httpc_reply_done(struct httpc_reply *r);
+
+/* A reply that goes on, such as a watch: the same exchange, in turns. What rq points to lives as long as it does. */
+struct httpc_stream;
+struct httpc_stream *httpc_open(struct httpc *h, const struct httpc_request *rq);
+/* Wait until there is something in a success's body (the caller takes it out; at most max is held), or `until`. True: it
+ * has ended, and the reply, which lives until httpc_close, says how; a refusal's body is whole then. */
+bool httpc_next(struct httpc_stream *s, struct opctx *cx, int64_t until, struct httpc_reply **ret);
+void httpc_close(struct httpc_stream *s);
 
 /* One header's value in the arena, several joined by ", " (RFC 9110 §5.3); NULL: absent. name in any case. */
 const char *httpc_header(struct arena *a, const struct httpc_reply *r, const char *name);

@@ -9,6 +9,7 @@
 #define WHERRY_TARGET_KUBE_CONN_H
 
 #include "steps/target/httpc.h"
+#include "steps/target/kube_status.h"
 #include "target.h"
 
 #define KUBE_REPLY_MAX ((size_t)32 << 20)
@@ -53,8 +54,11 @@ struct kube_reply {
  * ERR_TIMEOUT, ERR_CANCELLED. ret is to be freed in every case. */
 int kube_ask(struct opctx *op, struct kube_conn *c, const struct kube_ask *ask, struct kube_reply *ret, struct err *err);
 void kube_reply_done(struct kube_reply *r);
-/* GET one JSON document into op's arena. ret_status (may be NULL): the reply's status. */
+/* GET one JSON document into op's arena; ret_status (may be NULL): the reply's status. */
 int kube_get(struct opctx *op, struct kube_conn *c, const char *url, struct value *ret, int *ret_status, struct err *err);
+/* As a certain kind of document. */
+int kube_get_as(struct opctx *op, struct kube_conn *c, const char *url, const char *accept, struct value *ret,
+		int *ret_status, struct err *err);
 
 /* For transports of their own (exec): the whole URL in ret, borrowed from op's arena, and header lines to send. */
 int kube_conn_sign(struct opctx *op, struct kube_conn *c, const char *url, struct peer *ret, struct buf *headers,
@@ -66,13 +70,14 @@ void kube_conn_forget(struct kube_conn *c);
 struct kube_stream;
 int kube_stream_open(struct opctx *op, struct kube_conn *c, const struct kube_ask *ask, struct kube_stream **ret,
 		     struct err *err);
-/* Wait until there is more of it, in *ret (the caller consumes it; at most ask's max is held), or `until`. 1: it goes on;
- * 0: it has ended; -1: refused, or broken (ERR_UNREACHABLE, retryable), about (may be NULL) as in kube_reply. */
+/* Wait until there is more of it, in *ret (the caller consumes it; at most ask's max is held; NULL: nothing), or `until`. 1:
+ * it goes on; 0: it has ended; -1: refused, or broken (ERR_UNREACHABLE, retryable). about: its status and Status, and no
+ * body to be freed. */
 int kube_stream_next(struct opctx *op, struct kube_stream *s, int64_t until, struct buf **ret, struct kube_reply *about,
 		     struct err *err);
 void kube_stream_close(struct kube_stream *s);
 
-/* What a v1.Status says, in one line: message, reason, and each field that the message does not name. NULL: it is none. */
-const char *kube_status_text(struct arena *a, const struct value *status);
+/* Sleep for so long, but not past the deadline, and not on when a stop is asked for. */
+void kube_sleep(const struct opctx *op, int64_t ns);
 
 #endif

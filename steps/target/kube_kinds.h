@@ -29,14 +29,20 @@ int kube_kinds_all(struct opctx *op, struct kube_conn *c, bool preferred, const 
 void kube_kinds_forget(struct kube_conn *c);
 bool kube_kind_has(const char *const *list, const char *word);
 
-/* The kinds that one reading of the server found, in its order. */
+/* kube_discovery.c: documents, without a server. The kinds that one reading found, in the server's order. */
 struct kube_found {
-	struct kube_kind *list;
+	struct kube_kind *list; /* freed by its owner */
 	size_t n, cap;
 };
-/* Add what a document says: an APIGroupDiscoveryList (v2, v2beta1), or an APIResourceList of one group and version.
- * ERR_FAILED: it is none. Strings are the document's or in the arena. */
+/* Add what a document says: an APIGroupDiscoveryList, or an APIResourceList of one group and version. What in it is
+ * malformed is left out. Strings are the document's or in the arena. ERR_FAILED: it is no such document. */
 int kube_kinds_read(struct arena *a, const struct value *doc, struct kube_found *to, struct err *err);
+/* Once all is there: mark the preferred ones, which are the first of their group. */
+void kube_kinds_prefer(struct kube_found *all);
+/* "metrics.k8s.io/v1beta1, …": what an aggregated document says to be out of date; NULL: nothing. */
+const char *kube_kinds_stale(struct arena *a, const struct value *doc);
+/* Is it fit for an URL: letters, digits, '-', '.', and those in more? */
+bool kube_kinds_is_word(const char *s, const char *more);
 /* The one that a name means; as kube_kind_find. 1: none has that name. */
 int kube_kinds_choose(const struct kube_kind *const *list, size_t n, const char *name, const struct kube_kind **ret,
 		      struct err *err);

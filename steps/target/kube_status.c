@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Owns what a v1.Status says: the server's refusal as one line that names object, field and reason
+ * (https://kubernetes.io/docs/reference/kubernetes-api/common-definitions/status/). */
+#include "steps/target/kube_status.h"
+
+#include <string.h>
+
+#include "base/text.h"
+
+#define WORD_MAX 64
+#define MESSAGE_MAX 440
+#define CAUSES_MAX 8
+
+struct value
+kube_status_parse(struct arena *a, const char *p, size_t len)
+{
+	struct err ignored = ERR_INIT;
+	struct value v;
+
+	if (len == 0 || value_parse_json(a, p, len, &v, &ignored) < 0 ||
+	    strcmp(value_get_str(&v, "kind", ""), "Status") != 0)
+		return VALUE_NULL;
+	return v;
+}
+
+static const char *
+safe(struct arena *a, const char *s, size_t max)
+{
+	return text_safe(a, s, strlen(s), max);
+}
+
+/* The fields that the message does not name itself. */
+static void
+add_causes(struct arena *a, struct buf *to, const struct value *status, const char *message)
+{
+	const struct value *details = value_get(status, "details"), *causes = value_get(details, "causes");
+
+	if (causes == NULL || causes->kind != V_LIST)
+		return;
+	for (uint32_t i = 0; i < causes->len && i < CAUSES_MAX; i++) {
+		const char *field = value_get_str(&causes->items[i], "field", "");
+		const char *why = value_get_str(&causes->items[i], "message", "");
+
+		if (field[0] == '\0' || strstr(message, field) != NULL)
+			continue;
+		buf_printf(to, "; %s: %s", safe(a, field, WORD_MAX * 2), safe(a, why, MESSAGE_MAX / 2));
+	}
+}
+
+const char *
+kube_status_text(struct arena *a, const struct value *status)
+{
+	const char *message = value_get_str(status, "message", ""), *reason = value_get_str(status, "reason", ""), *ret;
+	struct buf text = BUF_INIT(0);
+
+	if (status->kind != V_MAP)
+		return NULL;
+	buf_puts(&text, message[0] != '\0' ? safe(a, message, MESSAGE_MAX) : "the server gives no reason");
+	if (reason[0] != '\0')
+		buf_printf(&text, " (%s)", safe(a, reason, WORD_MAX));
+	add_causes(a, &text, status, message);
+	ret = arena_strndup(a, text.p, text.len);
+	buf_done(&text);
+	return ret;
+}
+
+bool
+kube_status_proves_nothing_done(const struct value *status)
+{
+	/* admission comes before storage: apiserver/pkg/admission/plugin/webhook/errors/statuserror.go */
+	return strstr(value_get_str(status, "message", ""), "failed calling webhook ") != NULL;
+}

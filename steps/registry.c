@@ -59,6 +59,7 @@ static const struct target_type *const target_list_all[] = {
 	&archive_target,
 #endif
 	&etcd_target,
+	&kube_target,
 	NULL,
 };
 

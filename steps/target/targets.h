@@ -10,5 +10,6 @@ extern const struct target_type file_target;
 extern const struct target_type http_target;
 extern const struct target_type archive_target; /* where libarchive is */
 extern const struct target_type etcd_target;
+extern const struct target_type kube_target;
 
 #endif

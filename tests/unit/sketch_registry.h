@@ -213,7 +213,7 @@ static const struct target_type sketch_kinds[] = {
 	KIND("kubernetes", sketch_kubernetes), KIND("helm", sketch_helm), KIND("linstor", sketch_linstor),
 };
 
-/* The real registry and the stand-ins behind it. */
+/* The real registry and the stand-ins behind it; of target kinds the stand-ins come first: no sketch has a world to reach. */
 static const struct step_type *sketch_all_types[128];
 static const struct target_type *sketch_all_kinds[32];
 static const struct registry sketch_registry = { .steps = sketch_all_types, .targets = sketch_all_kinds };
@@ -225,12 +225,12 @@ sketch_registry_init(void)
 
 	for (; registry.steps[n] != NULL; n++)
 		sketch_all_types[n] = registry.steps[n];
-	for (; registry.targets[k] != NULL; k++)
-		sketch_all_kinds[k] = registry.targets[k];
 	for (size_t i = 0; i < sizeof(sketch_types) / sizeof(*sketch_types); i++)
 		sketch_all_types[n++] = &sketch_types[i];
 	for (size_t i = 0; i < sizeof(sketch_kinds) / sizeof(*sketch_kinds); i++)
 		sketch_all_kinds[k++] = &sketch_kinds[i];
+	for (size_t i = 0; registry.targets[i] != NULL; i++)
+		sketch_all_kinds[k++] = registry.targets[i];
 }
 
 #endif

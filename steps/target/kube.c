@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Owns the target kind `kubernetes`: its connection fields, what it reads, and the table that puts the parts together. The
+ * syntax of paths is in kube_paths.h. */
+#include "steps/target/kube.h"
+
+#include <string.h>
+
+#include "base/text.h"
+#include "steps/target/targets.h"
+
+static const struct field kube_fields[] = {
+	{ .name = "kubeconfig", .type = F_PATH, .offset = offsetof(struct kube_args, kubeconfig),
+	  .help = "File that says where the cluster is and as whom to go there; else $KUBECONFIG, ~/.kube/config, the pod's account." },
+	{ .name = "context", .type = F_STRING, .offset = offsetof(struct kube_args, context),
+	  .help = "Which context of the kubeconfig; else its current one." },
+	{ .name = "namespace", .type = F_STRING, .offset = offsetof(struct kube_args, namespace),
+	  .help = "Namespace of what names none; else the context's, else default." },
+	{ .name = "allow_exec", .type = F_LIST, .item = F_PATH, .offset = offsetof(struct kube_args, allow_exec),
+	  .help = "Credential plugins that the kubeconfig may run, by their absolute paths." },
+	{ 0 },
+};
+
+static struct value
+map_of(struct arena *a, const struct pair *pairs, size_t n)
+{
+	struct pair *copy = arena_array(a, n, sizeof(*copy));
+
+	memcpy(copy, pairs, n * sizeof(*copy));
+	return value_map(copy, n);
+}
+#define MAP_OF(a, ...) \
+	map_of((a), (const struct pair[]){ __VA_ARGS__ }, sizeof((const struct pair[]){ __VA_ARGS__ }) / sizeof(struct pair))
+
+static int
+kube_identity(struct opctx *op, void *conn, struct value *ret, struct err *err)
+{
+	struct value namespace;
+	const char *uid;
+	int status;
+
+	if (kube_get(op, conn, "/api/v1/namespaces/kube-system", &namespace, &status, err) < 0) {
+		if (status != 403)
+			return -1;
+		/* who may not see it is known by the address */
+		*ret = MAP_OF(op->arena, { "server", value_str(arena_strdup(op->arena, kube_conn_name(conn))) });
+		return 0;
+	}
+	uid = value_get_str(value_get(&namespace, "metadata"), "uid", NULL);
+	if (uid == NULL)
+		return err_set(err, ERR_FAILED, "%s: its namespace kube-system has no uid: is it a Kubernetes API server?",
+			       kube_conn_name(conn));
+	*ret = MAP_OF(op->arena, { "kube_system_uid", value_str(uid) });
+	return 0;
+}
+
+int
+kube_read_plain(struct opctx *op, struct kube_conn *c, const struct kube_path *p, struct value *ret, struct err *err)
+{
+	const struct kube_ask ask = { .method = "GET", .url = kube_path_url(op->arena, p, NULL) };
+	struct kube_reply r;
+	int rc = kube_ask(op, c, &ask, &r, err);
+
+	if (rc == 0 && value_parse_json(op->arena, r.body.p, r.body.len, ret, err) < 0)
+		rc = err_wrap(err, "%s: %s cannot be read", kube_conn_name(c), kube_path_text(op->arena, p));
+	if (rc < 0 && r.status == 404 && r.about.kind != V_NULL) {
+		*ret = VALUE_NULL;
+		rc = 0;
+	} else if (rc < 0 && r.status == 404) { /* not by the API's own words: the address is not served */
+		kube_kinds_forget(c);
+		(void)err_set(err, ERR_FAILED, "%s has no kind '%s' any more", kube_conn_name(c), p->kind);
+	}
+	kube_reply_done(&r);
+	return rc;
+}
+
+/* The resource's attributes as a review wants them. */
+static int
+attributes(struct opctx *op, struct kube_conn *c, const struct kube_paths *p, struct value *ret, struct err *err)
+{
+	const char *dot = strchr(p->kind, '.'), *namespace = strcmp(p->namespace, "*") == 0 ? "" : p->namespace;
+	const char *plural, *group;
+	const struct kube_kind *k;
+
+	if (kube_kind_find(op, c, p->kind, &k, err) == 0) {
+		plural = k->plural;
+		group = k->group;
+		if (!k->namespaced)
+			namespace = "";
+		else if (p->namespace[0] == '\0')
+			namespace = kube_conn_namespace(c);
+	} else if (err->kind == ERR_FAILED) { /* rules may be about what is not there */
+		*err = ERR_INIT;
+		plural = dot != NULL ? arena_strndup(op->arena, p->kind, (size_t)(dot - p->kind)) : p->kind;
+		group = dot != NULL ? dot + 1 : strcmp(p->kind, "*") == 0 ? "*" : "";
+	} else {
+		return -1;
+	}
+	*ret = MAP_OF(op->arena, { "namespace", value_str(namespace) }, { "verb", value_str(p->verb) },
+		      { "group", value_str(group) }, { "resource", value_str(plural) },
+		      { "subresource", value_str(p->sub != NULL ? p->sub : "") }, { "name", value_str(p->name) });
+	return 0;
+}
+
+/* https://kubernetes.io/docs/reference/kubernetes-api/authorization-resources/self-subject-access-review-v1/ */
+static int
+read_can_i(struct opctx *op, struct kube_conn *c, const struct kube_paths *p, struct value *ret, struct err *err)
+{
+	struct arena *a = op->arena;
+	struct buf text = BUF_INIT(0);
+	struct kube_ask ask = { .method = "POST", .url = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews" };
+	struct kube_reply r = { 0 };
+	const struct value *status, *denied, *allowed;
+	struct value about, doc;
+	int rc = -1;
+
+	if (attributes(op, c, p, &about, err) < 0)
+		return -1;
+	doc = MAP_OF(a, { "apiVersion", value_str("authorization.k8s.io/v1") },
+		     { "kind", value_str("SelfSubjectAccessReview") },
+		     { "spec", MAP_OF(a, { "resourceAttributes", about }) });
+	if (value_json(&text, &doc, err) < 0)
+		goto out;
+	ask.body = (struct bytes){ text.p, text.len };
+	if (kube_ask(op, c, &ask, &r, err) < 0 || value_parse_json(a, r.body.p, r.body.len, &doc, err) < 0)
+		goto out;
+	status = value_get(&doc, "status");
+	allowed = value_get(status, "allowed");
+	denied = value_get(status, "denied");
+	*ret = MAP_OF(a, { "allowed", value_bool(allowed != NULL && value_true(allowed)) },
+		      { "denied", value_bool(denied != NULL && value_true(denied)) },
+		      { "reason", value_str(value_get_str(status, "reason", "")) });
+	rc = 0;
+out:
+	kube_reply_done(&r);
+	buf_done(&text);
+	return rc;
+}
+
+static struct value
+words(struct arena *a, const char *const *list)
+{
+	struct value *ret;
+	size_t n = 0;
+
+	while (list[n] != NULL)
+		n++;
+	ret = arena_array(a, n, sizeof(*ret));
+	for (size_t i = 0; i < n; i++)
+		ret[i] = value_str(list[i]);
+	return value_list(ret, n);
+}
+
+static int
+read_kinds(struct opctx *op, struct kube_conn *c, struct value *ret, struct err *err)
+{
+	const struct kube_kind *const *all;
+	struct value *list;
+	size_t n = 0;
+
+	if (kube_kinds_all(op, c, false, &all, err) < 0)
+		return -1;
+	while (all[n] != NULL)
+		n++;
+	list = arena_array(op->arena, n, sizeof(*list));
+	for (size_t i = 0; i < n; i++)
+		list[i] = MAP_OF(op->arena, { "kind", value_str(all[i]->kind) }, { "group", value_str(all[i]->group) },
+				 { "version", value_str(all[i]->version) }, { "plural", value_str(all[i]->plural) },
+				 { "namespaced", value_bool(all[i]->namespaced) }, { "preferred", value_bool(all[i]->preferred) },
+				 { "verbs", words(op->arena, all[i]->verbs) },
+				 { "subresources", words(op->arena, all[i]->subresources) });
+	*ret = value_list(list, n);
+	return 0;
+}
+
+int
+kube_read(struct opctx *op, void *conn, const char *path, struct value *ret, struct err *err)
+{
+	struct kube_paths parsed;
+	struct kube_path p;
+
+	if (kube_paths_parse(op->arena, path, &parsed, err) < 0)
+		return -1;
+	switch (parsed.what) {
+	case KUBE_OBJECT:
+		if (kube_path_known(op, conn, path, &p, err) < 0 || kube_read_plain(op, conn, &p, ret, err) < 0)
+			return -1;
+		*ret = kube_paths_hide(op->arena, ret);
+		return 0;
+	case KUBE_CAN_I:
+		return read_can_i(op, conn, &parsed, ret, err);
+	case KUBE_VERSION:
+		return kube_get(op, conn, "/version", ret, NULL, err);
+	case KUBE_KINDS:
+		return read_kinds(op, conn, ret, err);
+	case KUBE_LIST:
+		break;
+	}
+	return err_set(err, ERR_PLAN, "'%s' is a list, and no object", path);
+}
+
+static const char *
+kube_query_path(struct arena *a, const struct query *q)
+{
+	const char *from = arena_strndup(a, q->from.p, q->from.len);
+
+	return arena_strndup(a, from, strcspn(from, "?"));
+}
+
+const struct target_type kube_target = {
+	.kind = "kubernetes",
+	.sensitive = true,
+	.summary = "a Kubernetes cluster, by its API server",
+	.fields = kube_fields,
+	.args_size = sizeof(struct kube_args),
+	.open = kube_conn_open,
+	.close = kube_conn_close,
+	.identity = kube_identity,
+	.name = kube_name,
+	.read = kube_read,
+	.list = kube_list,
+	.covers = kube_paths_cover,
+	.plain = kube_paths_plain,
+	.query_path = kube_query_path,
+};

@@ -16,7 +16,7 @@
 #include "steps/target/kube_plugin.h"
 
 #define TOKEN_MAX ((size_t)64 << 10)
-#define FRESH (5 * NS_PER_S) /* so young, credentials were just asked for by another thread that saw the same refusal */
+#define YOUNG NS_PER_S /* so young, it was just asked for by another thread that saw the same refusal */
 #define WAIT_NS (100 * NS_PER_MS)
 
 /* What a plugin gave. */
@@ -137,7 +137,7 @@ void
 kube_login_forget(struct kube_login *l)
 {
 	pthread_mutex_lock(&l->lock);
-	if (l->now != NULL && clock_now() - l->since >= FRESH)
+	if (l->now != NULL && clock_now() - l->since >= YOUNG)
 		l->stale = true;
 	pthread_mutex_unlock(&l->lock);
 }

@@ -204,16 +204,16 @@ make_info(struct arena *a, const struct kube_plugin_place *at, const char *versi
 	  struct err *err)
 {
 	struct pair spec[] = { { "interactive", value_bool(false) }, { "cluster", VALUE_NULL } };
+	struct pair info[] = { { "apiVersion", value_str(version) }, { "kind", value_str("ExecCredential") },
+			       { "spec", VALUE_NULL } };
 	struct buf text = BUF_INIT(0);
+	struct value v;
 	int rc;
 
 	if (cluster && cluster_info(a, at, &spec[1].v, err) < 0)
 		return -1;
-
-	const struct pair info[] = { { "apiVersion", value_str(version) }, { "kind", value_str("ExecCredential") },
-				     { "spec", value_map(spec, cluster ? 2 : 1) } };
-	const struct value v = value_map(info, countof(info));
-
+	info[2].v = value_map(spec, cluster ? 2 : 1);
+	v = value_map(info, countof(info));
 	rc = value_json(&text, &v, err);
 	if (rc == 0)
 		*ret = arena_printf(a, "KUBERNETES_EXEC_INFO=%s", text.p);

@@ -141,6 +141,12 @@ runs_a_plugin_when_it_has_to(void **state)
 	kube_login_forget(l); /* it is fresh: another thread has asked for it just now */
 	signs(&h, l, "Authorization: Bearer abc\r\n");
 	assert_int_equal(runs(&h), 1);
+	usleep(1100000);
+	signs(&h, l, "Authorization: Bearer abc\r\n");
+	assert_int_equal(runs(&h), 1);
+	kube_login_forget(l);
+	signs(&h, l, "Authorization: Bearer abc\r\n");
+	assert_int_equal(runs(&h), 2);
 	kube_login_close(l);
 	plugin(&h, arena_printf(&h.arena, ANSWER("{\"token\":\"a\",\"expirationTimestamp\":\"%s\"}"),
 				clock_text(clock_wall_ms() + 2500, soon)));
@@ -149,7 +155,7 @@ runs_a_plugin_when_it_has_to(void **state)
 	plugin(&h, ANSWER("{\"token\":\"b\",\"expirationTimestamp\":null}"));
 	usleep(2600000);
 	signs(&h, l, "Authorization: Bearer b\r\n");
-	assert_int_equal(runs(&h), 3);
+	assert_int_equal(runs(&h), 4);
 	kube_login_close(l);
 	home_done(&h);
 }

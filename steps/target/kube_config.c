@@ -237,9 +237,18 @@ no_config(struct err *err)
 	return err_next(err, "give the target a kubeconfig");
 }
 
-int
-kube_config_load(struct arena *a, const struct kube_config_args *args, struct kube_config *ret, struct err *err)
+/* A parameter that nobody gave may be empty. */
+static const char *
+given(const char *s)
 {
+	return s != NULL && s[0] != '\0' ? s : NULL;
+}
+
+int
+kube_config_load(struct arena *a, const struct kube_config_args *wanted, struct kube_config *ret, struct err *err)
+{
+	const struct kube_config_args all = { given(wanted->kubeconfig), given(wanted->context), given(wanted->namespace),
+					      wanted->allow_exec }, *args = &all;
 	struct kube_files files;
 	int rc;
 

@@ -10,8 +10,8 @@
 
 struct kube_plugin_spec;
 
-struct kube_config_args {
-	const char *kubeconfig; /* file; NULL: the list $KUBECONFIG, else ~/.kube/config, else the pod's account */
+struct kube_config_args {   /* an empty text is as NULL */
+	const char *kubeconfig; /* file, or a list of them as in $KUBECONFIG; NULL: that list, else ~/.kube/config, else the pod's account */
 	const char *context;    /* NULL: the current one */
 	const char *namespace;  /* NULL: the context's, else "default" */
 	const struct value *allow_exec; /* list of absolute paths; NULL: none */
@@ -37,7 +37,7 @@ struct kube_config {
 
 /* Read it. What is wrong is ERR_PLAN, and says which file and entry, and what there is in its place; a file that others may
  * read or change is ERR_LOCAL; a credential plugin that is not allowed ERR_UNREACHABLE. */
-int kube_config_load(struct arena *a, const struct kube_config_args *args, struct kube_config *ret, struct err *err);
+int kube_config_load(struct arena *a, const struct kube_config_args *wanted, struct kube_config *ret, struct err *err);
 /* The account that a pod finds in a folder (KUBE_POD_ACCOUNT); false: there is none, or $KUBERNETES_SERVICE_HOST is not set. */
 bool kube_config_of_pod(struct arena *a, const char *dir, struct kube_config *ret);
 /* Overwrite the secrets. */

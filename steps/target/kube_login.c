@@ -16,7 +16,7 @@
 #include "steps/target/kube_plugin.h"
 
 #define TOKEN_MAX ((size_t)64 << 10)
-#define YOUNG NS_PER_S /* so young, it was just asked for by another thread that saw the same refusal */
+#define YOUNG NS_PER_S /* so young, what replaced something refused is not what a late refusal of that one is about */
 #define WAIT_NS (100 * NS_PER_MS)
 
 /* What a plugin gave. */
@@ -34,7 +34,7 @@ struct kube_login {
 	pthread_cond_t ended;
 	bool busy;                 /* the plugin runs */
 	bool stale;                /* what it gave was refused */
-	int64_t since;             /* when it gave it */
+	int64_t since;             /* when it gave it in place of something refused, else 0 */
 	struct issued *now;        /* or NULL */
 };
 
@@ -253,8 +253,8 @@ ask_plugin(struct opctx *cx, struct kube_login *l, const struct issued **ret, st
 		if (rc == 0) {
 			got->before = l->now;
 			l->now = got;
+			l->since = l->stale ? clock_now() : 0;
 			l->stale = false;
-			l->since = clock_now();
 		} else {
 			free(got);
 		}

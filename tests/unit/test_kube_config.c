@@ -227,8 +227,9 @@ finds_the_file(void **state)
 	unsetenv("KUBECONFIG");
 	assert_int_equal(mkdir(io_join(&h.arena, h.dir, ".kube"), 0700), 0);
 	home_file(&h, ".kube/config", PLAIN, 0600);
-	home_ok(&h, home_load(&h, &(struct kube_config_args){ 0 }));
+	home_ok(&h, home_load(&h, &(struct kube_config_args){ .kubeconfig = "", .context = "", .namespace = "" }));
 	assert_string_equal(h.config.server, "https://h:6443");
+	assert_string_equal(h.config.namespace, "web");
 	home_done(&h);
 }
 

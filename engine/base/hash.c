@@ -6,9 +6,6 @@
 #include "base/hash.h"
 
 #include <errno.h>
-#include <limits.h>
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
 #include <openssl/sha.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -101,13 +98,35 @@ checksum64(uint64_t before, const void *p, size_t len)
 	return sum;
 }
 
+/* Of the block, each byte of it changed by pad, and what follows it. */
+static void
+sha256_behind(const unsigned char block[SHA256_CBLOCK], unsigned char pad, const void *p, size_t len, unsigned char ret[SHA256_LEN])
+{
+	unsigned char padded[SHA256_CBLOCK];
+	struct sha256 h;
+
+	for (size_t i = 0; i < sizeof(padded); i++)
+		padded[i] = block[i] ^ pad;
+	must(SHA256_Init(&h.ctx) == 1);
+	sha256_add(&h, padded, sizeof(padded));
+	sha256_add(&h, p, len);
+	must(SHA256_Final(ret, &h.ctx) == 1);
+	explicit_bzero(padded, sizeof(padded));
+	explicit_bzero(&h, sizeof(h));
+}
+
 void
 hmac_sha256_hex(struct bytes key, const void *p, size_t len, char ret[SHA256_HEX])
 {
-	unsigned char digest[SHA256_LEN];
+	unsigned char block[SHA256_CBLOCK] = { 0 }, digest[SHA256_LEN];
 
-	must(key.len <= INT_MAX);
-	must(HMAC(EVP_sha256(), key.len ? key.p : "", (int)key.len, p, len, digest, NULL) != NULL);
+	if (key.len > sizeof(block))
+		sha256_of(key.p, key.len, block);
+	else if (key.len > 0)
+		memcpy(block, key.p, key.len);
+	sha256_behind(block, 0x36, p, len, digest);
+	sha256_behind(block, 0x5c, digest, sizeof(digest), digest);
+	explicit_bzero(block, sizeof(block));
 	hex_encode(digest, sizeof(digest), ret);
 }
 

@@ -44,13 +44,16 @@ sha256_vectors(void **state)
 static void
 hmac_vectors(void **state)
 {
-	char hex[SHA256_HEX];
+	char hex[SHA256_HEX], key[131];
 
 	(void)state;
 	hmac_sha256_hex((struct bytes){ "Jefe", 4 }, "what do ya want for nothing?", 28, hex);
 	assert_string_equal(hex, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
 	hmac_sha256_hex((struct bytes){ NULL, 0 }, "", 0, hex);
 	assert_string_equal(hex, "b613679a0814d9ec772f95d778c35fc5ff1697c493715653c6c712144292c5ad");
+	memset(key, 0xaa, sizeof(key));
+	hmac_sha256_hex((struct bytes){ key, sizeof(key) }, "Test Using Larger Than Block-Size Key - Hash Key First", 54, hex);
+	assert_string_equal(hex, "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
 }
 
 static void

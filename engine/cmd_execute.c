@@ -32,16 +32,13 @@ static int
 check_selection(const struct plan *plan, const struct selection *selection, bool fresh, struct err *err)
 {
 	bool *selected, *over;
-	struct graph graph;
 	int ret;
 
 	if (graph_selects_all(selection))
 		return 0;
 	selected = xcalloc(plan->nsteps + 1, sizeof(*selected));
 	over = xcalloc(plan->nsteps + 1, sizeof(*over));
-	graph_init(&graph, plan);
-	ret = graph_select(plan, &graph, selection, selected, err);
-	graph_done(&graph);
+	ret = graph_select(plan, selection, selected, err);
 	if (ret == 0 && fresh)
 		ret = graph_selected_whole(plan, selected, over, err);
 	free(selected);

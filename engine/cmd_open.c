@@ -261,7 +261,6 @@ static void
 show_followers(const struct plan *plan, struct history *h)
 {
 	bool *stale = xcalloc(plan->nsteps + 1, sizeof(*stale)), any = false;
-	struct graph graph;
 
 	for (uint32_t i = 0; i < plan->nsteps; i++) {
 		const struct hist_step *s = history_step(h, plan->steps[i].id);
@@ -273,9 +272,7 @@ show_followers(const struct plan *plan, struct history *h)
 		free(stale);
 		return;
 	}
-	graph_init(&graph, plan);
-	graph_mark_users(plan, &graph, stale);
-	graph_done(&graph);
+	graph_mark_users(plan, stale);
 	for (uint32_t i = 0; i < plan->nmain; i++) {
 		struct hist_step *s = stale[i] ? history_step(h, plan->steps[i].id) : NULL;
 

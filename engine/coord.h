@@ -72,7 +72,6 @@ struct coord {
 	struct scope **scopes;      /* the first is the run's own */
 	uint32_t nscopes, scopes_cap;
 	struct map inside;          /* the scope that a step has opened */
-	struct shared_graph *graphs;
 	const struct hist_step **kin; /* what the journal knows of children, by path */
 	uint32_t nkin;
 	bool has_kin;               /* that is made */

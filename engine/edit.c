@@ -13,7 +13,6 @@ struct compare {
 	const struct edit_sides *sides;
 	struct edit *ret;
 	struct edit_eyes *eyes;
-	struct graph graph; /* of the new plan */
 };
 
 static const char *const names[EDIT_VERDICTS] = {
@@ -261,6 +260,7 @@ static void
 follow(struct compare *c)
 {
 	const struct plan *p = c->sides->now;
+	const struct graph *graph = graph_of(p);
 	uint32_t *todo = xcalloc(p->nsteps + 1, sizeof(*todo)), n = 0;
 
 	for (uint32_t i = 0; i < p->nsteps; i++)
@@ -269,8 +269,8 @@ follow(struct compare *c)
 	while (n > 0) {
 		const uint32_t i = todo[--n];
 
-		for (uint32_t k = c->graph.user_first[i]; k < c->graph.user_first[i + 1]; k++) {
-			struct edit_step *e = &c->ret->steps[c->graph.users[k].to];
+		for (uint32_t k = graph->user_first[i]; k < graph->user_first[i + 1]; k++) {
+			struct edit_step *e = &c->ret->steps[graph->users[k].to];
 			const struct step *s = &p->steps[e->index];
 			const struct hist_step *hs = history_step(c->sides->history, e->id);
 			const bool blocked = hs != NULL && hs->status == STEP_BLOCKED;
@@ -361,7 +361,6 @@ edit_compare(const struct edit_sides *sides, struct edit *ret, struct err *err)
 	ret->steps = xcalloc((size_t)sides->now->nsteps + 1, sizeof(*ret->steps));
 	ret->n = sides->now->nsteps;
 	c.eyes = edit_eyes_new(sides);
-	graph_init(&c.graph, sides->now);
 	for (uint32_t i = 0; i < ret->n; i++) {
 		ret->steps[i] = (struct edit_step){ .id = sides->now->steps[i].id, .index = i };
 		judge(&c, &ret->steps[i], &sides->now->steps[i]);
@@ -374,7 +373,6 @@ edit_compare(const struct edit_sides *sides, struct edit *ret, struct err *err)
 	for (uint32_t i = 0; i < sides->was->nsteps; i++)
 		if (plan_find(sides->now, sides->was->steps[i].id, strlen(sides->was->steps[i].id)) == MAP_NONE)
 			judge_missing(&c, i);
-	graph_done(&c.graph);
 	edit_eyes_free(c.eyes);
 	return 0;
 }

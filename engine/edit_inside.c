@@ -45,9 +45,8 @@ find_why(struct inside *in)
 {
 	const struct plan *p = in->now;
 	uint32_t *todo = xcalloc(p->nsteps + 1, sizeof(*todo)), n = 0;
-	struct graph graph;
+	const struct graph *graph = graph_of(p);
 
-	graph_init(&graph, p);
 	for (uint32_t i = 0; i < p->nsteps; i++) {
 		in->why[i] = differs(in, &p->steps[i]);
 		if (in->why[i] != NULL)
@@ -56,8 +55,8 @@ find_why(struct inside *in)
 	while (n > 0) {
 		const uint32_t i = todo[--n];
 
-		for (uint32_t k = graph.user_first[i]; k < graph.user_first[i + 1]; k++) {
-			const uint32_t to = graph.users[k].to;
+		for (uint32_t k = graph->user_first[i]; k < graph->user_first[i + 1]; k++) {
+			const uint32_t to = graph->users[k].to;
 
 			if (in->why[to] != NULL || edit_is_guard(&p->steps[to], i))
 				continue;
@@ -65,7 +64,6 @@ find_why(struct inside *in)
 			todo[n++] = to;
 		}
 	}
-	graph_done(&graph);
 	free(todo);
 }
 

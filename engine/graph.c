@@ -8,15 +8,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-void
-graph_init(struct graph *g, const struct plan *plan)
+static void
+make(struct graph *g, const struct plan *plan)
 {
 	uint32_t *first = g->user_first = xreallocarray(NULL, (size_t)plan->nsteps + 1, sizeof(*first));
 
 	/* Each counts its users, then knows where they end, and fills them in from there. */
 	memset(first, 0, ((size_t)plan->nsteps + 1) * sizeof(*first));
-	for (uint32_t i = 0; i < plan->nneeds; i++)
-		first[plan->needs[i].to]++;
+	for (uint32_t i = 0; i < plan->nsteps; i++)
+		for (uint32_t k = 0; k < plan->steps[i].need_count; k++)
+			first[plan->needs[plan->steps[i].need_first + k].to]++;
 	for (uint32_t i = 0; i < plan->nsteps; i++)
 		first[i + 1] += first[i];
 	g->users = xreallocarray(NULL, first[plan->nsteps], sizeof(*g->users));
@@ -26,6 +27,16 @@ graph_init(struct graph *g, const struct plan *plan)
 
 			g->users[--first[need->to]] = (struct need){ i, need->weak };
 		}
+}
+
+const struct graph *
+graph_of(const struct plan *plan)
+{
+	struct graph *g = (struct graph *)&plan->graph;
+
+	if (g->user_first == NULL)
+		make(g, plan);
+	return g;
 }
 
 void
@@ -96,8 +107,9 @@ graph_check_cycles(const struct plan *plan, struct problems *problems)
 
 /* Mark everything reachable from step i, along needs (up) or users (down). */
 static void
-mark(const struct plan *plan, const struct graph *g, uint32_t i, bool up, bool *seen, uint32_t *stack)
+mark(const struct plan *plan, uint32_t i, bool up, bool *seen, uint32_t *stack)
 {
+	const struct graph *g = graph_of(plan);
 	size_t depth = 0;
 
 	if (seen[i])
@@ -121,14 +133,14 @@ mark(const struct plan *plan, const struct graph *g, uint32_t i, bool up, bool *
 }
 
 void
-graph_mark_users(const struct plan *plan, const struct graph *g, bool *marked)
+graph_mark_users(const struct plan *plan, bool *marked)
 {
 	bool *seen = xcalloc(plan->nsteps + 1, sizeof(*seen));
 	uint32_t *stack = xcalloc(plan->nsteps + 1, sizeof(*stack));
 
 	for (uint32_t i = 0; i < plan->nsteps; i++)
 		if (marked[i])
-			mark(plan, g, i, false, seen, stack);
+			mark(plan, i, false, seen, stack);
 	memcpy(marked, seen, plan->nsteps * sizeof(*seen));
 	free(seen);
 	free(stack);
@@ -171,7 +183,7 @@ graph_selects_all(const struct selection *sel)
 }
 
 int
-graph_select(const struct plan *plan, const struct graph *g, const struct selection *sel, bool *selected, struct err *err)
+graph_select(const struct plan *plan, const struct selection *sel, bool *selected, struct err *err)
 {
 	const struct {
 		const char *option;
@@ -198,7 +210,7 @@ graph_select(const struct plan *plan, const struct graph *g, const struct select
 			if (find_selected(plan, *id, parts[p].option, &i, err) < 0)
 				goto out;
 			if (parts[p].closure)
-				mark(plan, g, i, parts[p].up, seen, stack);
+				mark(plan, i, parts[p].up, seen, stack);
 			else
 				seen[i] = true;
 		}

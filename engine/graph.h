@@ -5,12 +5,8 @@
 
 #include "plan.h"
 
-struct graph {
-	uint32_t *user_first; /* nsteps + 1 offsets into users */
-	struct need *users;   /* steps that need this one, ascending; weak as their need says */
-};
-
-void graph_init(struct graph *, const struct plan *);
+/* The users of a plan's steps; the plan's own. For one thread at a time. */
+const struct graph *graph_of(const struct plan *);
 void graph_done(struct graph *);
 /* Is there a cycle? Adds one problem per cycle found: "dependency cycle: a -> b -> a". */
 bool graph_check_cycles(const struct plan *, struct problems *);
@@ -21,9 +17,9 @@ struct selection {
 };
 /* Does it leave nothing out? */
 bool graph_selects_all(const struct selection *);
-int graph_select(const struct plan *, const struct graph *, const struct selection *, bool *selected, struct err *);
+int graph_select(const struct plan *, const struct selection *, bool *selected, struct err *);
 /* Mark all that need one of those that are marked, in turn. */
-void graph_mark_users(const struct plan *, const struct graph *, bool *marked);
+void graph_mark_users(const struct plan *, bool *marked);
 /* What a selected step needs has to be selected too, or over. */
 int graph_selected_whole(const struct plan *, const bool *selected, const bool *over, struct err *);
 

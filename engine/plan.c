@@ -410,6 +410,7 @@ plan_free(struct plan *p)
 	free(p->steps);
 	free(p->needs);
 	map_done(&p->index);
+	graph_done(&p->graph);
 	arena_done(&p->arena);
 	free(p);
 }

@@ -104,6 +104,12 @@ struct plan_target {
 	bool required;            /* the caller's: it has no fields of its own, and a plan with one does not run by itself */
 };
 
+/* Who waits for whom. */
+struct graph {
+	uint32_t *user_first; /* nsteps + 1 offsets into users */
+	struct need *users;   /* steps that need this one, ascending; weak as their need says */
+};
+
 struct plan {
 	struct arena arena;
 	const char *file;          /* as named by the user */
@@ -131,6 +137,7 @@ struct plan {
 	struct plan **parts;       /* of a root: all plans below it, each once, in the order they were read */
 	uint32_t nparts;
 	struct map index;          /* step id -> index; of a plan from its image filled when it is first asked for */
+	struct graph graph;        /* made when it is first asked for */
 };
 
 /* Where the plans come from that a plan runs. */

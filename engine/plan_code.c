@@ -14,7 +14,7 @@
 #define ELEMENT_MAX 256 /* of a list, in memory */
 
 /* A new member is a line in the function of its struct below, and its size here. */
-_Static_assert(sizeof(void *) != 8 || (sizeof(struct plan) == 312 && sizeof(struct step) == 104 &&
+_Static_assert(sizeof(void *) != 8 || (sizeof(struct plan) == 328 && sizeof(struct step) == 104 &&
 	       sizeof(struct node) == 24 && sizeof(struct policy) == 40 && sizeof(struct need) == 8 &&
 	       sizeof(struct param) == 128 && sizeof(struct plan_target) == 64 && sizeof(struct field) == 96 &&
 	       sizeof(struct pos) == 16 && sizeof(struct plan_undo) == 40 &&

@@ -4,10 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "plan.h"
+#include "graph.h"
 
 /* Every number of a step in a plan has its line in renumber(), and its size here. */
-_Static_assert(sizeof(void *) != 8 || (sizeof(struct plan) == 312 && sizeof(struct step) == 104), "renumber() does not know all of a plan");
+_Static_assert(sizeof(void *) != 8 || (sizeof(struct plan) == 328 && sizeof(struct step) == 104), "renumber() does not know all of a plan");
 
 /* n steps come in at `at`. */
 static uint32_t
@@ -158,4 +158,5 @@ plan_graft(struct plan *p, const struct plan *from, const uint32_t *steps, uint3
 	p->nmain += n;
 	map_done(&p->index);
 	p->index = MAP_INIT;
+	graph_done(&p->graph);
 }

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/io.h"
+#include "graph.h"
 #include "plan_code.h"
 
 #define IMAGE_MAX ((size_t)512 << 20)
@@ -112,5 +113,6 @@ plan_image_read(const struct registry *registry, const char *file, const char sh
 		plan_free(p);
 		return NULL;
 	}
+	(void)graph_of(p); /* here it keeps nobody waiting */
 	return p;
 }

@@ -53,7 +53,7 @@ select_steps(struct coord *c, struct err *err)
 		return 0;
 	selected = xcalloc(c->plan->nsteps, sizeof(*selected));
 	over = xcalloc(c->plan->nsteps, sizeof(*over));
-	ret = graph_select(c->plan, c->scopes[0]->graph, &c->o->selection, selected, err);
+	ret = graph_select(c->plan, &c->o->selection, selected, err);
 	for (uint32_t i = 0; ret == 0 && i < c->plan->nsteps; i++) {
 		c->live[i].selected = selected[i];
 		over[i] = live_is_over(&c->live[i]);

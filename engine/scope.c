@@ -63,33 +63,10 @@ add(struct coord *c, const struct scope *as)
 	return s;
 }
 
-/* A plan that several steps run has one graph. */
-struct shared_graph {
-	struct shared_graph *next;
-	const struct plan *plan;
-	struct graph graph;
-};
-
-static const struct graph *
-graph_of(struct coord *c, const struct plan *plan)
-{
-	struct shared_graph *g = c->graphs;
-
-	while (g != NULL && g->plan != plan)
-		g = g->next;
-	if (g == NULL) {
-		g = arena_alloc(&c->keep, sizeof(*g));
-		*g = (struct shared_graph){ .next = c->graphs, .plan = plan };
-		graph_init(&g->graph, plan);
-		c->graphs = g;
-	}
-	return &g->graph;
-}
-
 struct scope *
 scope_add(struct coord *c, const struct plan *plan, struct scope *parent, uint32_t owner)
 {
-	struct scope *s = add(c, &(struct scope){ .parent = parent, .owner = owner, .plan = plan, .graph = graph_of(c, plan),
+	struct scope *s = add(c, &(struct scope){ .parent = parent, .owner = owner, .plan = plan, .graph = graph_of(plan),
 		.n = plan->nsteps, .nmain = plan->nmain });
 
 	s->home = s;
@@ -144,8 +121,6 @@ scopes_done(struct coord *c)
 		}
 	for (uint32_t i = 0; i < c->nscopes; i++)
 		scope_free(c->scopes[i]);
-	for (struct shared_graph *g = c->graphs; g != NULL; g = g->next)
-		graph_done(&g->graph);
 	map_done(&c->inside);
 	free(c->scopes);
 	free(c->live);

@@ -15,8 +15,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static void
 check_plan(const struct plan *plan)
 {
-	struct graph graph;
-
 	if (plan->nmain == 0 || plan->nmain > plan->nsteps || plan->name == NULL)
 		abort();
 	for (uint32_t i = 0; i < plan->nsteps; i++) {
@@ -32,8 +30,7 @@ check_plan(const struct plan *plan)
 			if (plan->needs[s->need_first + k].to >= plan->nsteps || plan->needs[s->need_first + k].to == i)
 				abort();
 	}
-	graph_init(&graph, plan);
-	graph_done(&graph);
+	(void)graph_of(plan);
 }
 
 static void

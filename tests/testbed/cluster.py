@@ -107,7 +107,6 @@ class Cluster:
                 ["--bind-address=127.0.0.1", "--advertise-address=127.0.0.1", "--endpoint-reconciler-type=none"]),
             "kube-controller-manager": [
                 "--service-account-private-key-file=" + pki("sa.key"), "--root-ca-file=" + pki("ca.crt"),
-                "--cluster-signing-cert-file=" + pki("ca.crt"), "--cluster-signing-key-file=" + pki("ca.key"),
                 "--use-service-account-credentials=true", "--controllers=*,bootstrapsigner,tokencleaner",
             ],
             "kube-scheduler": [],

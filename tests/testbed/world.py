@@ -75,6 +75,11 @@ def why_no_node():
     lacking = lacking_controllers()
     if lacking:
         return "a real node needs control groups that it may write to, with the controllers " + ", ".join(sorted(lacking))
+    # runc moves the root of its mounts, which is not ours in a chroot: what is executed in a pod would be outside of it
+    roots = [subprocess.run(enter + ["stat", "-c", "%d:%i", "/"], env=ENV, capture_output=True, text=True).stdout
+             for enter in ([], ["nsenter", "--mount=/proc/self/ns/mnt"])]
+    if roots[0] != roots[1]:
+        return "a real node needs a root folder of its own, not a chroot"
     attempt = ("mount -t tmpfs tmpfs /run && ip link add bridge0 type bridge && ip link add veth0 type veth peer name veth1 && "
                "ip link set veth0 master bridge0 && iptables -t nat -L -n")
     done = subprocess.run(["unshare", "--net", "--mount", "--pid", "--fork", "sh", "-c", attempt], env=ENV, capture_output=True, text=True)

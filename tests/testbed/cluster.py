@@ -117,7 +117,7 @@ class Cluster:
                         # their usual pace, 20 to 50 requests a second, is for servers that are shared
                         "--kube-api-qps=1000", "--kube-api-burst=1000"]
             options += self.serving()
-        return [self.world.program(program)] + options
+        return self.world.servant() + [self.world.program(program)] + options
 
     def start(self, program):
         self.world.start(self.name, program, self.argv(program))

@@ -21,7 +21,7 @@ def up(cluster, count):
     with open(cluster.path("kwok.lock"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not cluster.world.runs(cluster.name, "kwok"):
-            cluster.world.start(cluster.name, "kwok", [
+            cluster.world.start(cluster.name, "kwok", cluster.world.servant() + [
                 cluster.world.program("kwok"), "--kubeconfig=" + cluster.path("kwok.kubeconfig"), "--manage-all-nodes=false",
                 "--manage-nodes-with-annotation-selector=kwok.x-k8s.io/node=fake", "--cidr=198.18.0.0/16", "--node-ip=127.0.0.1",
                 "--node-lease-duration-seconds=40", "--server-address=" + cluster.at("kwok")])

@@ -193,8 +193,10 @@ struct target_type {
 	/* The state that a reply shows: the effect's after-image. NULL: the reply is the image. */
 	struct value (*after)(struct arena *, const struct effect *, const struct value *reply);
 	/* What of an image counts when the effect is taken back: undo compares this alone, and names the first place where it
-	 * differs. before: the effect's pre-image. NULL: all of it. */
-	struct value (*stands)(struct arena *, const struct effect *, const struct value *before, const struct value *image);
+	 * differs. before: the effect's pre-image; left: the object as the undo of a later effect left it, which may have made it
+	 * anew, or NULL. NULL: all of it, which then is as that undo left it. */
+	struct value (*stands)(struct arena *, const struct effect *, const struct value *before, const struct value *image,
+			       const struct value *left);
 	/* An image as handlers and people may see it, what is secret in it as secrets; for a diff also without what every
 	 * write changes. NULL: as it is. */
 	struct value (*shown)(struct arena *, const char *path, const struct value *image, bool diff);

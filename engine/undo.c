@@ -146,28 +146,22 @@ no_inverse(struct step_ctx *cx, struct memo *e, const struct undo_effect *x, con
 	return needs_hand(cx, e, x, "once it is taken back by hand", err);
 }
 
-/* What of an image counts. */
+/* What of an image counts; left: by the undo of a later effect, or NULL. */
 static struct value
-part(struct step_ctx *cx, const struct undo_effect *x, const struct value *image)
+part(struct step_ctx *cx, const struct undo_effect *x, const struct value *image, const struct undo_left *left)
 {
 	const struct target_type *type = x->effect.on.target->type;
 
-	return type->stands != NULL ? type->stands(cx->arena, &x->effect, &x->before, image) : *image;
+	return type->stands != NULL ? type->stands(cx->arena, &x->effect, &x->before, image, left != NULL ? &left->now : NULL) : *image;
 }
 
+/* Is the object as it is now like an image, as far as a dry-run can tell? */
 static bool
-equal(struct step_ctx *cx, const struct undo_effect *x, const struct value *a, const struct value *b)
+agree(struct step_ctx *cx, const struct undo_effect *x, const struct value *image, const struct undo_left *left, const struct value *now)
 {
-	const struct value p = part(cx, x, a), q = part(cx, x, b);
+	const struct value p = part(cx, x, image, left), q = part(cx, x, now, NULL);
 
-	return value_eq(&p, &q);
-}
-
-/* Equal, as far as a dry-run can tell. */
-static bool
-agree(struct step_ctx *cx, const struct undo_effect *x, const struct value *a, const struct value *b)
-{
-	return ((a->flags | b->flags) & VF_UNKNOWN) != 0 || equal(cx, x, a, b);
+	return ((p.flags | q.flags) & VF_UNKNOWN) != 0 || value_eq(&p, &q);
 }
 
 static int
@@ -175,16 +169,13 @@ changed(struct step_ctx *cx, struct memo *e, const struct undo_effect *x, const 
 	struct err *err)
 {
 	struct buf path = BUF_INIT(200);
-	struct value left, is;
 
 	if (want == NULL) {
 		buf_puts(&path, "it is neither as the effect left it nor as it was before");
 	} else if (now->kind == V_NULL || want->kind == V_NULL) {
 		buf_puts(&path, now->kind == V_NULL ? "it is gone" : "it is there again");
 	} else {
-		left = part(cx, x, want);
-		is = part(cx, x, now);
-		value_diff_path(&path, &left, &is);
+		value_diff_path(&path, want, now);
 		buf_puts(&path, path.len > 0 ? " differs" : "it differs");
 	}
 	err_set(err, ERR_IN_DOUBT, "'%s' was changed by someone else since step '%s': %s; put it back and go on, or say that it "
@@ -214,22 +205,26 @@ judge(struct step_ctx *cx, const struct undo *u, struct memo *e, const struct un
 {
 	const struct target_type *type = x->effect.on.target->type;
 	const struct undo_left *left = left_by_later(u, x);
-	struct value after;
-	const bool known = after_of(cx, x, &after);
-	const struct value *want = left != NULL ? &left->now : known ? &after : NULL;
+	struct value after, was, is;
+	const bool known = after_of(cx, x, &after), whole = type->stands == NULL;
+	const struct value *want = left != NULL && (whole || !known) ? &left->now : known ? &after : NULL;
 	struct effect inverse;
 	struct err ignored = ERR_INIT;
 
-	if (left != NULL && known && !agree(cx, x, &left->meant, &after))
+	if (left != NULL && known && whole && !agree(cx, x, &left->meant, NULL, &after))
 		return changed(cx, e, x, &after, &left->meant, err);
-	if (want != NULL ? agree(cx, x, want, now) : type->same != NULL && type->same(&x->effect, now))
+	if (want != NULL ? agree(cx, x, want, left, now) : type->same != NULL && type->same(&x->effect, now))
 		return 1;
-	if (equal(cx, x, &x->before, now))
+	was = part(cx, x, &x->before, left);
+	is = part(cx, x, now, NULL);
+	if (value_eq(&was, &is))
 		return 0;
 	if (type->same != NULL && type->invert(cx->arena, &x->effect, &x->before, now, &inverse, &ignored) == 0 &&
 	    type->same(&inverse, now))
 		return 0;
-	return changed(cx, e, x, want, now, err);
+	if (want != NULL)
+		was = part(cx, x, want, left);
+	return changed(cx, e, x, want != NULL ? &was : NULL, &is, err);
 }
 
 /* The object as it is, in a dry-run as it would be. */

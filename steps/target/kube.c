@@ -6,6 +6,9 @@
 #include <string.h>
 
 #include "base/text.h"
+#include "steps/target/kube_effect.h"
+#include "steps/target/kube_image.h"
+#include "steps/target/kube_write.h"
 #include "steps/target/targets.h"
 
 static const struct field kube_fields[] = {
@@ -218,6 +221,16 @@ const struct target_type kube_target = {
 	.name = kube_name,
 	.read = kube_read,
 	.list = kube_list,
+	.image = kube_image,
+	.write = kube_effect_write,
+	.same = kube_same,
+	.predict = kube_effect_predict,
+	.probe = kube_effect_probe,
+	.outlived = kube_effect_outlived,
+	.after = kube_after,
+	.stands = kube_stands,
+	.shown = kube_shown,
+	.invert = kube_invert,
 	.covers = kube_paths_cover,
 	.plain = kube_paths_plain,
 	.query_path = kube_query_path,

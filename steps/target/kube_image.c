@@ -11,8 +11,7 @@
 #include "steps/target/kube_again.h"
 #include "steps/target/kube_fields.h"
 #include "steps/target/kube_patch.h"
-
-#define LAST_APPLIED "kubectl.kubernetes.io/last-applied-configuration"
+#include "steps/target/kube_paths.h"
 
 static const struct value nothing = { .kind = V_NULL };
 
@@ -68,24 +67,15 @@ encoded(struct arena *a, const struct value *v)
 	return ret;
 }
 
-static bool
-is_secret(const struct value *object)
+/* An object, or a patch of one, for this path. */
+static struct value
+folded(struct arena *a, const char *path, const struct value *object)
 {
-	return strcmp(value_get_str(object, "kind", ""), "Secret") == 0 && strcmp(value_get_str(object, "apiVersion", "v1"), "v1") == 0;
-}
-
-struct value
-kube_wanted(struct arena *a, const struct effect *e)
-{
-	const struct value *object = value_get(&e->body, "object"), *texts, *data;
+	const struct value *texts = value_get(object, "stringData"), *data = value_get(object, "data");
 	struct value all, ret, one;
 
-	if (object == NULL || object->kind != V_MAP)
-		return VALUE_NULL;
-	texts = value_get(object, "stringData");
-	if (!is_secret(object) || texts == NULL || texts->kind != V_MAP)
+	if (strncmp(path, "Secret/", strlen("Secret/")) != 0 || texts == NULL || texts->kind != V_MAP)
 		return *object;
-	data = value_get(object, "data");
 	all = data != NULL && data->kind == V_MAP ? *data : value_map(NULL, 0);
 	for (uint32_t i = 0; i < texts->len; i++) {
 		one = encoded(a, &texts->pairs[i].v);
@@ -95,29 +85,28 @@ kube_wanted(struct arena *a, const struct effect *e)
 	return kube_set(a, &ret, "data", &all);
 }
 
+struct value
+kube_wanted(struct arena *a, const struct effect *e)
+{
+	const struct value *object = value_get(&e->body, "object");
+
+	return object != NULL && object->kind == V_MAP ? folded(a, e->on.path, object) : VALUE_NULL;
+}
+
+struct value
+kube_wanted_patch(struct arena *a, const struct effect *e)
+{
+	const struct value *patch = value_get(&e->body, "patch");
+
+	return patch != NULL ? folded(a, e->on.path, patch) : VALUE_NULL;
+}
+
 /* ---- patches ---- */
 
 static const char *
 patch_type(const struct effect *e)
 {
 	return value_get_str(&e->body, "type", "merge");
-}
-
-static const struct value *
-patch_of(const struct effect *e)
-{
-	const struct value *patch = value_get(&e->body, "patch");
-
-	return patch != NULL ? patch : &nothing;
-}
-
-int
-kube_patched(struct arena *a, const struct effect *e, const struct value *image, struct value *ret, struct err *err)
-{
-	if (strcmp(patch_type(e), "json") == 0)
-		return kube_json_patch(a, image, patch_of(e), ret, err);
-	*ret = kube_merge_patch(a, image, patch_of(e));
-	return 0;
 }
 
 /* Would a strategic merge patch do something that a merge patch would not? */
@@ -132,83 +121,67 @@ is_strategic(const struct value *patch)
 	return false;
 }
 
+int
+kube_patched(struct arena *a, const struct effect *e, const struct value *image, struct value *ret, struct err *err)
+{
+	const struct value patch = kube_wanted_patch(a, e);
+
+	if (strcmp(patch_type(e), "json") == 0)
+		return kube_json_patch(a, image, &patch, ret, err);
+	if (strcmp(patch_type(e), "strategic") == 0 && is_strategic(&patch))
+		return err_set(err, ERR_PREDICTED, "what a strategic merge patch makes of lists is for the server to say");
+	*ret = kube_merge_patch(a, image, &patch);
+	return 0;
+}
+
 /* ---- what counts ---- */
 
 static struct value
 shape_of(struct arena *a, const struct effect *e, const struct value *before)
 {
-	const struct value wanted = kube_wanted(a, e);
+	const struct value wanted = kube_wanted(a, e), patch = kube_wanted_patch(a, e);
 
 	if (kube_verb(e) != KUBE_PATCH)
 		return kube_shape_of_apply(a, before, &wanted, kube_sub_of(e->on.path));
-	return strcmp(patch_type(e), "json") == 0 ? kube_shape_of_json(a, before, patch_of(e)) : kube_shape_of_patch(a, patch_of(e));
+	return strcmp(patch_type(e), "json") == 0 ? kube_shape_of_json(a, before, &patch) : kube_shape_of_patch(a, &patch);
 }
 
 struct value
-kube_stands(struct arena *a, const struct effect *e, const struct value *before, const struct value *image)
+kube_stands(struct arena *a, const struct effect *e, const struct value *before, const struct value *image, const struct value *left)
 {
-	static const struct pair uid[] = { { "uid", { .kind = V_BOOL, .b = true } } };
-	static const struct pair meta[] = { { "metadata", { .kind = V_MAP, .len = 1, .pairs = uid } } };
-	static const struct value id = { .kind = V_MAP, .len = 1, .pairs = meta };
 	const enum kube_verb verb = kube_verb(e);
-	struct value shape;
+	const struct value *uid = kube_meta(left != NULL && left->kind == V_MAP ? left : image, "uid");
+	const struct value unknown = value_unknown("the server gives it"); /* of what was never made */
+	struct value shape, part, meta;
 
 	if (verb == KUBE_DELETE || verb == KUBE_EVICT) /* is it there? A controller makes its own again, which is none of ours */
 		return image->kind != V_MAP || kube_is_going(image) || kube_is_controlled(image) ? VALUE_NULL : kube_again(a, image);
 	if (verb == KUBE_OTHER || image->kind != V_MAP)
 		return *image;
 	shape = shape_of(a, e, before);
-	shape = kube_shape_join(a, &shape, &id);
-	return kube_project(a, &shape, image);
+	part = kube_project(a, &shape, image);
+	meta = kube_set(a, value_get(&part, "metadata"), "uid", uid != NULL ? uid : &unknown);
+	return kube_set(a, &part, "metadata", &meta);
 }
 
 /* ---- what may be shown ---- */
 
+/* What the server gives an object reads as unknown where it has not been made. */
 static struct value
-hidden(struct arena *a, const struct value *object, const char *member, const char *key, const struct value *v)
+with_unknowns(struct arena *a, const struct value *image)
 {
-	struct secret *s;
-
-	if (v->kind != V_STRING)
-		return *v;
-	s = arena_alloc(a, sizeof(*s));
-	*s = (struct secret){ .len = v->len, .content = arena_strndup(a, v->s, v->len),
-		.where = arena_printf(a, "Secret/%s/%s %s.%s", kube_meta_str(object, "namespace"), kube_meta_str(object, "name"), member,
-				      key) };
-	return value_secret(s);
-}
-
-static struct value
-hide_members(struct arena *a, const struct value *object, const char *member, struct value *parent)
-{
-	const struct value *map = value_get(parent, member);
-	struct pair *pairs;
+	static const char *const given[] = { "uid", "resourceVersion" };
+	const struct value *meta = value_get(image, "metadata");
+	const struct value unknown = value_unknown("the server gives it");
 	struct value all;
 
-	if (map == NULL || map->kind != V_MAP)
-		return *parent;
-	pairs = arena_array(a, (size_t)map->len + 1, sizeof(*pairs));
-	for (uint32_t i = 0; i < map->len; i++)
-		pairs[i] = (struct pair){ map->pairs[i].key, hidden(a, object, member, map->pairs[i].key, &map->pairs[i].v) };
-	all = value_map(pairs, map->len);
-	return kube_set(a, parent, member, &all);
-}
-
-/* A Secret without what is secret in it: its values, and the copy of them that `kubectl apply` keeps. */
-static struct value
-hide(struct arena *a, const struct value *object)
-{
-	const struct value *notes = kube_meta(object, "annotations"), *last = notes != NULL ? value_get(notes, LAST_APPLIED) : NULL;
-	struct value ret = *object, meta, all, one;
-
-	ret = hide_members(a, object, "data", &ret);
-	ret = hide_members(a, object, "stringData", &ret);
-	if (last == NULL)
-		return ret;
-	one = hidden(a, object, "annotations", "last-applied-configuration", last);
-	all = kube_set(a, notes, LAST_APPLIED, &one);
-	meta = kube_set(a, value_get(object, "metadata"), "annotations", &all);
-	return kube_set(a, &ret, "metadata", &meta);
+	if (meta == NULL || meta->kind != V_MAP || (value_get(meta, given[0]) != NULL && value_get(meta, given[1]) != NULL))
+		return *image;
+	all = *meta;
+	for (size_t i = 0; i < countof(given); i++)
+		if (value_get(meta, given[i]) == NULL)
+			all = kube_set(a, &all, given[i], &unknown);
+	return kube_set(a, image, "metadata", &all);
 }
 
 struct value
@@ -218,11 +191,13 @@ kube_shown(struct arena *a, const char *path, const struct value *image, bool di
 	const struct value *meta;
 	struct value ret = *image, rest;
 
+	(void)path;
 	if (image->kind != V_MAP)
 		return ret;
-	if (strncmp(path, "Secret/", strlen("Secret/")) == 0 || is_secret(image))
-		ret = hide(a, image);
-	meta = diff ? value_get(&ret, "metadata") : NULL;
+	ret = kube_paths_hide(a, image);
+	if (!diff)
+		return with_unknowns(a, &ret);
+	meta = value_get(&ret, "metadata");
 	if (meta == NULL || meta->kind != V_MAP)
 		return ret;
 	rest = *meta;
@@ -242,11 +217,23 @@ other_object(const struct effect *e, const struct value *image)
 }
 
 static bool
-is_undo(const struct effect *e)
+says_yes(const struct effect *e, const char *member)
 {
-	const struct value *undo = value_get(&e->body, "undo");
+	const struct value *v = value_get(&e->body, member);
 
-	return undo != NULL && value_true(undo);
+	return v != NULL && v->kind == V_BOOL && v->b;
+}
+
+bool
+kube_is_undo(const struct effect *e)
+{
+	return says_yes(e, "undo");
+}
+
+bool
+kube_gone_is_fine(const struct effect *e)
+{
+	return says_yes(e, "missing_ok") || kube_is_undo(e);
 }
 
 static bool
@@ -268,9 +255,7 @@ same_patched(struct arena *a, const struct effect *e, const struct value *before
 	struct err ignored = ERR_INIT;
 	struct value then;
 
-	if (other_object(e, before) || (strcmp(patch_type(e), "strategic") == 0 && is_strategic(patch_of(e))))
-		return false;
-	return kube_patched(a, e, before, &then, &ignored) == 0 && value_eq(&then, before);
+	return !other_object(e, before) && kube_patched(a, e, before, &then, &ignored) == 0 && value_eq(&then, before);
 }
 
 bool
@@ -281,12 +266,12 @@ kube_same(const struct effect *e, const struct value *before)
 	bool ret = false;
 
 	if (verb == KUBE_DELETE || verb == KUBE_EVICT)
-		ret = before->kind == V_NULL || kube_is_going(before) || other_object(e, before);
-	else if (before->kind == V_MAP && (verb == KUBE_APPLY || (verb == KUBE_CREATE && is_undo(e))))
+		ret = before->kind == V_NULL || other_object(e, before) ? kube_gone_is_fine(e) : kube_is_going(before);
+	else if (before->kind == V_MAP && (verb == KUBE_APPLY || (verb == KUBE_CREATE && kube_is_undo(e))))
 		ret = same_applied(&a, e, before);
 	else if (verb == KUBE_PATCH && before->kind == V_MAP)
 		ret = same_patched(&a, e, before);
-	else if (verb == KUBE_CREATE && is_undo(e)) /* it is made again, but not by us */
+	else if (verb == KUBE_CREATE && kube_is_undo(e)) /* it is made again, but not by us */
 		ret = kube_is_controlled(value_get(&e->body, "object"));
 	arena_done(&a);
 	return ret;

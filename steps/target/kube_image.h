@@ -4,9 +4,9 @@
  *   apply   {object, force}
  *   create  {object}
  *   patch   {patch, type: "merge" | "json" | "strategic", uid, resource_version}
- *   delete  {uid, propagation: "background" | "foreground" | "orphan", grace}
- *   evict   {uid, grace}
- * uid, resource_version, force, propagation and grace may be absent. In an inverse `undo` is true: that someone else
+ *   delete  {uid, propagation: "background" | "foreground" | "orphan", grace, missing_ok}
+ *   evict   {uid, grace, missing_ok}
+ * All but object and patch may be absent. missing_ok: the object (of that uid) may be gone already. In an inverse `undo` is true: that someone else
  * came between is then in doubt rather than failed. */
 #ifndef WHERRY_KUBE_IMAGE_H
 #define WHERRY_KUBE_IMAGE_H
@@ -20,13 +20,19 @@ enum kube_verb kube_verb(const struct effect *);
 const char *kube_sub_of(const char *path);
 /* "object" of the body as a server keeps it: what a Secret has in stringData is in data. */
 struct value kube_wanted(struct arena *, const struct effect *);
-/* What a patch makes of the image; -1 with err where it cannot be told. A strategic one is taken for a merge patch. */
+/* The same of "patch". */
+struct value kube_wanted_patch(struct arena *, const struct effect *);
+bool kube_is_undo(const struct effect *);
+/* Of a delete or evict: may the object be gone already? */
+bool kube_gone_is_fine(const struct effect *);
+/* What a patch makes of the image; -1 with err: it cannot be applied, or (ERR_PREDICTED) only the server can tell. */
 int kube_patched(struct arena *, const struct effect *, const struct value *image, struct value *ret, struct err *err);
 /* Has someone begun to delete it? */
 bool kube_is_going(const struct value *object);
 
 /* The members of struct target_type. */
-struct value kube_stands(struct arena *, const struct effect *, const struct value *before, const struct value *image);
+struct value kube_stands(struct arena *, const struct effect *, const struct value *before, const struct value *image,
+			 const struct value *left);
 struct value kube_shown(struct arena *, const char *path, const struct value *image, bool diff);
 bool kube_same(const struct effect *, const struct value *before);
 struct value kube_after(struct arena *, const struct effect *, const struct value *reply);

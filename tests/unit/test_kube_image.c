@@ -41,11 +41,13 @@ so_already(void **state)
 	assert_false(same("patch", "{'patch':{'spec':{'$patch':'replace','replicas':2}},'type':'strategic'}", live));
 	assert_true(same("patch", "{'patch':[{'op':'test','path':'/spec/replicas','value':2}],'type':'json'}", live));
 	assert_false(same("patch", "{'patch':[{'op':'test','path':'/spec/replicas','value':3}],'type':'json'}", live));
-	assert_true(same("delete", "{}", "null"));
-	assert_true(same("delete", "{'uid':'u2'}", live)); /* the one that is meant is gone */
+	assert_true(same("delete", "{'missing_ok':true}", "null"));
+	assert_true(same("delete", "{'missing_ok':true,'uid':'u2'}", live)); /* the one that is meant is gone */
+	assert_false(same("delete", "{}", "null"));
+	assert_false(same("delete", "{'uid':'u2'}", live));
 	assert_true(same("delete", "{'uid':'u1'}", "{'metadata':{'uid':'u1','deletionTimestamp':'now'}}"));
 	assert_false(same("delete", "{'uid':'u1'}", live));
-	assert_true(same("evict", "{}", "null"));
+	assert_true(same("evict", "{'undo':true}", "null"));
 	assert_false(same("exec", "{}", live));
 }
 
@@ -73,16 +75,19 @@ what_counts(void **state)
 {
 	struct effect e = effect("patch", "Deployment.apps/n/web", "{'patch':{'metadata':{'labels':{'a':'1'}},'spec':{'replicas':2}}}");
 	const struct value now = json(live), none = VALUE_NULL, gone = json("{'metadata':{'deletionTimestamp':'x'}}"),
-		owned = json("{'metadata':{'ownerReferences':[{'controller':true}]}}");
+		owned = json("{'metadata':{'ownerReferences':[{'controller':true}]}}"), again = json("{'metadata':{'uid':'u2'}}");
 
 	(void)state;
-	assert_json(kube_stands(&arena, &e, &none, &now), "{'metadata':{'labels':{'a':'1'},'uid':'u1'},'spec':{'replicas':2}}");
-	assert_json(kube_stands(&arena, &e, &none, &none), "null");
+	assert_json(kube_stands(&arena, &e, &none, &now, NULL), "{'metadata':{'labels':{'a':'1'},'uid':'u1'},'spec':{'replicas':2}}");
+	assert_json(kube_stands(&arena, &e, &none, &none, NULL), "null");
+	/* made again by the undo of a later effect: that one is meant */
+	assert_json(kube_stands(&arena, &e, &none, &now, &again), "{'metadata':{'labels':{'a':'1'},'uid':'u2'},'spec':{'replicas':2}}");
+	assert_true(kube_stands(&arena, &e, &none, &owned, NULL).flags & VF_UNKNOWN); /* foretold only */
 	e = effect("delete", "Deployment.apps/n/web", "{}");
-	assert_json(kube_stands(&arena, &e, &now, &now), "{'apiVersion':'apps/v1','kind':'Deployment','metadata':{'name':'web',"
+	assert_json(kube_stands(&arena, &e, &now, &now, NULL), "{'apiVersion':'apps/v1','kind':'Deployment','metadata':{'name':'web',"
 		    "'namespace':'n','labels':{'a':'1','theirs':'x'}},'spec':{'replicas':2}}");
-	assert_json(kube_stands(&arena, &e, &now, &gone), "null");
-	assert_json(kube_stands(&arena, &e, &now, &owned), "null");
+	assert_json(kube_stands(&arena, &e, &now, &gone, NULL), "null");
+	assert_json(kube_stands(&arena, &e, &now, &owned, NULL), "null");
 	assert_json(kube_after(&arena, &e, &now), "null");
 }
 

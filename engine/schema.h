@@ -59,7 +59,8 @@ void schema_check(const struct field *fields, const struct node *with, struct po
  * problem stays so). -1 when there was any. */
 int schema_read(const struct field *fields, const struct node *map, struct pos at, const char *file, struct arena *a,
 		void *args, struct problems *problems);
-/* Bind only what is literal (and defaults); true when nothing was left out. For static checks of args. */
+/* Bind only what is literal (and defaults); true when nothing was left out. For static checks of args: targets, and
+ * expressions that the step evaluates, are not NULL where they are given, and not to be looked into. */
 bool schema_bind_literals(const struct field *fields, const struct node *with, struct arena *a, void *args);
 
 /* What binding needs from outside: finds targets and nested calls by name. */

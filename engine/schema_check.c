@@ -224,6 +224,18 @@ schema_check(const struct field *fields, const struct node *with, struct pos at,
 				     field_type_name(f, type));
 }
 
+/* What is found or evaluated later stands there as something that nobody may look into. */
+static bool
+bind_later(const struct field *f, const struct node *n, void *args)
+{
+	static const char later[1];
+
+	if (f == NULL || n->kind != NODE_SCALAR || (f->type != F_EXPR && (f->type != F_TARGET || !schema_is_literal(n))))
+		return false;
+	*(const void **)((char *)args + f->offset) = later;
+	return true;
+}
+
 bool
 schema_bind_literals(const struct field *fields, const struct node *with, struct arena *a,
 		     void *args)
@@ -233,10 +245,12 @@ schema_bind_literals(const struct field *fields, const struct node *with, struct
 		    *pairs = arena_array(a, (size_t)with->len * 2, sizeof(*pairs));
 	const struct field *f;
 	struct err err = ERR_INIT;
+	uint32_t later = 0;
 
 	literal.items = pairs;
 	for (uint32_t i = 0; i < with->len; i++) {
 		f = schema_field(fields, with->items[2 * i].s);
+		later += bind_later(f, &with->items[2 * i + 1], args);
 		if (f == NULL || f->type == F_TARGET || f->type == F_EXPR || f->type == F_CALL ||
 		    !schema_is_literal(&with->items[2 * i + 1]))
 			continue;
@@ -244,7 +258,7 @@ schema_bind_literals(const struct field *fields, const struct node *with, struct
 		pairs[2 * literal.len++ + 1] = with->items[2 * i + 1];
 	}
 	return schema_bind(fields, &literal, &env, a, args, NULL, &err) == 0 &&
-	       literal.len == with->len;
+	       literal.len + later == with->len;
 }
 
 static const char *

@@ -95,7 +95,7 @@ def small():
             p.run("{id: put, uses: etcd.put, with: {in: a, key: /k, value: x, %s}}" % guard, code=1)
         p.run("{id: delete, uses: etcd.delete, with: {in: a, key: /k, if_value: two}}", code=1)
         p.run("{id: get, uses: etcd.get, with: {in: a, key: /none, required: true}}", code=1)
-        p.run("{id: delete, uses: etcd.delete, with: {in: a, key: /k, prefix: /}}", code=1)
+        p.run("{id: delete, uses: etcd.delete, with: {in: a, key: /k, prefix: /}}", code=2)
         equal(p.a.revision(), revision, "the revision after refused writes")
         p.run("{id: same, uses: etcd.put, with: {in: a, key: /k, value: three}}")
         equal(p.a.revision(), revision, "the revision after a write of what is there")

@@ -302,6 +302,29 @@ test_bind_special(void **state)
 	world_done(&w);
 }
 
+/* For static checks: what is found later is not missing, and what is not known yet is. */
+static void
+test_bind_literals(void **state)
+{
+	struct fake_get get = { 0 };
+	struct fake_wait wait = { 0 };
+	struct world w;
+
+	(void)state;
+	world_init(&w, "{}", "from: store\nkey: k\n");
+	assert_true(schema_bind_literals(fake_get_fields, &w.with, &w.arena, &get));
+	assert_non_null(get.from);
+	assert_int_equal(get.key.len, 1);
+	world_done(&w);
+	world_init(&w, "{}", "from: store\nkey: \"${{ params.x }}\"\n");
+	assert_false(schema_bind_literals(fake_get_fields, &w.with, &w.arena, &get));
+	world_done(&w);
+	world_init(&w, "{}", "until: \"${{ value.x }}\"\n");
+	assert_true(schema_bind_literals(fake_wait_fields, &w.with, &w.arena, &wait));
+	assert_non_null(wait.until);
+	world_done(&w);
+}
+
 static void
 test_type_name(void **state)
 {
@@ -320,6 +343,7 @@ main(void)
 	static const struct CMUnitTest fixed[] = {
 		cmocka_unit_test(test_bind),        cmocka_unit_test(test_bind_error_place), cmocka_unit_test(test_bind_unknown),
 		cmocka_unit_test(test_bind_secret), cmocka_unit_test(test_bind_special),     cmocka_unit_test(test_type_name),
+		cmocka_unit_test(test_bind_literals),
 	};
 	struct CMUnitTest all[countof(rows) + countof(fixed)];
 	size_t n = 0;

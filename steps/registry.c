@@ -39,7 +39,19 @@
 	X(etcd_grant_step)          \
 	X(etcd_user_step)           \
 	X(etcd_snapshot_step)       \
-	X(etcd_raise_revision_step)
+	X(etcd_raise_revision_step) \
+	X(kubernetes_get_step)      \
+	X(kubernetes_list_step)     \
+	X(kubernetes_info_step)     \
+	X(kubernetes_can_i_step)    \
+	X(kubernetes_apply_step)    \
+	X(kubernetes_create_step)   \
+	X(kubernetes_patch_step)    \
+	X(kubernetes_delete_step)   \
+	X(kubernetes_scale_step)    \
+	X(kubernetes_label_step)    \
+	X(kubernetes_annotate_step) \
+	X(kubernetes_wait_step)
 
 #define DECLARE(name) extern const struct step_type name;
 #define ADDRESS(name) &name,

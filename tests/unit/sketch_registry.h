@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Stand-ins for the families and kinds of targets that the sketched plans (tests/sketches) use and that do not exist yet:
- * real tables, and a world that is one map of canned answers. A look answers what the map has under its path; an act is
- * one effect on its path, whose content is not known afterwards in a dry-run. */
+/* Stand-ins for what the sketched plans (tests/sketches) use and a unit test has not: families and kinds of targets that do
+ * not exist yet, with real tables, and a world that is one map of canned answers. A look answers what the map has under its
+ * path, a list all of its items; an act is one effect on its path, whose content is not known afterwards in a dry-run.
+ * Steps that exist are the real ones, over that world. */
 #ifndef WHERRY_TESTS_SKETCH_REGISTRY_H
 #define WHERRY_TESTS_SKETCH_REGISTRY_H
 
@@ -13,11 +14,9 @@
 /* What any of them takes; each table binds its own members. */
 struct sketch_args {
 	struct target *in;
-	const char *name, *kind, *namespace, *release, *chart, *tenant, *wanted, *pod, *path, *pods_of, *expect_output, *missing;
-	const struct value *all, *set, *object, *merge, *argv, *before, *after, *file, *from, *to;
-	const struct expr *where, *until;
-	int64_t count;
-	bool require_same_version, keep_values, idempotent, read_only, missing_ok;
+	const char *release, *chart, *tenant, *wanted, *pod, *path, *expect_output;
+	const struct value *set, *argv, *before, *after, *file, *from, *to;
+	bool require_same_version, keep_values, idempotent, read_only;
 };
 #define IN(k) { .name = "in", .type = F_TARGET, .kind = (k), .required = true, .offset = offsetof(struct sketch_args, in), .help = "where" }
 #define TEXT(n, m, req) { .name = (n), .type = F_STRING, .required = (req), .offset = offsetof(struct sketch_args, m), .help = (n) }
@@ -26,7 +25,6 @@ struct sketch_args {
 #define MAP(n, m, req) { .name = (n), .type = F_MAP, .required = (req), .offset = offsetof(struct sketch_args, m), .help = (n) }
 #define LIST(n, m, i) { .name = (n), .type = F_LIST, .item = (i), .required = true, .offset = offsetof(struct sketch_args, m), .help = (n) }
 #define FLAG(n, m) { .name = (n), .type = F_BOOL, .offset = offsetof(struct sketch_args, m), .help = (n) }
-#define OVER(n, m) { .name = (n), .type = F_EXPR, .offset = offsetof(struct sketch_args, m), .help = (n) }
 #define OUT(n, t) { .name = (n), .type = (t), .help = (n) }
 #define END { 0 }
 
@@ -34,18 +32,6 @@ static const struct field sketch_status_in[] = { IN("helm"), TEXT("release", rel
 	FLAG("require_same_version", require_same_version), END };
 static const struct field sketch_upgrade_in[] = { IN("helm"), TEXT("release", release, true), PLACE("chart", chart),
 	FLAG("keep_values", keep_values), MAP("set", set, false), END };
-static const struct field sketch_object_in[] = { IN("kubernetes"), TEXT("kind", kind, true), TEXT("name", name, true),
-	TEXT("namespace", namespace, false), TEXT("missing", missing, false), END };
-static const struct field sketch_list_in[] = { IN("kubernetes"), TEXT("kind", kind, true), TEXT("namespace", namespace, false),
-	OVER("where", where), END };
-static const struct field sketch_can_in[] = { IN("kubernetes"), LIST("all", all, F_MAP), END };
-static const struct field sketch_wait_in[] = { IN("kubernetes"), TEXT("pods_of", pods_of, true),
-	{ .name = "count", .type = F_INT, .offset = offsetof(struct sketch_args, count), .help = "how many" }, END };
-static const struct field sketch_apply_in[] = { IN("kubernetes"), MAP("object", object, true), OVER("until", until), END };
-static const struct field sketch_patch_in[] = { IN("kubernetes"), TEXT("kind", kind, true), TEXT("name", name, true),
-	TEXT("namespace", namespace, false), MAP("merge", merge, true), END };
-static const struct field sketch_delete_in[] = { IN("kubernetes"), TEXT("kind", kind, true), TEXT("name", name, true),
-	FLAG("missing_ok", missing_ok), END };
 static const struct field sketch_exec_in[] = { IN("kubernetes"), TEXT("pod", pod, true), LIST("argv", argv, F_STRING),
 	TEXT("expect_output", expect_output, false), FLAG("idempotent", idempotent), FLAG("read_only", read_only), END };
 static const struct field sketch_copy_from_in[] = { IN("kubernetes"), TEXT("pod", pod, true), PLACE("path", path), ANY("to", to), END };
@@ -57,8 +43,6 @@ static const struct field sketch_compare_in[] = { ANY("before", before), ANY("af
 static const struct field sketch_resolve_in[] = { IN("kubernetes"), TEXT("tenant", tenant, true), TEXT("target", wanted, true), END };
 
 static const struct field sketch_none[] = { END };
-static const struct field sketch_object_out[] = { OUT("object", F_MAP), END };
-static const struct field sketch_items_out[] = { OUT("items", F_LIST), END };
 static const struct field sketch_revision_out[] = { OUT("revision", F_INT), END };
 static const struct field sketch_exec_out[] = { OUT("stdout", F_STRING), END };
 static const struct field sketch_file_out[] = { OUT("file", F_STRING), END };
@@ -66,19 +50,11 @@ static const struct field sketch_state_out[] = { OUT("state", F_MAP), OUT("offli
 static const struct field sketch_resolve_out[] = { OUT("pair", F_STRING), OUT("prefix", F_STRING), OUT("source", F_MAP),
 	OUT("destination", F_MAP), END };
 
-/* "KIND/NAME" of what a step is about. */
+/* What a step is about. */
 static const char *
-sketch_path(struct step_ctx *cx, const struct sketch_args *a)
+sketch_path(const struct sketch_args *a)
 {
-	const struct value *metadata = a->object != NULL ? value_get(a->object, "metadata") : NULL;
-
-	if (a->object != NULL)
-		return step_text(cx, "%s/%s", value_get_str(a->object, "kind", "?"), value_get_str(metadata, "name", "?"));
-	if (a->name != NULL || a->kind != NULL)
-		return step_text(cx, "%s%s%s", a->kind, a->name != NULL ? "/" : "", a->name != NULL ? a->name : "");
-	if (a->all != NULL)
-		return "rights";
-	return a->release != NULL ? a->release : a->pods_of != NULL ? a->pods_of : a->tenant != NULL ? a->tenant : a->pod != NULL ? a->pod : "all";
+	return a->release != NULL ? a->release : a->tenant != NULL ? a->tenant : a->pod != NULL ? a->pod : "all";
 }
 
 /* Outputs are the members of the answer. */
@@ -90,13 +66,13 @@ sketch_look(struct step_ctx *cx, const void *args, struct err *err)
 
 	if (a->in == NULL)
 		return 0;
-	if (step_read(cx, &(struct ref){ a->in, sketch_path(cx, a) }, &v, err) < 0)
+	if (step_read(cx, &(struct ref){ a->in, sketch_path(a) }, &v, err) < 0)
 		return -1;
-	if (v->kind == V_UNKNOWN && a->pods_of == NULL)
+	if (v->kind == V_UNKNOWN)
 		return err_set(err, ERR_PREDICTED, "what it looks at is not known: %s", v->s);
 	if (v->kind != V_MAP && step_is_plan(cx))
 		step_assume(cx, "assumed to become so");
-	for (uint32_t i = 0; v->kind == V_MAP && a->pods_of == NULL && i < v->len; i++)
+	for (uint32_t i = 0; v->kind == V_MAP && i < v->len; i++)
 		if (step_output(cx, v->pairs[i].key, v->pairs[i].v, err) < 0)
 			return -1;
 	return 0;
@@ -106,9 +82,9 @@ static int
 sketch_act(struct step_ctx *cx, const void *args, struct err *err)
 {
 	const struct sketch_args *a = args;
-	const char *path = sketch_path(cx, a);
+	const char *path = sketch_path(a);
 	const struct effect f = { .on = { a->in, path }, .verb = "change", .class = EFFECT_IDEMPOTENT,
-		.body = a->object != NULL ? *a->object : a->merge != NULL ? *a->merge : a->set != NULL ? *a->set : VALUE_NULL,
+		.body = a->set != NULL ? *a->set : VALUE_NULL,
 		.says = step_text(cx, "change %s", path) };
 
 	if (a->read_only)
@@ -130,19 +106,12 @@ sketch_only_looks(const void *args)
 	.version = 1, .run = sketch_act }
 static const struct step_type sketch_types[] = {
 	LOOK("helm.status", sketch_status_in, sketch_revision_out, 0),
-	LOOK("kubernetes.get", sketch_object_in, sketch_object_out, 0),
-	LOOK("kubernetes.list", sketch_list_in, sketch_items_out, 0),
-	LOOK("kubernetes.can-i", sketch_can_in, sketch_none, 0),
-	LOOK("kubernetes.wait", sketch_wait_in, sketch_none, STEP_WAITS),
 	LOOK("linstor.snapshot-state", sketch_state_in, sketch_state_out, 0),
 	LOOK("linstor.dump-check", sketch_dump_in, sketch_none, 0),
 	LOOK("linstor.compare-dump", sketch_compare_dump_in, sketch_none, 0),
 	LOOK("linstor.compare-state", sketch_compare_in, sketch_none, 0),
 	LOOK("kamaji.resolve", sketch_resolve_in, sketch_resolve_out, 0),
 	ACT("helm.upgrade", sketch_upgrade_in, sketch_revision_out),
-	ACT("kubernetes.apply", sketch_apply_in, sketch_object_out),
-	ACT("kubernetes.patch", sketch_patch_in, sketch_object_out),
-	ACT("kubernetes.delete", sketch_delete_in, sketch_none),
 	ACT("kubernetes.copy-from", sketch_copy_from_in, sketch_file_out),
 	ACT("kubernetes.copy-to", sketch_copy_to_in, sketch_none),
 	{ .name = "kubernetes.exec", .summary = "acts", .inputs = sketch_exec_in, .outputs = sketch_exec_out, .version = 1,
@@ -173,6 +142,46 @@ sketch_read(struct opctx *op, void *conn, const char *path, struct value *ret, s
 
 	(void)op, (void)err;
 	*ret = v != NULL ? *v : VALUE_NULL;
+	return 0;
+}
+
+/* The answer to a list's path is the list of its items. */
+static int
+sketch_list(struct opctx *op, void *conn, const struct query *q, struct page *ret, struct err *err)
+{
+	const struct value *v = value_get(conn, q->from.p);
+	struct item *items;
+
+	(void)err;
+	*ret = (struct page){ 0 };
+	if (v == NULL)
+		return 0;
+	items = arena_array(op->arena, v->len + 1, sizeof(*items));
+	for (uint32_t i = 0; i < v->len; i++) {
+		struct buf text = BUF_INIT(0);
+
+		value_write(&text, &v->items[i]);
+		items[i] = (struct item){ .key = { "x", 1 }, .value = { arena_strndup(op->arena, text.p, text.len), text.len } };
+		buf_done(&text);
+	}
+	*ret = (struct page){ .items = items, .n = v->len };
+	return 0;
+}
+
+/* Whatever is watched: nothing is there. */
+static int
+sketch_watch_open(struct opctx *op, void *conn, const struct query *q, void **ret, struct err *err)
+{
+	(void)op, (void)q, (void)err;
+	*ret = conn;
+	return 0;
+}
+
+static int
+sketch_watch_next(struct opctx *op, void *watch, int64_t wait_ns, struct changes *ret, struct err *err)
+{
+	(void)op, (void)watch, (void)wait_ns, (void)err;
+	*ret = (struct changes){ .revision = 1 };
 	return 0;
 }
 
@@ -208,7 +217,8 @@ static const struct field sketch_linstor[] = {
 	{ .name = "through", .type = F_TARGET, .kind = "kubernetes", .required = true, .offset = offsetof(struct sketch_conn, through), .help = "cluster" },
 	CONN("service", F_STRING, service), CONN("port", F_INT, port), END };
 #define KIND(k, f) { .kind = (k), .summary = "stands in", .fields = (f), .args_size = sizeof(struct sketch_conn), .open = sketch_open, \
-	.close = sketch_close, .read = sketch_read, .write = sketch_write, .predict = sketch_predict }
+	.close = sketch_close, .read = sketch_read, .list = sketch_list, .watch_open = sketch_watch_open, \
+	.watch_next = sketch_watch_next, .watch_close = sketch_close, .write = sketch_write, .predict = sketch_predict }
 static const struct target_type sketch_kinds[] = {
 	KIND("kubernetes", sketch_kubernetes), KIND("helm", sketch_helm), KIND("linstor", sketch_linstor),
 };

@@ -14,6 +14,7 @@
 #define WHY_MAX 600
 #define REVISION "deployment.kubernetes.io/revision"
 #define TAIL_LINES 20
+#define TAIL_MAX 4096
 #define TAIL_SHOWN 160 /* of it in the message; a note has all */
 
 struct kube_rollout {
@@ -75,15 +76,12 @@ is_newest(struct step_ctx *cx, const struct kube_until *u, const struct value *o
 static const char *
 log_tail(struct step_ctx *cx, const struct kube_until *u, const struct value *pod, const struct kube_trouble *t)
 {
-	const struct pair body[] = { { "container", value_str(t->container) }, { "previous", value_bool(t->previous) },
-		{ "tail", value_int(TAIL_LINES) } };
+	const char *path = arena_printf(step_arena(cx), "log/%s/%s?max=%d&container=%s&tailLines=%d%s", meta(pod, "namespace"), meta(pod, "name"),
+					TAIL_MAX, t->container, TAIL_LINES, t->previous ? "&previous=true" : "");
 	const struct value *reply, *text;
 	struct err why = ERR_INIT;
 
-	if (step_effect(cx, &(struct effect){
-			.on = { u->in, kube_paths_object(step_arena(cx), "Pod", meta(pod, "namespace"), meta(pod, "name"), "log") },
-			.verb = "logs", .body = value_map(body, countof(body)), .read_only = true,
-			.says = step_text(cx, "read the log of '%s'", t->container) }, &reply, &why) < 0)
+	if (step_read(cx, &(struct ref){ u->in, path }, &reply, &why) < 0)
 		return NULL;
 	text = value_get(reply, "text");
 	if (text == NULL || text->kind != V_STRING || text->len == 0)

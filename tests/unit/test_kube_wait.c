@@ -143,15 +143,14 @@ test_rollout(void **state)
 	cx->reads[0].json = "{\"metadata\":{\"annotations\":{\"deployment.kubernetes.io/revision\":\"1\"}}}";
 	cx->reads[1].path = "ReplicaSet.apps/web/new";
 	cx->reads[1].json = "{\"metadata\":{\"annotations\":{\"deployment.kubernetes.io/revision\":\"2\"}}}";
-	cx->reply = "{\"text\":\"cannot open /data\"}";
+	cx->reads[2].path = "log/web/new-1?max=4096&container=i&tailLines=20&previous=true";
+	cx->reads[2].json = "{\"text\":\"cannot open /data\"}";
 	cx->scripts = fine;
 	world_works(cx, &kubernetes_wait_step, "{\"kind\":\"Deployment\",\"name\":\"web/d\",\"rollout\":true}");
-	assert_int_equal(cx->neffects, 0);
 	cx->scripts = broken;
 	world_refuses(cx, &kubernetes_wait_step, "{\"kind\":\"Deployment\",\"name\":\"web/d\",\"rollout\":true}",
 		"Deployment web/d: pod new-1: init container 'i' ended with exit code 1, 3 times; its log ends: cannot open /data");
-	assert_true(cx->effects[0].read_only);
-	world_is(&cx->effects[0].body, "{\"container\":\"i\",\"previous\":true,\"tail\":20}");
+	assert_string_equal(cx->note, "log of init container 'i' of pod new-1: cannot open /data");
 }
 
 /* A watch that its server ends is opened again, and nothing is remembered from before. */

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Plans on a namespace of a real cluster, and what the audit log says became of them."""
+import json
+import os
+
+from wtest import Wherry, equal
+
+HEAD = """wherry: v1
+name: %s
+params:
+  password: {type: string, secret: true, env: KUBE_PASSWORD}
+targets:
+  k: {kind: kubernetes, kubeconfig: %s, namespace: %s}
+steps:
+"""
+PASSWORD = "of-the-plan-7"
+VERBS = {"apply": "patch", "create": "create", "patch": "patch", "delete": "delete"}  # as the server calls them
+
+
+class Desk:
+    """One cluster, one namespace, one state folder; steps are lines, each a flow map."""
+
+    def __init__(self, folder, cluster, namespace, kubeconfig=None):
+        self.folder, self.cluster, self.namespace = folder, cluster, namespace
+        self.kubeconfig = kubeconfig or cluster.wherry_config
+        self.w = Wherry(os.path.join(folder, "state"), env={"KUBE_PASSWORD": PASSWORD})
+        self.n = 0
+
+    def file(self, steps):
+        self.n += 1
+        path = os.path.join(self.folder, "plan-%d.yaml" % self.n)
+        with open(path, "w") as f:
+            f.write(HEAD % ("p%d" % self.n, self.kubeconfig, self.namespace) + "".join("  - %s\n" % s for s in steps))
+        return path
+
+    def run(self, *steps, code=0, words=()):
+        """Run id rN of the N-th plan."""
+        path = self.file(steps)
+        return self.w.ok("run", path, "--yes", "--run-id", "r%d" % self.n, "--format", "plain", *words, code=code)
+
+    def plan(self, *steps, code=0):
+        """The lines of the dry-run, as values."""
+        return self.w.ok("plan", self.file(steps), "--format", "json", code=code).json()
+
+    def both(self, *steps):
+        """Dry-run, then run: what the one announces is what the audit log has of the other."""
+        announced = sorted(action(e) for e in self.plan(*steps) if e.get("event") == "action" and not e.get("unchanged"))
+        mark = self.cluster.audit_mark()
+        done = self.run(*steps)
+        equal(changes(self.cluster, mark), announced, "what was done, and what was announced")
+        return done
+
+
+def action(event):
+    """(verb, resource, name) of an action of a dry-run."""
+    kind, _, name = event["ref"].split(" ", 1)[1].split("/", 2)
+    name, _, sub = name.partition("#")
+    return VERBS[event["verb"]], kind.split(".")[0].lower() + "s" + ("/" + sub if sub else ""), name
+
+
+def changes(cluster, mark, user="wherry"):
+    """The same of every request that changed something."""
+    got = []
+    for e in cluster.audit(mark, user=user, verbs=("create", "update", "patch", "delete", "deletecollection")):
+        ref = e["objectRef"]
+        if "dryRun" in e["requestURI"] or ref["resource"].startswith("selfsubject") or e["responseStatus"]["code"] >= 300:
+            continue
+        sub = ref.get("subresource")
+        got.append((e["verb"], ref["resource"] + ("/" + sub if sub else ""), ref.get("name") or e["requestObject"]["metadata"]["name"]))
+    return sorted(got)

@@ -120,6 +120,15 @@ handle_give(struct httpc *h, struct handle via)
 		handle_free(&via);
 }
 
+static int
+status_of(const struct exchange *x)
+{
+	long status = 0;
+
+	curl_easy_getinfo(x->via.easy, CURLINFO_RESPONSE_CODE, &status);
+	return (int)status;
+}
+
 static size_t
 on_header(char *p, size_t size, size_t n, void *data)
 {
@@ -133,17 +142,10 @@ on_header(char *p, size_t size, size_t n, void *data)
 	if (x->whole) /* a trailer */
 		return size * n;
 	x->whole = p[0] == '\r' || p[0] == '\n';
+	if (x->whole)
+		x->reply->status = status_of(x);
 	buf_put(head, p, size * n);
 	return head->failed ? 0 : size * n;
-}
-
-static int
-status_of(const struct exchange *x)
-{
-	long status = 0;
-
-	curl_easy_getinfo(x->via.easy, CURLINFO_RESPONSE_CODE, &status);
-	return (int)status;
 }
 
 static size_t
@@ -152,7 +154,6 @@ on_body(char *p, size_t size, size_t n, void *data)
 	struct exchange *x = data;
 	const size_t room = x->rq->max - x->reply->body.len;
 
-	x->reply->status = status_of(x);
 	if (x->rq->sink != NULL && x->reply->status / 100 == 2) {
 		x->reply->poured = true;
 		x->reply->stopped = x->rq->sink(x->rq->sink_data, p, size * n) < 0;

@@ -51,6 +51,15 @@ kube_revision(const char *text)
 	return *p == '\0' ? n : 0;
 }
 
+const char *
+kube_item_version(struct arena *a, struct bytes json)
+{
+	struct looks l;
+
+	look(json, &l);
+	return l.version.len > 0 ? kube_text_of(a, l.version) : "";
+}
+
 /* The object, which says what kind it is. */
 static struct bytes
 whole(struct arena *a, const struct kube_path *p, const struct looks *l, struct bytes json)

@@ -12,6 +12,8 @@
  * keys_only); revision 0 where resourceVersion is no number, ret_version (may be NULL) is its text. */
 int kube_item_make(struct arena *a, const struct kube_path *p, struct bytes json, bool keys_only, struct item *ret,
 		   const char **ret_version, struct err *err);
+/* An object's resourceVersion, "" for none; NULL: malformed. */
+const char *kube_item_version(struct arena *a, struct bytes json);
 /* A resourceVersion as a number; 0: it is none. */
 int64_t kube_revision(const char *text);
 

@@ -70,23 +70,6 @@ kube_pages_done(struct kube_pages *pg)
 	kube_split_done(&pg->split);
 }
 
-/* continue tokens are base64, but who knows what a server sends */
-static const char *
-encoded(struct arena *a, const char *s)
-{
-	struct buf b = BUF_INIT(0);
-	const char *ret;
-
-	for (; *s != '\0'; s++)
-		if (strchr("-._~", *s) != NULL || (*s >= '0' && *s <= '9') || ((*s | 32) >= 'a' && (*s | 32) <= 'z'))
-			buf_putc(&b, *s);
-		else
-			buf_printf(&b, "%%%02X", (unsigned char)*s);
-	ret = b.len > 0 ? arena_strndup(a, b.p, b.len) : "";
-	buf_done(&b);
-	return ret;
-}
-
 /* What the whole page says of itself. */
 static int
 read_metadata(struct kube_pages *pg, struct err *err)
@@ -120,14 +103,14 @@ go_on_later(struct opctx *op, struct kube_pages *pg, const struct kube_reply *r)
 }
 
 static int
-refused(struct kube_conn *c, const struct kube_pages *pg, const struct kube_reply *r, struct err *err)
+refused(struct kube_conn *c, struct kube_pages *pg, const struct kube_reply *r, struct err *err)
 {
 	if (r->status == 404 && r->about.kind == V_NULL) {
 		kube_kinds_forget(c);
 		return err_set(err, ERR_FAILED, "%s has no kind '%s' any more", kube_conn_name(c), pg->path.kind);
 	}
-	if (r->status == 410) /* from the beginning it is served */
-		err->retryable = true;
+	pg->expired = r->status == 410;
+	err->retryable = err->retryable || pg->expired; /* from the beginning it is served */
 	return -1;
 }
 
@@ -139,11 +122,12 @@ kube_pages_next(struct opctx *op, struct kube_conn *c, struct kube_pages *pg, st
 	int rc;
 
 	pg->arena = op->arena;
+	pg->expired = false;
 	pg->items = NULL;
 	pg->cap = 0;
 	for (;;) {
 		const char *more = arena_printf(op->arena, "limit=%" PRIi64 "%s%s%s", pg->limit, first ? "" : "&continue=",
-						encoded(op->arena, pg->go_on), first && pg->at != NULL ? pg->at : "");
+						kube_encoded(op->arena, pg->go_on), first && pg->at != NULL ? pg->at : "");
 		const struct kube_ask ask = { .method = "GET", .url = kube_path_url(op->arena, &pg->path, more),
 			.accept = pg->keys_only ? AS_METADATA : NULL, .sink = feed, .sink_data = pg };
 

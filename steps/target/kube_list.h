@@ -11,6 +11,7 @@ struct kube_pages {
 	int64_t limit;
 	bool keys_only;
 	bool whole;               /* of one moment: a 410 ends it */
+	bool expired;             /* it has */
 	const char *at;           /* more of the first page's query, or NULL */
 	/* of the last page, in the arena of that call: */
 	struct item *items;
@@ -25,8 +26,7 @@ struct kube_pages {
 	bool too_large;
 };
 void kube_pages_begin(struct kube_pages *pg, const struct kube_path *p);
-/* The next page, into op's arena: the first, or the one at go_on, which outlives the call. 410 is told by err->retryable
- * and ERR_FAILED. */
+/* The next page, into op's arena: the first, or the one at go_on, which outlives the call. */
 int kube_pages_next(struct opctx *op, struct kube_conn *c, struct kube_pages *pg, struct err *err);
 void kube_pages_done(struct kube_pages *pg);
 

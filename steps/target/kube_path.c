@@ -72,19 +72,18 @@ kube_kind_url(struct arena *a, const struct kube_kind *k)
 		arena_printf(a, "/apis/%s/%s", k->group, k->version);
 }
 
-/* One segment (RFC 3986 §3.3); what names usually hold stays as it is. */
-static const char *
-segment(struct arena *a, const char *s)
+const char *
+kube_encoded(struct arena *a, const char *s)
 {
 	struct buf b = BUF_INIT(0);
 	const char *ret;
 
 	for (; *s != '\0'; s++)
-		if (isalnum((unsigned char)*s) || strchr("-._~:", *s) != NULL)
+		if (isalnum((unsigned char)*s) || strchr("-._~", *s) != NULL)
 			buf_putc(&b, *s);
 		else
 			buf_printf(&b, "%%%02X", (unsigned char)*s);
-	ret = arena_strndup(a, b.p, b.len);
+	ret = b.len > 0 ? arena_strndup(a, b.p, b.len) : "";
 	buf_done(&b);
 	return ret;
 }
@@ -98,12 +97,12 @@ kube_path_url(struct arena *a, const struct kube_path *p, const char *more)
 
 	buf_puts(&b, kube_kind_url(a, p->k));
 	if (one)
-		buf_printf(&b, "/namespaces/%s", segment(a, p->namespace));
+		buf_printf(&b, "/namespaces/%s", kube_encoded(a, p->namespace));
 	buf_printf(&b, "/%s", p->k->plural);
 	if (p->name[0] != '\0')
-		buf_printf(&b, "/%s", segment(a, p->name));
+		buf_printf(&b, "/%s", kube_encoded(a, p->name));
 	if (p->sub != NULL)
-		buf_printf(&b, "/%s", segment(a, p->sub));
+		buf_printf(&b, "/%s", kube_encoded(a, p->sub));
 	if (p->query != NULL && p->query[0] != '\0')
 		buf_printf(&b, "?%s", p->query);
 	if (more != NULL && more[0] != '\0')

@@ -274,9 +274,11 @@ explain(struct exchange *x, CURLcode code)
 	struct httpc_reply *r = x->reply;
 	const bool connected = code != CURLE_COULDNT_RESOLVE_HOST && code != CURLE_COULDNT_CONNECT &&
 			       code != CURLE_OPERATION_TIMEDOUT;
+	curl_off_t came = 0;
 	long os_errno = 0;
 
 	curl_easy_getinfo(x->via.easy, CURLINFO_OS_ERRNO, &os_errno);
+	curl_easy_getinfo(x->via.easy, CURLINFO_SIZE_DOWNLOAD_T, &came);
 	r->fate = was_sent(x) ? HTTPC_LOST : HTTPC_NOT_SENT;
 	if (code == CURLE_OK) {
 		(void)snprintf(r->why, sizeof(r->why), "the answer was cut off in its headers");
@@ -289,7 +291,7 @@ explain(struct exchange *x, CURLcode code)
 	else if (code == CURLE_GOT_NOTHING)
 		(void)snprintf(r->why, sizeof(r->why), "the connection was closed without an answer");
 	else if (code == CURLE_PARTIAL_FILE)
-		(void)snprintf(r->why, sizeof(r->why), "the answer was cut off after %zu bytes", r->body.len);
+		(void)snprintf(r->why, sizeof(r->why), "the answer was cut off after %lld bytes", (long long)came);
 	else
 		peer_explain(peer, code, &x->told, os_errno, r->why, sizeof(r->why));
 	if (peer_refused(peer, code, x->told.error) ||

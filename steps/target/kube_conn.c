@@ -173,6 +173,9 @@ refused(struct opctx *op, struct kube_conn *c, const struct letter *l, struct ht
 	*about = VALUE_NULL;
 	mask_credentials(l, &r->body);
 	(void)httpc_judge(&l->rq, r, false, err);
+	/* a read that is cut off is asked for again once the server is there; only what is too large stays so */
+	if (r->fate == HTTPC_LOST && err->kind == ERR_FAILED && err->retryable && !r->head.failed)
+		err->kind = ERR_UNREACHABLE;
 	if (r->fate == HTTPC_ANSWERED && r->body.len > 0)
 		*about = kube_status_parse(op->arena, r->body.p, r->body.len);
 	text = kube_status_text(&a, about);
@@ -241,7 +244,7 @@ struct course {
 };
 
 static void
-tell(struct opctx *op, struct kube_conn *c, struct course *w, int64_t ns, const char *why)
+tell(struct opctx *op, struct course *w, int64_t ns, const char *why)
 {
 	const int64_t now = clock_now();
 	char text[32];
@@ -249,7 +252,7 @@ tell(struct opctx *op, struct kube_conn *c, struct course *w, int64_t ns, const 
 	if (op->note == NULL || (w->told != 0 && now - w->told < TELL_EVERY))
 		return;
 	w->told = now;
-	op->note(op, arena_printf(op->arena, "waiting %s for %s: %s", duration_text(ns, text), c->config.server, why));
+	op->note(op, arena_printf(op->arena, "waiting %s: %s", duration_text(ns, text), why));
 }
 
 static int64_t
@@ -307,7 +310,7 @@ go_again(struct opctx *op, struct kube_conn *c, const struct kube_ask *ask, cons
 		return false;
 	}
 	w->wait = w->wait * 2 < WAIT_MAX ? w->wait * 2 : WAIT_MAX;
-	tell(op, c, w, ns, err->msg);
+	tell(op, w, ns, err->msg);
 	kube_sleep(op, ns);
 	return peer_cancelled(op) == 0;
 }

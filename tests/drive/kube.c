@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Speaks to a Kubernetes API server through the target kind, as tests tell it on stdin, one command a line; answers with one
  * JSON line each. kube_drive KUBECONFIG [NAMESPACE]
- *   name PATH | read PATH | identity | list PATH [LIMIT [keys|count]] | watch PATH [REVISION] | next SECONDS | unwatch
+ *   name PATH | read PATH | identity | list PATH [LIMIT [keys|count]] | more | watch PATH [REVISION] | next SECONDS | unwatch
  *   limit SECONDS (of all that follows) */
 #include <stdio.h>
 #include <stdlib.h>
@@ -67,31 +67,33 @@ item_value(const struct item *it)
 	return value_map(pairs, 3);
 }
 
-/* All pages, a line each. */
+/* The first page, or with path NULL the next one. */
 static int
 list(const char *path, int64_t limit, const char *how, struct err *err)
 {
-	struct query q = { .from = { path, strlen(path) }, .limit = limit, .keys_only = strcmp(how, "keys") == 0,
-		.count_only = strcmp(how, "count") == 0 };
+	static struct arena mine;
+	static struct query q;
+	struct pair pairs[4];
+	struct value *items, map;
 	struct page page;
 
-	do {
-		struct pair pairs[4];
-		struct value *items, map;
-
-		if (kube_target.list(&op, conn, &q, &page, err) < 0)
-			return -1;
-		items = arena_array(op.arena, page.n, sizeof(*items));
-		for (size_t i = 0; i < page.n; i++)
-			items[i] = item_value(&page.items[i]);
-		pairs[0] = (struct pair){ "items", value_list(items, page.n) };
-		pairs[1] = (struct pair){ "more", value_bool(page.more) };
-		pairs[2] = (struct pair){ "revision", value_int(page.revision) };
-		pairs[3] = (struct pair){ "count", value_int(page.count) };
-		map = value_map(pairs, 4);
-		answer("page", &map);
-		q.resume = page.resume;
-	} while (page.more);
+	if (path != NULL) {
+		arena_reset(&mine);
+		q = (struct query){ .from = { arena_strdup(&mine, path), strlen(path) }, .limit = limit,
+			.keys_only = strcmp(how, "keys") == 0, .count_only = strcmp(how, "count") == 0 };
+	}
+	if (kube_target.list(&op, conn, &q, &page, err) < 0)
+		return -1;
+	q.resume = (struct bytes){ arena_strndup(&mine, page.resume.p, page.resume.len), page.resume.len };
+	items = arena_array(op.arena, page.n, sizeof(*items));
+	for (size_t i = 0; i < page.n; i++)
+		items[i] = item_value(&page.items[i]);
+	pairs[0] = (struct pair){ "items", value_list(items, page.n) };
+	pairs[1] = (struct pair){ "more", value_bool(page.more) };
+	pairs[2] = (struct pair){ "revision", value_int(page.revision) };
+	pairs[3] = (struct pair){ "count", value_int(page.count) };
+	map = value_map(pairs, 4);
+	answer("page", &map);
 	return 0;
 }
 
@@ -150,6 +152,8 @@ command(char *line, struct err *err)
 		rc = kube_target.identity(&op, conn, &v, err);
 	else if (strcmp(word, "list") == 0)
 		return list(path, more != NULL ? atoll(more) : 0, how, err);
+	else if (strcmp(word, "more") == 0)
+		return list(NULL, 0, "", err);
 	else if (strcmp(word, "next") == 0)
 		return next((int64_t)(atof(path) * (double)NS_PER_S), err);
 	else if (strcmp(word, "unwatch") == 0)

@@ -105,9 +105,12 @@ skip_blanks(const char *p, const char *end)
 bool
 kube_next_member(struct bytes *rest, struct bytes *ret_key, struct bytes *ret_value)
 {
-	const char *p = rest->p, *end = p + rest->len, *key, *value;
+	const char *p = rest->p, *end, *key, *value;
 	struct kube_skim skim = { 0 };
 
+	if (rest->len == 0)
+		return false;
+	end = p + rest->len;
 	p = skip_blanks(p, end);
 	if (p < end && (*p == '{' || *p == ','))
 		p = skip_blanks(p + 1, end);

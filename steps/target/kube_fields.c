@@ -346,3 +346,28 @@ kube_apply_merge(struct arena *a, const struct value *object, const struct value
 			pairs[n++] = (struct pair){ want->pairs[i].key, kube_merge_patch(a, NULL, &want->pairs[i].v) };
 	return value_map(pairs, n);
 }
+
+/* Of a patch only what it takes out. */
+static struct value
+nulls_of(struct arena *a, const struct value *patch)
+{
+	struct pair *pairs = arena_array(a, (size_t)patch->len + 1, sizeof(*pairs));
+	struct value inner;
+	size_t n = 0;
+
+	for (uint32_t i = 0; i < patch->len; i++) {
+		inner = patch->pairs[i].v.kind == V_MAP ? nulls_of(a, &patch->pairs[i].v) : VALUE_NULL;
+		if (patch->pairs[i].v.kind == V_NULL || (inner.kind == V_MAP && inner.len > 0))
+			pairs[n++] = (struct pair){ patch->pairs[i].key, inner };
+	}
+	return value_map(pairs, n);
+}
+
+struct value
+kube_strategic_merge(struct arena *a, const struct value *object, const struct value *patch)
+{
+	const struct value types = kube_types(a, object), gone = nulls_of(a, patch);
+	const struct value merged = kube_apply_merge(a, object, patch, types.kind == V_MAP ? &types : NULL);
+
+	return kube_merge_patch(a, &merged, &gone);
+}

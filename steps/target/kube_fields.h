@@ -19,6 +19,8 @@ bool kube_has(const struct value *want, const struct value *have, const struct v
 bool kube_drops(struct arena *, const struct value *object, const struct value *want, const char *sub);
 /* What applying `want` would make of the object (null: nothing is there), as far as it can be told from here. */
 struct value kube_apply_merge(struct arena *, const struct value *object, const struct value *want, const struct value *types);
+/* The same of a strategic merge patch without directives: what is null in it is taken out. */
+struct value kube_strategic_merge(struct arena *, const struct value *object, const struct value *patch);
 /* fieldsV1 of what KUBE_MANAGER applied, or NULL. */
 const struct value *kube_applied(const struct value *object, const char *sub);
 /* Does a field manager of this name have a part in the object? */

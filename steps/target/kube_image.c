@@ -109,14 +109,13 @@ patch_type(const struct effect *e)
 	return value_get_str(&e->body, "type", "merge");
 }
 
-/* Would a strategic merge patch do something that a merge patch would not? */
+/* Words to the server in a strategic merge patch ($patch, $setElementOrder/…). */
 static bool
-is_strategic(const struct value *patch)
+has_directives(const struct value *patch)
 {
-	if (patch->kind == V_LIST)
-		return true;
-	for (uint32_t i = 0; patch->kind == V_MAP && i < patch->len; i++)
-		if (patch->pairs[i].key[0] == '$' || is_strategic(&patch->pairs[i].v))
+	for (uint32_t i = 0; (patch->kind == V_LIST || patch->kind == V_MAP) && i < patch->len; i++)
+		if (patch->kind == V_LIST ? has_directives(&patch->items[i])
+					  : patch->pairs[i].key[0] == '$' || has_directives(&patch->pairs[i].v))
 			return true;
 	return false;
 }
@@ -128,9 +127,12 @@ kube_patched(struct arena *a, const struct effect *e, const struct value *image,
 
 	if (strcmp(patch_type(e), "json") == 0)
 		return kube_json_patch(a, image, &patch, ret, err);
-	if (strcmp(patch_type(e), "strategic") == 0 && is_strategic(&patch))
-		return err_set(err, ERR_PREDICTED, "what a strategic merge patch makes of lists is for the server to say");
-	*ret = kube_merge_patch(a, image, &patch);
+	if (strcmp(patch_type(e), "strategic") != 0)
+		*ret = kube_merge_patch(a, image, &patch);
+	else if (has_directives(&patch))
+		return err_set(err, ERR_PREDICTED, "what a strategic merge patch with directives does is for the server to say");
+	else
+		*ret = kube_strategic_merge(a, image, &patch);
 	return 0;
 }
 

@@ -81,7 +81,7 @@ simulate(struct opctx *op, const struct effect *e, const struct kube_path *p, co
 			return err_wrap(err, "%s", e->on.path);
 		}
 		ret->confidence = CONF_PREDICTED;
-		ret->after = value_unknown("only the server knows what a strategic merge patch makes of lists");
+		ret->after = value_unknown("only the server knows what directives of a patch do");
 		return 0;
 	default:
 		ret->after = VALUE_NULL;

@@ -101,6 +101,11 @@ apply_is_foretold(void **state)
 		    "[{'containerPort':80,'protocol':'TCP'}]},{'name':'new','image':'n:1'}]}}}");
 	want = json("{'a':1,'b':null,'c':{'d':null,'e':2}}");
 	assert_json(kube_apply_merge(&arena, &none, &want, &none), "{'a':1,'c':{'e':2}}");
+	want = json("{'spec':{'replicas':null,'selector':{'app':null},'template':{'spec':{'containers':[{'name':'side','image':'s:2'}]}}}}");
+	got = kube_strategic_merge(&arena, &have, &want);
+	assert_json(*value_get(&got, "spec"), "{'selector':{},'template':{'spec':{'args':['a','b'],'containers':["
+		    "{'name':'side','image':'s:2'},{'name':'app','image':'a:1','imagePullPolicy':'Always','ports':"
+		    "[{'containerPort':80,'protocol':'TCP'}]}]}}}");
 	/* what no manager tells about */
 	want = json("{'env':[{'name':'A','value':'2'}],'args':['x']}");
 	got = json("{'env':[{'name':'B','value':'1'},{'name':'A','value':'1'}],'args':['y','z']}");

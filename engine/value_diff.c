@@ -195,9 +195,9 @@ diff_value(struct diff *d, const struct value *before, const struct value *after
 	} else if (is_text(before) && is_text(after) &&
 		   (memchr(before->s, '\n', before->len) != NULL || memchr(after->s, '\n', after->len) != NULL)) {
 		diff_text(d, before, after);
-	} else {
-		line_value(d, '-', before);
-		line_value(d, '+', after);
+	} else { /* what a secret replaces, or is replaced by, was one most likely */
+		line_value(d, '-', after->kind == V_SECRET && before->kind == V_STRING ? after : before);
+		line_value(d, '+', before->kind == V_SECRET && after->kind == V_STRING ? before : after);
 	}
 }
 

@@ -301,8 +301,10 @@ int
 kube_until(struct step_ctx *cx, const struct kube_until *u, struct kube_found *ret, struct err *err)
 {
 	struct crowd c = { .u = u };
-	int rc = watch_again(cx, &c, err);
+	int rc;
 
+	*err = ERR_INIT; /* what an effect before left there does not count */
+	rc = watch_again(cx, &c, err);
 	if (rc < 0 && err->kind == ERR_TIMEOUT)
 		err_wrap(err, "%s: not yet so: %s", u->what, missing(cx, &c));
 	if (rc == 0 || (rc < 0 && err->kind == ERR_PREDICTED)) {

@@ -9,6 +9,7 @@
 #include "steps/target/kube_fields.h"
 #include "steps/target/kube_patch.h"
 #include "steps/target/kube_request.h"
+#include "steps/target/mask.h"
 
 /* Numbers that the server gives: those of a dry-run mean nothing. */
 static struct value
@@ -104,15 +105,19 @@ refused(struct opctx *op, const struct effect *e, const struct kube_path *p, con
 	const struct value *details = value_get(&about->about, "details");
 	const struct err why = *err;
 	const char *name = value_get_str(details, "name", "");
+	const bool nowhere = about->status == 404 && strcmp(value_get_str(details, "kind", ""), "namespaces") == 0 &&
+			     strcmp(name, p->namespace) == 0;
 
-	if (about->status == 404 && strcmp(value_get_str(details, "kind", ""), "namespaces") == 0 && strcmp(name, p->namespace) == 0) {
-		ret->needs = arena_printf(op->arena, "Namespace//%s", p->namespace);
+	if (nowhere || about->status == 403) { /* who may do what, and how much, is told by objects, too */
+		ret->needs = nowhere ? arena_printf(op->arena, "Namespace//%s", p->namespace) : "*/*/";
 		if (simulate(op, e, p, before, ret, err) < 0)
 			return -1;
-		*err = why; /* it holds unless an earlier step makes it */
+		if (!nowhere)
+			ret->confidence = CONF_PREDICTED;
+		*err = why; /* it holds unless an earlier step changes that */
 		return 0;
 	}
-	if (about->status != 403 && !(about->status == 400 && strstr(why.msg, "does not support dry run") != NULL))
+	if (!(about->status == 400 && strstr(why.msg, "does not support dry run") != NULL))
 		return -1;
 	*err = ERR_INIT;
 	if (simulate(op, e, p, before, ret, err) < 0)
@@ -122,9 +127,9 @@ refused(struct opctx *op, const struct effect *e, const struct kube_path *p, con
 	return 0;
 }
 
-int
-kube_predict(struct opctx *op, void *conn, const struct effect *e, const struct value *before, struct prediction *ret,
-	     struct err *err)
+static int
+predict(struct opctx *op, struct kube_conn *conn, const struct effect *e, const struct value *before, struct prediction *ret,
+	struct err *err)
 {
 	const enum kube_verb verb = kube_verb(e);
 	const bool removes = verb == KUBE_DELETE || verb == KUBE_EVICT;
@@ -147,5 +152,16 @@ kube_predict(struct opctx *op, void *conn, const struct effect *e, const struct 
 		return refused(op, e, &p, before, &about, ret, err);
 	ret->confidence = CONF_EXACT;
 	ret->after = removes ? VALUE_NULL : without_numbers(op->arena, &ret->after, before->kind == V_NULL);
+	return 0;
+}
+
+int
+kube_predict(struct opctx *op, void *conn, const struct effect *e, const struct value *before, struct prediction *ret,
+	     struct err *err)
+{
+	if (predict(op, conn, e, before, ret, err) < 0)
+		return -1;
+	if ((e->body.flags & VF_SECRET) != 0) /* it is said back in clear, and shown */
+		ret->after = mask_value(op->arena, &ret->after, &e->body);
 	return 0;
 }

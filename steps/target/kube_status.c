@@ -23,6 +23,39 @@ kube_status_parse(struct arena *a, const char *p, size_t len)
 	return v;
 }
 
+/* The end of what a field error quotes: a string with its escapes, or all the rest. */
+static const char *
+quoted_end(const char *p)
+{
+	if (*p != '"')
+		return p + strlen(p);
+	for (p++; *p != '\0' && *p != '"'; p++)
+		p += *p == '\\' && p[1] != '\0';
+	return p + (*p == '"');
+}
+
+/* The message without the whole objects that it quotes: they are long, and may be Secrets. */
+static const char *
+without_objects(struct arena *a, const char *message)
+{
+	static const char mark[] = "nvalid value: ";
+	struct buf text = BUF_INIT(0);
+	const char *at, *ret;
+
+	for (; (at = strstr(message, mark)) != NULL; message = at) {
+		at += sizeof(mark) - 1;
+		buf_put(&text, message, (size_t)(at - message));
+		if (*at == '{' || strncmp(at, "\"{", 2) == 0) {
+			buf_puts(&text, "{…}");
+			at = quoted_end(at);
+		}
+	}
+	buf_puts(&text, message);
+	ret = arena_strndup(a, text.p, text.len);
+	buf_done(&text);
+	return ret;
+}
+
 static const char *
 safe(struct arena *a, const char *s, size_t max)
 {
@@ -39,7 +72,7 @@ add_causes(struct arena *a, struct buf *to, const struct value *status, const ch
 		return;
 	for (uint32_t i = 0; i < causes->len && i < CAUSES_MAX; i++) {
 		const char *field = value_get_str(&causes->items[i], "field", "");
-		const char *why = value_get_str(&causes->items[i], "message", "");
+		const char *why = without_objects(a, value_get_str(&causes->items[i], "message", ""));
 
 		if (field[0] == '\0' || strstr(message, field) != NULL)
 			continue;
@@ -55,6 +88,7 @@ kube_status_text(struct arena *a, const struct value *status)
 
 	if (status->kind != V_MAP)
 		return NULL;
+	message = without_objects(a, message);
 	buf_puts(&text, message[0] != '\0' ? safe(a, message, MESSAGE_MAX) : "the server gives no reason");
 	if (reason[0] != '\0')
 		buf_printf(&text, " (%s)", safe(a, reason, WORD_MAX));

@@ -13,6 +13,7 @@
 #include "steps/target/kube_fields.h"
 #include "steps/target/kube_patch.h"
 #include "steps/target/kube_request.h"
+#include "steps/target/mask.h"
 
 #define LOOK_AGAIN (NS_PER_S / 2)
 
@@ -34,6 +35,8 @@ request(struct opctx *op, struct kube_conn *c, const struct effect *e, const str
 		err->kind = ERR_UNKNOWN;
 		rc = err_wrap(err, "%s: the server's answer cannot be read", e->on.path);
 	}
+	if (rc < 0)
+		mask_err(err, &e->body); /* servers quote what they refuse */
 	kube_reply_done(about);
 	return rc;
 }

@@ -10,5 +10,9 @@
 void mask_bytes(struct buf *text, struct bytes secret);
 /* The same for every secret in v. */
 void mask_secrets(struct buf *text, const struct value *v);
+/* The same in an error's message. */
+void mask_err(struct err *err, const struct value *v);
+/* v with each text that holds a secret of `with` as that secret; the rest is shared. */
+struct value mask_value(struct arena *a, const struct value *v, const struct value *with);
 
 #endif

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """The Kubernetes steps one by one on a real API server: what they read, write, wait for and refuse."""
+import base64
 import json
 import os
 import sys
@@ -98,8 +99,7 @@ def test_rights(a):
                 "create Pod/exec", "patch Deployment", "get ConfigMap in kube-system")
         Desk(os.path.join(folder, "x"), a, ns)
         refused(d, [step("g", "kubernetes.get", kind="Secret", name="x")], "forbidden", "secrets")
-        done = d.run(step("p", "kubernetes.apply", object=config("c", x="1")), code=1)
-        expect("403" in done.err + done.out and 'cannot patch resource "configmaps"' in done.err + done.out, "no 403: %s" % done)
+        refused(d, [step("p", "kubernetes.apply", object=config("c", x="1"))], "403", 'cannot patch resource "configmaps"')
         equal(len(a.get("cm", namespace=ns)["items"]), 1, "config maps")
 
 
@@ -155,10 +155,14 @@ def test_secrets(a):
             check("steps.c.outputs.object.metadata.name == 'c' and steps.c.outputs.object.data == nil"),
             check("steps.p.outputs.object.data == nil"))
         equal(a.get("cm", "c", namespace=ns)["data"], {"p": PASSWORD, "q": PASSWORD}, "the config map")
-        shown = d.w.ok("report", "r1").out + done.out + done.err
-        for text in [shown, read(os.path.join(d.w.folder("r1"), "journal"))]:
-            at = text.find(PASSWORD)
-            expect(at < 0, "the password is in the open: %s" % text[max(at - 300, 0):at + 50])
+        shown = d.w.ok("report", "r1").out + done.out + done.err + "".join(
+            json.dumps(e) for e in d.plan(step("s", "kubernetes.apply", object=config("c", p=hidden + "2"))))
+        shown += str(d.run(step("l", "kubernetes.patch", kind="ConfigMap", name="c", merge={"metadata": {"labels": {"a": hidden + " x"}}}), code=1))
+        shown += str(d.run(step("l", "kubernetes.patch", kind="Secret", name="s", merge={"data": {"p": 7}}), code=1))
+        for text in [shown] + [read(os.path.join(d.w.folder(r), "journal")) for r in ("r1", "r3", "r4")]:
+            for word in (PASSWORD, base64.b64encode(PASSWORD.encode()).decode()):
+                at = text.find(word)
+                expect(at < 0, "the password is in the open: %s" % text[max(at - 300, 0):at + 50])
 
 
 @testbed.shared()
@@ -184,6 +188,12 @@ def test_refusals(a):
                     step("x", "kubernetes.wait", kind="Pod", name="a", absent=True, condition="Ready"),
                     step("x", "kubernetes.apply", object={"kind": "ConfigMap"}), step("x", "kubernetes.list", kind="Pod", selector="")):
             d.w.ok("validate", d.file([bad]), code=2)
+        a.apply({**config("last"), "metadata": {"name": "last", "finalizers": ["wherry.test/stays"]}}, namespace=ns)
+        try:
+            a.kubectl("delete", "namespace", ns, "--wait=false")
+            refused(d, [step("x", "kubernetes.create", object=config("four", x="1"))], "terminat")
+        finally:
+            a.kubectl("patch", "cm", "last", "--type=merge", "-p", '{"metadata":{"finalizers":null}}', namespace=ns)
 
 
 main(test_look, test_rights, test_write, test_secrets, test_refusals)

@@ -225,6 +225,8 @@ secrets_stay_inside(void **state)
 	char content[] = "hunter2", same[] = "hunter2", other[] = "hunter3";
 	struct secret s1 = { "params.password", 7, content }, s2 = { "elsewhere", 7, same }, s3 = { "params.password", 7, other };
 	struct pair p1 = { "p", value_secret(&s1) }, p2 = { "p", value_secret(&s2) }, p3 = { "p", value_secret(&s3) };
+	struct pair said = { "p", value_str("hunter1") };
+	struct value plain = value_map(&said, 1);
 	struct value v1 = value_map(&p1, 1), v2 = value_map(&p2, 1), v3 = value_map(&p3, 1);
 	struct bytes key = { "key", 3 };
 	char d1[65], d2[65], d3[65];
@@ -236,6 +238,10 @@ secrets_stay_inside(void **state)
 	value_diff(&b, &v1, &v3, 10);
 	assert_string_equal(b.p, "{\"p\":\"(secret)\"}{\"p\":{\"$secret\":\"params.password\"}}"
 				 "- p: \"(secret)\"\n+ p: \"(secret)\"\n");
+	buf_clear(&b);
+	value_diff(&b, &plain, &v1, 10);
+	value_diff(&b, &v1, &plain, 10);
+	assert_string_equal(b.p, "- p: \"(secret)\"\n+ p: \"(secret)\"\n- p: \"(secret)\"\n+ p: \"(secret)\"\n");
 	value_digest(&v1, key, d1);
 	value_digest(&v2, key, d2);
 	value_digest(&v3, key, d3);

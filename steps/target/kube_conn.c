@@ -19,6 +19,7 @@
 #define REFUSAL_MAX ((size_t)1 << 20)
 #define URL_TEXT 200
 #define ASKED_WAIT_MAX (300 * NS_PER_S) /* in all, for one request that the server puts off */
+#define GATEWAY_WAIT_MAX (30 * NS_PER_S) /* for one that answers in the server's place */
 #define FIRST_WAIT (NS_PER_S / 2)
 #define WAIT_MAX (10 * NS_PER_S)
 #define TELL_EVERY (30 * NS_PER_S)
@@ -266,25 +267,30 @@ retry_after(const struct httpc_reply *r)
 	return s * NS_PER_S;
 }
 
-/* Does the server put the request off, so that nothing of it was done? Then for how long. */
+/* Is the request put off, so that nothing of it was done? Then for how long, and for how long at most in all. */
 static bool
-put_off(const struct kube_ask *ask, const struct httpc_reply *r, const struct course *w, int64_t *ret)
+put_off(const struct kube_ask *ask, const struct httpc_reply *r, const struct value *about, const struct course *w,
+	int64_t *ret, int64_t *ret_max)
 {
 	if (r->fate != HTTPC_ANSWERED || (r->status != 429 && (ask->changes || r->status / 100 != 5)))
 		return false;
 	*ret = retry_after(r);
+	*ret_max = ASKED_WAIT_MAX;
 	if (*ret == 0 && r->status == 429)
 		*ret = w->wait;
+	if (*ret == 0 && r->status >= 502 && r->status <= 504 && about->kind == V_NULL) { /* not the server's own word */
+		*ret = w->wait;
+		*ret_max = GATEWAY_WAIT_MAX;
+	}
 	return *ret > 0;
 }
 
 /* Is there sense in another try? Sleeps until then. */
 static bool
-go_again(struct opctx *op, struct kube_conn *c, const struct kube_ask *ask, const struct httpc_reply *r, struct course *w,
-	 struct err *err)
+go_again(struct opctx *op, struct kube_conn *c, const struct kube_ask *ask, const struct httpc_reply *r,
+	 const struct value *about, struct course *w, struct err *err)
 {
-	const int64_t now = clock_now();
-	int64_t ns = 0;
+	int64_t ns = 0, max = ASKED_WAIT_MAX;
 
 	if (r->poured || peer_cancelled(op) > 0)
 		return false;
@@ -293,22 +299,20 @@ go_again(struct opctx *op, struct kube_conn *c, const struct kube_ask *ask, cons
 		kube_conn_forget(c);
 		return true;
 	}
-	if (put_off(ask, r, w, &ns)) {
+	if (put_off(ask, r, about, w, &ns, &max)) {
 		w->asked += ns;
-		if (w->asked > ASKED_WAIT_MAX || now + ns >= op->deadline)
-			return false;
 	} else if (ask->changes && !ask->once &&
 		   (err->kind == ERR_UNKNOWN || (w->unknown && err->kind == ERR_UNREACHABLE && err->retryable))) {
 		/* sending it again tells; only a server that answers and fails is not waited for without end */
 		ns = w->wait;
 		w->asked += r->fate == HTTPC_ANSWERED ? ns : 0;
-		if (w->asked > ASKED_WAIT_MAX || now + ns >= op->deadline)
-			return false;
+		w->lost = w->unknown ? w->lost : *err;
 		w->unknown = true;
-		w->lost = *err;
 	} else {
 		return false;
 	}
+	if (w->asked > max || clock_now() + ns >= op->deadline)
+		return false;
 	w->wait = w->wait * 2 < WAIT_MAX ? w->wait * 2 : WAIT_MAX;
 	tell(op, w, ns, err->msg);
 	kube_sleep(op, ns);
@@ -323,7 +327,7 @@ kube_ask(struct opctx *op, struct kube_conn *c, const struct kube_ask *ask, stru
 	int rc;
 
 	*ret = (struct kube_reply){ .body = BUF_INIT(0) };
-	while ((rc = send_once(op, c, ask, &r, &ret->about, err)) < 0 && go_again(op, c, ask, &r, &w, err))
+	while ((rc = send_once(op, c, ask, &r, &ret->about, err)) < 0 && go_again(op, c, ask, &r, &ret->about, &w, err))
 		httpc_reply_done(&r);
 	/* never sent in the last try, but perhaps done in one before */
 	if (rc < 0 && w.unknown && (err->kind == ERR_UNREACHABLE || err->kind == ERR_TIMEOUT || err->kind == ERR_CANCELLED))

@@ -2,7 +2,8 @@
 /* A connection to one Kubernetes API server: who it is, as whom we go there, what a request's end means. Used by several
  * threads at once. What it owns about a request:
  * - after a 401 everything about the login is read anew, once; then ERR_UNREACHABLE, as with the other kinds;
- * - 429, and a read's 503 with Retry-After, are waited out, visibly, up to 5 minutes and within the deadline;
+ * - 429, and a read's 5xx with Retry-After, are waited out, visibly, up to 5 minutes and within the deadline; a gateway
+ *   that answers a read in the server's place, for half a minute;
  * - a lost reply or a 5xx of a change that may be sent twice (not `once`) is settled by sending it again;
  * - a v1.Status is turned into a message that names object, field and reason. */
 #ifndef WHERRY_TARGET_KUBE_CONN_H

@@ -4,13 +4,14 @@
 import contextlib
 import json
 import os
+import subprocess
 import sys
 import urllib.parse
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from kubedrive import Drive, discovery, document, kubeconfig, list_of, object_of, refusal
 from scripted import Scripted, reply
-from wtest import equal, expect, main, scratch
+from wtest import LIMIT, Peak, Wherry, equal, expect, is_sanitized, main, scratch
 
 MAPS = "/api/v1/namespaces/default/configmaps"
 
@@ -104,6 +105,9 @@ def patience():
         equal(drive.ask("read", "ConfigMap//x")["metadata"]["resourceVersion"], "3", "the object")
         equal(len(asked(server)), 3, "requests")
         expect(any("waiting 1.0s" in n and "too many requests" in n for n in drive.notes), "no note: %s" % drive.notes)
+    with cluster(in_turn(reply(502, "<html>bad gateway"), reply(503, ""), good)) as (drive, server):
+        drive.ask("read", "ConfigMap//x")
+        equal(len(asked(server)), 3, "requests past a gateway")
     with cluster(lambda _: refusal(429, "TooManyRequests", "come back", ["Retry-After: 100"])) as (drive, server):
         drive.ask("limit", "20")
         says(drive.refused("read", "ConfigMap//x"), "failed", True, "429", "come back")
@@ -275,5 +279,39 @@ def secrets():
         equal(drive.ask("read", "Secret//s")["data"], {"key": "(secret)"}, "its data")
 
 
+PLAN = """wherry: v1
+name: many
+targets:
+  k: {kind: kubernetes, kubeconfig: %s}
+steps:
+  - {id: l, uses: kubernetes.list, with: {in: k, kind: ConfigMap, where: "${{ value.data.key == 'none' }}"}}
+outputs: {count: "${{ steps.l.outputs.count }}"}
+"""
+
+
+def memory():
+    """A list of 100,000 objects never stands in memory as a whole."""
+    page = json.dumps(list_of(many(0, 500, 5, data={"key": "x" * 1024}), 10, "CONTINUE"))
+    last = document(list_of([], 10))
+    system = document({"metadata": {"name": "kube-system", "uid": "u"}})
+
+    def answer(request):
+        if request.path.endswith("/kube-system"):
+            return system
+        n = int(query(request).get("continue", "0")) + 1
+        return reply(200, page.replace("CONTINUE", str(n))) if n <= 200 else last
+    with scratch() as folder, Scripted(lambda r: discovery(r) or answer(r)) as server:
+        path = os.path.join(folder, "plan.yaml")
+        with open(path, "w") as f:
+            f.write(PLAN % kubeconfig(folder, server.url))
+        wherry = Wherry(os.path.join(folder, "state"))
+        process = wherry.start("run", path, "--yes", "--format", "plain", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        peak = Peak(process)
+        out = process.communicate(timeout=LIMIT)[0]
+        equal((process.returncode, len(asked(server))), (0, 201), "exit code and requests: %s" % out[-1000:])
+        used = peak.kib()
+        expect(is_sanitized() or used < 64 << 10, "%d KiB" % used)
+
+
 if __name__ == "__main__":
-    main(refusals, credentials, patience, kinds, lists, bad_lists, watches, bad_watches, secrets)
+    main(refusals, credentials, patience, kinds, lists, bad_lists, watches, bad_watches, secrets, memory)

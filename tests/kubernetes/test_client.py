@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """The Kubernetes client on a real API server: kinds, reads, pages, watches, and a server that dies and forgets."""
+import json
 import os
 import secrets
 import subprocess
@@ -10,6 +11,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import testbed  # noqa: E402
 from faultproxy import FaultProxy  # noqa: E402
 from kubedrive import Drive  # noqa: E402
+from kubeplan import Desk  # noqa: E402
 from wtest import LIMIT, equal, expect, main, scratch, wait_for  # noqa: E402
 
 
@@ -195,5 +197,28 @@ def forgotten(a):
             expect(any("took so long" in n for n in drive.notes), "no note: %s" % drive.notes)
 
 
+@testbed.shared()
+def overlay(a):
+    """In a dry-run two spellings are one object, and a list that an earlier step would change is not known."""
+    with scratch() as folder, a.namespace() as ns:
+        desk = Desk(folder, a, ns)
+        new = json.dumps({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "new"}, "data": {"a": "b"}})
+        there = json.dumps({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "new", "namespace": ns}, "data": {"a": "b"}})
+        events = desk.plan(
+            "{id: a, uses: kubernetes.apply, with: {in: k, object: %s}}" % new,
+            "{id: b, uses: kubernetes.get, with: {in: k, kind: cm.v1, name: new}, needs: [a]}",
+            "{id: c, uses: assert, with: {that: \"${{ steps.b.outputs.object.data.a == 'b' }}\", message: x}}",
+            "{id: d, uses: kubernetes.apply, with: {in: k, object: %s}, needs: [a]}" % there,
+            "{id: e, uses: kubernetes.list, with: {in: k, kind: configmaps, selector: 'a=b'}, needs: [a]}",
+            "{id: f, uses: kubernetes.list, with: {in: k, kind: cm, all_namespaces: true}, needs: [a]}",
+            "{id: g, uses: kubernetes.list, with: {in: k, kind: Secret}, needs: [a]}",
+            "{id: h, uses: kubernetes.list, with: {in: k, kind: ConfigMap, namespace: default}, needs: [a]}")
+        actions = {e["step"]: (e["ref"], bool(e.get("unchanged"))) for e in events if e.get("event") == "action"}
+        path = "k ConfigMap/%s/new" % ns
+        equal(actions, {"a": (path, False), "d": (path, True)}, "the actions")
+        unknown = {e["step"] for e in events if "is not known: an earlier step changes it" in json.dumps(e)}
+        equal(unknown, {"e", "f"}, "what is not known")
+
+
 if __name__ == "__main__":
-    main(names, reads, lists, watches, forgotten)
+    main(names, reads, lists, watches, overlay, forgotten)

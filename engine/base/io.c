@@ -241,6 +241,27 @@ io_replace(const char *path, const void *p, size_t len, mode_t mode, struct err 
 	return ret;
 }
 
+int
+io_refuse_existing(const char *path, struct err *err)
+{
+	(void)err_set(err, ERR_FAILED, "'%s' exists already", path);
+	return err_next(err, "move it away, or choose another path");
+}
+
+int
+io_publish(int fd, const char *tmp, const char *path, struct err *err)
+{
+	if (fsync(fd) < 0)
+		return err_errno(err, "sync '%s'", tmp);
+	FAULT("io.publish.synced");
+	if (renameat2(AT_FDCWD, tmp, AT_FDCWD, path, RENAME_NOREPLACE) < 0 &&
+	    (errno != EINVAL || access(path, F_OK) == 0 || rename(tmp, path) < 0))
+		return errno == EEXIST || access(path, F_OK) == 0 ? io_refuse_existing(path, err) :
+			err_errno(err, "rename '%s' to '%s'", tmp, path);
+	FAULT("io.publish.renamed");
+	return io_sync_parent(path, err);
+}
+
 /* Make a folder and what is missing above it; each new name is synced into its parent. */
 static int
 make_dir(const char *path, struct err *err)

@@ -23,6 +23,11 @@ int io_hash_file(const char *path, char ret[SHA256_HEX], struct err *err);
 int io_replace(const char *path, const void *p, size_t len, mode_t mode, struct err *err);
 /* The same by a tmp of a name that the caller finds again, where a kill left it. It must not be there. */
 int io_replace_by(const char *tmp, const char *path, const void *p, size_t len, mode_t mode, struct err *err);
+/* Give a whole new file, open and at tmp, its name: after 0 it survives a power cut. What is at path already is never
+ * replaced: ERR_FAILED, and tmp stays. */
+int io_publish(int fd, const char *tmp, const char *path, struct err *err);
+/* The error for it. */
+int io_refuse_existing(const char *path, struct err *err);
 /* Make a folder 0700 (parents too, 0700) and sync its parent; an existing one must be ours and closed to others. */
 int io_private_dir(const char *path, struct err *err);
 int io_sync_dir(const char *path, struct err *err);

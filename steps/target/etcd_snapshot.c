@@ -144,13 +144,6 @@ etcd_recheck_snapshot(struct opctx *cx, const char *path, const struct value *af
 		       now.kind == V_NULL ? "gone" : "another one now");
 }
 
-static int
-refuse_existing(const char *path, struct err *err)
-{
-	err_set(err, ERR_FAILED, "'%s' exists already", path);
-	return err_next(err, "move it away, or choose another path");
-}
-
 /* One stream from one member into the file. */
 struct download {
 	struct opctx *cx;
@@ -247,21 +240,6 @@ download(struct opctx *cx, struct etcd_conn *c, struct snapshot *s, struct err *
 	return rc;
 }
 
-/* On the disk, and then under its name, unless somebody has taken that meanwhile. */
-static int
-publish(struct snapshot *s, const char *part, const char *path, struct err *err)
-{
-	FAULT("etcd.snapshot.received");
-	if (fsync(s->fd) < 0)
-		return err_errno(err, "sync '%s'", part);
-	if (renameat2(AT_FDCWD, part, AT_FDCWD, path, RENAME_NOREPLACE) < 0 &&
-	    (errno != EINVAL || access(path, F_OK) == 0 || rename(part, path) < 0))
-		return errno == EEXIST || access(path, F_OK) == 0 ? refuse_existing(path, err) :
-			err_errno(err, "rename '%s' to '%s'", part, path);
-	FAULT("etcd.snapshot.renamed");
-	return io_sync_parent(path, err);
-}
-
 static int
 save(struct opctx *cx, struct etcd_conn *c, const char *path, struct value *ret, struct err *err)
 {
@@ -270,7 +248,7 @@ save(struct opctx *cx, struct etcd_conn *c, const char *path, struct value *ret,
 	int rc;
 
 	if (access(path, F_OK) == 0)
-		return refuse_existing(path, err);
+		return io_refuse_existing(path, err);
 	snapshot_init(&s, open(part, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600));
 	if (s.fd < 0) {
 		rc = err_errno(err, "create '%s'", part);
@@ -278,8 +256,9 @@ save(struct opctx *cx, struct etcd_conn *c, const char *path, struct value *ret,
 		rc = download(cx, c, &s, err);
 		if (rc == 0 && !snapshot_is_whole(&s))
 			rc = err_set(err, ERR_FAILED, "etcd at %s: the snapshot is damaged: its SHA-256 is another", etcd_conn_names(c));
+		FAULT("etcd.snapshot.received");
 		if (rc == 0)
-			rc = publish(&s, part, path, err);
+			rc = io_publish(s.fd, part, path, err);
 		if (rc < 0)
 			(void)unlink(part);
 	}
@@ -351,7 +330,7 @@ snapshot_predict(struct opctx *cx, void *conn, const struct effect *e, const str
 	if (is_remove)
 		return 0;
 	if (before->kind == V_MAP)
-		return refuse_existing(path, err);
+		return io_refuse_existing(path, err);
 	ret->after = ETCD_MAP(cx->arena, { "path", value_str(path) }, { "size", unknown }, { "sha256", unknown });
 	return 0;
 }

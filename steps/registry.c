@@ -10,6 +10,12 @@
 #define ARCHIVE_STEPS(X)
 #endif
 
+#ifdef WHERRY_WSLAY
+#define KUBERNETES_INSIDE_STEPS(X) X(kubernetes_exec_step) X(kubernetes_copy_from_step) X(kubernetes_copy_to_step)
+#else
+#define KUBERNETES_INSIDE_STEPS(X)
+#endif
+
 #define STEPS(X)                    \
 	X(exec_step)                \
 	X(set_step)                 \
@@ -51,7 +57,9 @@
 	X(kubernetes_scale_step)    \
 	X(kubernetes_label_step)    \
 	X(kubernetes_annotate_step) \
-	X(kubernetes_wait_step)
+	X(kubernetes_wait_step)     \
+	X(kubernetes_logs_step)     \
+	KUBERNETES_INSIDE_STEPS(X)
 
 #define DECLARE(name) extern const struct step_type name;
 #define ADDRESS(name) &name,

@@ -8,7 +8,8 @@
 #include "base/text.h"
 #include "steps/target/kube_effect.h"
 #include "steps/target/kube_image.h"
-#include "steps/target/kube_write.h"
+#include "steps/target/kube_inside.h"
+#include "steps/target/kube_logs.h"
 #include "steps/target/targets.h"
 
 static const struct field kube_fields[] = {
@@ -195,10 +196,15 @@ kube_read(struct opctx *op, void *conn, const char *path, struct value *ret, str
 		return kube_get(op, conn, "/version", ret, NULL, err);
 	case KUBE_KINDS:
 		return read_kinds(op, conn, ret, err);
+	case KUBE_LOG:
+		return kube_logs_read(op, conn, &parsed, ret, err);
+	case KUBE_HERE:
+		return kube_read_here(op, parsed.file, ret, err);
 	case KUBE_LIST:
+	case KUBE_FILE:
 		break;
 	}
-	return err_set(err, ERR_PLAN, "'%s' is a list, and no object", path);
+	return err_set(err, ERR_PLAN, "'%s' is no object", path);
 }
 
 static const char *
@@ -224,16 +230,18 @@ const struct target_type kube_target = {
 	.watch_open = kube_watch_open,
 	.watch_next = kube_watch_next,
 	.watch_close = kube_watch_close,
-	.image = kube_image,
 	.write = kube_effect_write,
-	.same = kube_same,
+	.image = kube_effect_image,
+	.same = kube_effect_same,
 	.predict = kube_effect_predict,
 	.probe = kube_effect_probe,
 	.outlived = kube_effect_outlived,
-	.after = kube_after,
-	.stands = kube_stands,
+	.recheck = kube_recheck_here,
+	.recheck_under = "here/",
+	.after = kube_effect_after,
+	.stands = kube_effect_stands,
 	.shown = kube_shown,
-	.invert = kube_invert,
+	.invert = kube_effect_invert,
 	.covers = kube_paths_cover,
 	.plain = kube_paths_plain,
 	.query_path = kube_query_path,

@@ -196,7 +196,7 @@ judge_status(struct opctx *op, const struct talk *t, struct kube_end *ret, struc
 	if (ret->code >= 0)
 		return 0;
 	message = value_get_str(&status, "message", "");
-	return refused(op, t->cmd, message[0] != '\0' ? message : "the server gives no reason", ret, err);
+	return refused(op, t->cmd, message[0] != '\0' ? message : "its end was told without an exit code, and without a reason", ret, err);
 }
 
 static bool
@@ -237,9 +237,15 @@ judge_refusal(struct opctx *op, const struct kube_command *cmd, const struct kub
 	if (r->fate == HTTPC_ANSWERED && r->body.len > 0 &&
 	    value_parse_json(op->arena, r->body.p, r->body.len, &status, &ignored) == 0)
 		text = kube_status_text(op->arena, &status);
-	if (r->fate != HTTPC_ANSWERED || r->status == 401 || (text == NULL && r->status >= 300 && r->status < 400)) {
+	if (r->fate != HTTPC_ANSWERED || (text == NULL && r->status >= 300 && r->status < 400)) {
 		(void)kube_ws_judge(spec, r, err);
 		return err_wrap(err, "%s", where);
+	}
+	if (r->status == 401) {
+		(void)err_set(err, ERR_UNREACHABLE, "%s: the server refuses the credentials (401)%s%s", where, text != NULL ? ": " : "",
+			      text != NULL ? text : "");
+		err->retryable = false;
+		return -1;
 	}
 	if (text == NULL && (r->status == 403 || r->status == 400) && r->body.len == 0)
 		return err_set(err, ERR_FAILED, "%s: the server refuses (%d) without a word; it may be older than Kubernetes 1.30 and not know "

@@ -3,23 +3,34 @@
  * step asks for one. */
 #include "steps/target/kube_effect.h"
 
-#include "steps/target/kube_exec.h"
+#include <string.h>
+
 #include "steps/target/kube_image.h"
+#include "steps/target/kube_inside.h"
 #include "steps/target/kube_predict.h"
 #include "steps/target/kube_write.h"
 
-static const struct target_type objects = { .write = kube_write, .predict = kube_predict, .probe = kube_probe };
-#ifdef WHERRY_WSLAY
-static const struct target_type containers = { .write = kube_exec_write, .predict = kube_exec_predict, .probe = kube_exec_probe,
-	.outlived = kube_exec_outlived };
-#endif
+static const struct target_type objects = {
+	.write = kube_write,
+	.image = kube_image,
+	.same = kube_same,
+	.predict = kube_predict,
+	.probe = kube_probe,
+	.after = kube_after,
+	.stands = kube_stands,
+	.invert = kube_invert,
+};
 
 static const struct target_type *
 part_of(const struct effect *e)
 {
 #ifdef WHERRY_WSLAY
+	if (strncmp(e->on.path, "here/", 5) == 0)
+		return &kube_inside_fetch;
+	if (strncmp(e->on.path, "file/", 5) == 0)
+		return &kube_inside_send;
 	if (kube_verb(e) == KUBE_OTHER)
-		return &containers;
+		return &kube_inside_exec;
 #endif
 	(void)e;
 	return &objects;
@@ -29,6 +40,20 @@ int
 kube_effect_write(struct opctx *op, void *conn, const struct effect *e, const char *nonce, struct reply *ret, struct err *err)
 {
 	return part_of(e)->write(op, conn, e, nonce, ret, err);
+}
+
+int
+kube_effect_image(struct opctx *op, void *conn, const struct effect *e, struct value *ret, struct err *err)
+{
+	return part_of(e)->image(op, conn, e, ret, err);
+}
+
+bool
+kube_effect_same(const struct effect *e, const struct value *before)
+{
+	const struct target_type *part = part_of(e);
+
+	return part->same != NULL && part->same(e, before);
 }
 
 int
@@ -51,4 +76,31 @@ kube_effect_outlived(struct opctx *op, void *conn, const struct effect *e, const
 	const struct target_type *part = part_of(e);
 
 	return part->outlived != NULL ? part->outlived(op, conn, e, nonce, err) : 0;
+}
+
+struct value
+kube_effect_after(struct arena *a, const struct effect *e, const struct value *reply)
+{
+	const struct target_type *part = part_of(e);
+
+	return part->after != NULL ? part->after(a, e, reply) : *reply;
+}
+
+struct value
+kube_effect_stands(struct arena *a, const struct effect *e, const struct value *before, const struct value *image,
+		   const struct value *left)
+{
+	const struct target_type *part = part_of(e);
+
+	return part->stands != NULL ? part->stands(a, e, before, image, left) : *image;
+}
+
+int
+kube_effect_invert(struct arena *a, const struct effect *e, const struct value *before, const struct value *after,
+		   struct effect *ret, struct err *err)
+{
+	const struct target_type *part = part_of(e);
+
+	return part->invert != NULL ? part->invert(a, e, before, after, ret, err) :
+		err_set(err, ERR_IN_DOUBT, "'%s' has no inverse", e->verb);
 }

@@ -2,7 +2,7 @@
 /* Owns commands as effects. What one does is opaque. Promised is that one which never began is a definite failure; that one
  * whose end was not seen is unknown, with what became of its pod; that one which is ended at a time-out or a stop is ended
  * in the pod too, where the container has what that takes; that of its output only head and tail are held. */
-#include "steps/target/kube_exec.h"
+#include "steps/target/kube_inside.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -192,15 +192,15 @@ ended_by_us(struct opctx *op, struct kube_conn *c, const struct effect *e, const
 	const char *when = stopped ? "when the run was stopped" : "at the step's time-out";
 	const bool ended = mark != NULL && kube_outlived_end(op, c, pod, mark, value_get_int(&e->body, "grace", 10 * NS_PER_S),
 							     peer_cancelled(op) > 1);
-	const char *what = ended ? "was ended by wherry" : "was left by wherry, and may still run in the pod,";
+	const char *what = ended ? "the command was ended by wherry" : "wherry left the command, which may still run in the pod,";
 
 	if (e->read_only)
-		return err_set(err, stopped ? ERR_CANCELLED : ERR_TIMEOUT, "the command %s %s", what, when);
-	return err_set(err, ERR_UNKNOWN, "the command %s %s; it may have done part of its work", what, when);
+		return err_set(err, stopped ? ERR_CANCELLED : ERR_TIMEOUT, "%s %s", what, when);
+	return err_set(err, ERR_UNKNOWN, "%s %s; it may have done part of its work", what, when);
 }
 
-int
-kube_exec_write(struct opctx *op, void *conn, const struct effect *e, const char *nonce, struct reply *ret, struct err *err)
+static int
+exec_write(struct opctx *op, void *conn, const struct effect *e, const char *nonce, struct reply *ret, struct err *err)
 {
 	const struct value *in = value_get(&e->body, "stdin");
 	struct kube_command cmd = { .argv = argv_of(op->arena, value_get(&e->body, "argv")), .changes = !e->read_only, .sink = hear,
@@ -239,20 +239,24 @@ kube_exec_write(struct opctx *op, void *conn, const struct effect *e, const char
 	return rc;
 }
 
-int
-kube_exec_predict(struct opctx *op, void *conn, const struct effect *e, const struct value *before, struct prediction *ret,
+static int
+exec_predict(struct opctx *op, void *conn, const struct effect *e, const struct value *before, struct prediction *ret,
 		  struct err *err)
 {
-	(void)op, (void)conn, (void)e, (void)before, (void)err;
+	const char **inside = arena_array(op->arena, 2, sizeof(*inside));
+
+	(void)conn, (void)before, (void)err;
+	inside[0] = e->on.path; /* files and logs too: kube_paths_cover */
 	*ret = (struct prediction){
 		.confidence = CONF_OPAQUE,
 		.after = value_unknown("the result of a command that has not run"),
+		.unknowable = inside,
 	};
 	return 0;
 }
 
-int
-kube_exec_probe(struct opctx *op, void *conn, const struct effect *e, const char *nonce, const struct value *before, enum probe *ret,
+static int
+exec_probe(struct opctx *op, void *conn, const struct effect *e, const char *nonce, const struct value *before, enum probe *ret,
 		struct err *err)
 {
 	const struct value *argv = value_get(&e->body, "probe");
@@ -288,8 +292,8 @@ kube_exec_probe(struct opctx *op, void *conn, const struct effect *e, const char
 	return 0;
 }
 
-int
-kube_exec_outlived(struct opctx *op, void *conn, const struct effect *e, const char *nonce, struct err *err)
+static int
+exec_outlived(struct opctx *op, void *conn, const struct effect *e, const char *nonce, struct err *err)
 {
 	struct kube_pod pod;
 
@@ -300,3 +304,20 @@ kube_exec_outlived(struct opctx *op, void *conn, const struct effect *e, const c
 	/* with the pod, or its container, all that ran in it is gone */
 	return pod.present && pod.running ? kube_outlived_wait(op, conn, &pod, nonce, err) : 0;
 }
+
+/* What a command changes is not seen. */
+static int
+exec_image(struct opctx *op, void *conn, const struct effect *e, struct value *ret, struct err *err)
+{
+	(void)op, (void)conn, (void)e, (void)err;
+	*ret = VALUE_NULL;
+	return 0;
+}
+
+const struct target_type kube_inside_exec = {
+	.write = exec_write,
+	.image = exec_image,
+	.predict = exec_predict,
+	.probe = exec_probe,
+	.outlived = exec_outlived,
+};

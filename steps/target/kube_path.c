@@ -120,6 +120,10 @@ kube_name(struct opctx *op, void *conn, const char *path, const char **ret, stru
 
 	if (kube_paths_parse(op->arena, path, &parsed, err) < 0)
 		return -1;
+	if (parsed.what == KUBE_FILE || parsed.what == KUBE_LOG) {
+		*ret = parsed.namespace[0] != '\0' ? path : kube_paths_within(op->arena, path, kube_conn_namespace(conn));
+		return 0;
+	}
 	if (parsed.what != KUBE_OBJECT && parsed.what != KUBE_LIST) {
 		*ret = path;
 		return 0;

@@ -106,6 +106,44 @@ parse_object(struct arena *a, const char *path, const char *p, struct kube_paths
 	return 0;
 }
 
+/* The words that begin paths into pods. */
+static bool
+is_file(const char *path)
+{
+	return strncmp(path, "file/", 5) == 0;
+}
+
+static bool
+is_log(const char *path)
+{
+	return strncmp(path, "log/", 4) == 0;
+}
+
+/* NAMESPACE/POD/CONTAINER/PATH or NAMESPACE/POD?QUERY from p on. */
+static int
+parse_within(struct arena *a, const char *path, const char *p, struct kube_paths *ret, struct err *err)
+{
+	const char *pod = strchr(p, '/'), *end = pod != NULL ? pod + 1 + strcspn(pod + 1, "/?") : NULL, *slash;
+
+	if (pod == NULL || end == pod + 1 || *end != (ret->what == KUBE_FILE ? '/' : '?'))
+		return bad(path, "it names no pod", err);
+	ret->kind = "Pod";
+	ret->namespace = unescape(a, p, pod);
+	ret->name = unescape(a, pod + 1, end);
+	if (ret->namespace == NULL || ret->name == NULL)
+		return bad(path, "it holds what no name can hold", err);
+	if (ret->what == KUBE_LOG) {
+		ret->query = arena_strdup(a, end + 1);
+		return is_query(ret->query) ? 0 : bad(path, "what follows the '?' is not percent-encoded", err);
+	}
+	slash = strchr(end + 1, '/');
+	if (slash == NULL || slash[1] == '\0')
+		return bad(path, "it names no file", err);
+	ret->container = slash > end + 1 ? unescape(a, end + 1, slash) : NULL;
+	ret->file = arena_strdup(a, slash);
+	return slash > end + 1 && ret->container == NULL ? bad(path, "it holds what no name can hold", err) : 0;
+}
+
 int
 kube_paths_parse(struct arena *a, const char *path, struct kube_paths *ret, struct err *err)
 {
@@ -114,6 +152,15 @@ kube_paths_parse(struct arena *a, const char *path, struct kube_paths *ret, stru
 	*ret = (struct kube_paths){ .what = KUBE_OBJECT };
 	if (strcmp(path, "version") == 0 || strcmp(path, "kinds") == 0) {
 		ret->what = path[0] == 'v' ? KUBE_VERSION : KUBE_KINDS;
+		return 0;
+	}
+	if (is_file(path) || is_log(path)) {
+		ret->what = is_file(path) ? KUBE_FILE : KUBE_LOG;
+		return parse_within(a, path, strchr(path, '/') + 1, ret, err);
+	}
+	if (strncmp(path, "here/", 5) == 0) {
+		ret->what = KUBE_HERE;
+		ret->file = arena_strdup(a, path + 5);
 		return 0;
 	}
 	if (strncmp(path, "can-i/", 6) == 0) {
@@ -142,6 +189,14 @@ kube_paths_object(struct arena *a, const char *kind, const char *namespace, cons
 {
 	return arena_printf(a, "%s/%s/%s%s%s", escape(a, kind), escape(a, namespace), escape(a, name), sub != NULL ? "#" : "",
 			    sub != NULL ? sub : "");
+}
+
+const char *
+kube_paths_within(struct arena *a, const char *path, const char *namespace)
+{
+	const char *first = strchr(path, '/'), *second = strchr(first + 1, '/');
+
+	return arena_printf(a, "%.*s%s%s", (int)(first + 1 - path), path, escape(a, namespace), second);
 }
 
 /* RFC 3986 §2.3. */
@@ -178,6 +233,7 @@ kube_paths_list(struct arena *a, const char *kind, const char *namespace, const 
 /* A path cut up where it stands. */
 struct cut {
 	struct bytes kind, namespace, name; /* name with its subresource, without a query */
+	bool within;                        /* name is that of the pod that it is in */
 };
 
 static bool
@@ -185,10 +241,14 @@ cut_up(const char *path, struct cut *ret)
 {
 	const char *first = strchr(path, '/'), *second = first != NULL ? strchr(first + 1, '/') : NULL;
 
-	if (second == NULL || strncmp(path, "can-i/", 6) == 0)
+	if (second == NULL || strncmp(path, "can-i/", 6) == 0 || strncmp(path, "here/", 5) == 0)
 		return false;
+	if (is_file(path) || is_log(path)) {
+		*ret = (struct cut){ { "Pod", 3 }, { first + 1, (size_t)(second - first - 1) }, { second + 1, strcspn(second + 1, "/?") }, true };
+		return true;
+	}
 	*ret = (struct cut){ { path, (size_t)(first - path) }, { first + 1, (size_t)(second - first - 1) },
-		{ second + 1, strcspn(second + 1, "?") } };
+		{ second + 1, strcspn(second + 1, "?") }, false };
 	return true;
 }
 
@@ -205,8 +265,12 @@ kube_paths_cover(const char *wide, const char *path)
 
 	if (strcmp(wide, path) == 0)
 		return true;
-	if (!cut_up(wide, &w) || !cut_up(path, &p) || w.name.len > 0)
+	if (!cut_up(wide, &w) || !cut_up(path, &p))
 		return false;
+	if (w.name.len > 0) /* what is done in a pod may concern all that is inside, and nothing else */
+		return p.within && bytes_eq(w.kind, p.kind) && bytes_eq(w.namespace, p.namespace) &&
+		       w.name.len == p.name.len + strlen("#exec") && memcmp(w.name.p, p.name.p, p.name.len) == 0 &&
+		       memcmp((const char *)w.name.p + p.name.len, "#exec", strlen("#exec")) == 0;
 	return (is_star(w.kind) || bytes_eq(w.kind, p.kind)) && (is_star(w.namespace) || bytes_eq(w.namespace, p.namespace));
 }
 

@@ -7,7 +7,9 @@
  * Read-only: `can-i/VERB/KIND/NAMESPACE/[NAME][#SUBRESOURCE]` (a SelfSubjectAccessReview, which changes nothing; KIND may be
  * one that the server does not have, as `*` is; NAMESPACE * asks for all) reads as {allowed, denied, reason};
  * `version` as the server's /version; `kinds` as a list of {kind, group, version, plural, namespaced, preferred, verbs,
- * subresources}. */
+ * subresources}. In pods: `file/NAMESPACE/POD/CONTAINER/PATH`, a file in a container (empty: its default one);
+ * `log/NAMESPACE/POD?QUERY` (kube_logs.h). And `here/PATH`, a file of this machine that comes out
+ * of one or goes into one. */
 #ifndef WHERRY_TARGET_KUBE_PATHS_H
 #define WHERRY_TARGET_KUBE_PATHS_H
 
@@ -15,7 +17,7 @@
 #include "base/buf.h"
 #include "value.h"
 
-enum kube_paths_what { KUBE_OBJECT, KUBE_LIST, KUBE_CAN_I, KUBE_VERSION, KUBE_KINDS };
+enum kube_paths_what { KUBE_OBJECT, KUBE_LIST, KUBE_CAN_I, KUBE_VERSION, KUBE_KINDS, KUBE_FILE, KUBE_LOG, KUBE_HERE };
 
 struct kube_paths {
 	enum kube_paths_what what;
@@ -23,6 +25,7 @@ struct kube_paths {
 	const char *sub;                     /* NULL: the object itself */
 	const char *query;                   /* of a list: NULL: none */
 	const char *verb;                    /* of can-i */
+	const char *container, *file;        /* of a file: NULL for the default one; its path. Of one that is here, file alone */
 };
 
 /* Strings in the arena. ERR_PLAN: not a path, with what is wrong. */
@@ -31,8 +34,10 @@ int kube_paths_parse(struct arena *a, const char *path, struct kube_paths *ret, 
 const char *kube_paths_object(struct arena *a, const char *kind, const char *namespace, const char *name, const char *sub);
 /* A list's path; selectors as kubectl takes them, or NULL. */
 const char *kube_paths_list(struct arena *a, const char *kind, const char *namespace, const char *labels, const char *fields);
+/* Of a file, a log: its path with another namespace. */
+const char *kube_paths_within(struct arena *a, const char *path, const char *namespace);
 /* A list covers the objects of its kind and namespace (KIND * those of every kind), an object itself only. Of a list the
- * query does not count: what it selects may change with the object. */
+ * query does not count: what it selects may change with the object. Pod/NAMESPACE/NAME#exec stands for all that is inside. */
 bool kube_paths_cover(const char *wide, const char *path);
 /* Does it name one object, or what is read like one? */
 bool kube_paths_plain(const char *path);

@@ -102,6 +102,8 @@ kube_touched(struct arena *a, const char *path, const char *verb, const struct v
 		add(&l, arena_printf(a, "%s#scale", object));
 		add(&l, arena_printf(a, "%s#status", object));
 	}
+	if (strcmp(kind, "Pod") == 0) /* what runs in it, its files, its logs: kube_paths_cover */
+		add(&l, arena_printf(a, "%s#exec", object));
 	if (strcmp(kind, "Namespace") == 0 && hash == NULL)
 		add(&l, arena_printf(a, removes ? "*/%s/" : "ServiceAccount/%s/", end + 1));
 	else if (is_kind(kind, "CustomResourceDefinition.apiextensions.k8s.io") && removes)

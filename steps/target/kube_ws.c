@@ -287,13 +287,11 @@ state_of(struct kube_ws *ws)
 			       (unsigned)wslay_event_get_status_code_received(ws->frames));
 		return KUBE_WS_CLOSED;
 	}
-	if (ws->gone)
-		return KUBE_WS_LOST;
-	if (ws->foreign || !wslay_event_get_read_enabled(ws->frames)) {
+	if (ws->foreign || (!ws->gone && !wslay_event_get_read_enabled(ws->frames)))
 		explain_frames(ws);
-		return KUBE_WS_LOST;
-	}
-	return KUBE_WS_OPEN;
+	else if (!ws->gone)
+		return KUBE_WS_OPEN;
+	return KUBE_WS_LOST;
 }
 
 /* Ping now and then; is the other end still there? */

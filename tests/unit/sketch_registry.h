@@ -14,16 +14,15 @@
 /* What any of them takes; each table binds its own members. */
 struct sketch_args {
 	struct target *in;
-	const char *release, *chart, *tenant, *wanted, *pod, *path, *expect_output;
-	const struct value *set, *argv, *before, *after, *file, *from, *to;
-	bool require_same_version, keep_values, idempotent, read_only;
+	const char *release, *chart, *tenant, *wanted;
+	const struct value *set, *before, *after, *file;
+	bool require_same_version, keep_values;
 };
 #define IN(k) { .name = "in", .type = F_TARGET, .kind = (k), .required = true, .offset = offsetof(struct sketch_args, in), .help = "where" }
 #define TEXT(n, m, req) { .name = (n), .type = F_STRING, .required = (req), .offset = offsetof(struct sketch_args, m), .help = (n) }
 #define PLACE(n, m) { .name = (n), .type = F_PATH, .required = true, .offset = offsetof(struct sketch_args, m), .help = (n) }
 #define ANY(n, m) { .name = (n), .type = F_ANY, .required = true, .offset = offsetof(struct sketch_args, m), .help = (n) }
 #define MAP(n, m, req) { .name = (n), .type = F_MAP, .required = (req), .offset = offsetof(struct sketch_args, m), .help = (n) }
-#define LIST(n, m, i) { .name = (n), .type = F_LIST, .item = (i), .required = true, .offset = offsetof(struct sketch_args, m), .help = (n) }
 #define FLAG(n, m) { .name = (n), .type = F_BOOL, .offset = offsetof(struct sketch_args, m), .help = (n) }
 #define OUT(n, t) { .name = (n), .type = (t), .help = (n) }
 #define END { 0 }
@@ -32,10 +31,6 @@ static const struct field sketch_status_in[] = { IN("helm"), TEXT("release", rel
 	FLAG("require_same_version", require_same_version), END };
 static const struct field sketch_upgrade_in[] = { IN("helm"), TEXT("release", release, true), PLACE("chart", chart),
 	FLAG("keep_values", keep_values), MAP("set", set, false), END };
-static const struct field sketch_exec_in[] = { IN("kubernetes"), TEXT("pod", pod, true), LIST("argv", argv, F_STRING),
-	TEXT("expect_output", expect_output, false), FLAG("idempotent", idempotent), FLAG("read_only", read_only), END };
-static const struct field sketch_copy_from_in[] = { IN("kubernetes"), TEXT("pod", pod, true), PLACE("path", path), ANY("to", to), END };
-static const struct field sketch_copy_to_in[] = { IN("kubernetes"), TEXT("pod", pod, true), PLACE("path", path), ANY("from", from), END };
 static const struct field sketch_state_in[] = { IN("linstor"), END };
 static const struct field sketch_dump_in[] = { ANY("file", file), END };
 static const struct field sketch_compare_dump_in[] = { IN("kubernetes"), ANY("file", file), END };
@@ -44,8 +39,6 @@ static const struct field sketch_resolve_in[] = { IN("kubernetes"), TEXT("tenant
 
 static const struct field sketch_none[] = { END };
 static const struct field sketch_revision_out[] = { OUT("revision", F_INT), END };
-static const struct field sketch_exec_out[] = { OUT("stdout", F_STRING), END };
-static const struct field sketch_file_out[] = { OUT("file", F_STRING), END };
 static const struct field sketch_state_out[] = { OUT("state", F_MAP), OUT("offline_nodes", F_INT), OUT("offline", F_LIST), END };
 static const struct field sketch_resolve_out[] = { OUT("pair", F_STRING), OUT("prefix", F_STRING), OUT("source", F_MAP),
 	OUT("destination", F_MAP), END };
@@ -54,7 +47,7 @@ static const struct field sketch_resolve_out[] = { OUT("pair", F_STRING), OUT("p
 static const char *
 sketch_path(const struct sketch_args *a)
 {
-	return a->release != NULL ? a->release : a->tenant != NULL ? a->tenant : a->pod != NULL ? a->pod : "all";
+	return a->release != NULL ? a->release : a->tenant != NULL ? a->tenant : "all";
 }
 
 /* Outputs are the members of the answer. */
@@ -87,17 +80,7 @@ sketch_act(struct step_ctx *cx, const void *args, struct err *err)
 		.body = a->set != NULL ? *a->set : VALUE_NULL,
 		.says = step_text(cx, "change %s", path) };
 
-	if (a->read_only)
-		return sketch_look(cx, args, err);
-	if (step_effect(cx, &f, NULL, err) < 0)
-		return -1;
-	return a->to != NULL ? step_output(cx, "file", *a->to, err) : 0;
-}
-
-static bool
-sketch_only_looks(const void *args)
-{
-	return ((const struct sketch_args *)args)->read_only;
+	return step_effect(cx, &f, NULL, err);
 }
 
 #define LOOK(n, i, o, f) { .name = (n), .summary = "looks", .inputs = (i), .outputs = (o), .args_size = sizeof(struct sketch_args), \
@@ -112,10 +95,6 @@ static const struct step_type sketch_types[] = {
 	LOOK("linstor.compare-state", sketch_compare_in, sketch_none, 0),
 	LOOK("kamaji.resolve", sketch_resolve_in, sketch_resolve_out, 0),
 	ACT("helm.upgrade", sketch_upgrade_in, sketch_revision_out),
-	ACT("kubernetes.copy-from", sketch_copy_from_in, sketch_file_out),
-	ACT("kubernetes.copy-to", sketch_copy_to_in, sketch_none),
-	{ .name = "kubernetes.exec", .summary = "acts", .inputs = sketch_exec_in, .outputs = sketch_exec_out, .version = 1,
-	  .args_size = sizeof(struct sketch_args), .run = sketch_act, .is_read_only = sketch_only_looks },
 };
 
 /* The canned answers: {path: {output: value}}. */

@@ -145,7 +145,7 @@ test_linstor(void **state)
 	assert_string_equal(start->irreversible, "from here LINSTOR writes to the new database");
 	foretell(p, "{\"chart\":\"/charts/piraeus\"}", &told);
 	tells(&told, "stop (helm.upgrade)\n  ~ change  helm piraeus-op");
-	tells(&told, "seen (wait)\n  ? what it looks at is not known");
+	tells(&told, "seen (wait)\n  assumed: kubernetes.exec will answer as wanted\n");
 	tells(&told, "start (helm.upgrade)\n  irreversible: from here LINSTOR writes to the new database\n");
 	tells(&told, "remove-etcd (helm.upgrade)\n  skipped\n");
 	tells(&told, "tidy (kubernetes.delete)\n  - delete  cluster Pod//linstor-database-migration");

@@ -368,8 +368,8 @@ door_action(struct step_ctx *cx, const struct action *a)
 	struct value was, is;
 
 	if (!a->unchanged && a->after != NULL && a->after->kind != V_UNKNOWN) {
-		was = type->shown != NULL ? type->shown(cx->arena, a->on.path, a->before, true) : *a->before;
-		is = type->shown != NULL ? type->shown(cx->arena, a->on.path, a->after, true) : *a->after;
+		was = type->shown != NULL && a->effect != NULL ? type->shown(cx->arena, a->effect, a->before, true) : *a->before;
+		is = type->shown != NULL && a->effect != NULL ? type->shown(cx->arena, a->effect, a->after, true) : *a->after;
 		value_diff(&diff, &was, &is, 40);
 	}
 	l->event = (struct event){ .kind = EVENT_ACTION, .step = cx->at->path, .type = cx->at->type->name, .verb = a->verb,
@@ -446,7 +446,7 @@ step_effect(struct step_ctx *cx, const struct effect *asked, const struct value 
 	if (rc < 0)
 		return -1;
 	if (f->on.target->type->shown != NULL)
-		*v = f->on.target->type->shown(cx->arena, f->on.path, v, false);
+		*v = f->on.target->type->shown(cx->arena, f, v, false);
 	if (ret != NULL)
 		*ret = v;
 	return 0;

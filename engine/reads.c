@@ -68,7 +68,7 @@ step_read(struct step_ctx *cx, const struct ref *ref, const struct value **ret, 
 		return -1;
 	if (ctx_look(cx, ref->target, path, v)) {
 		if (type->shown != NULL)
-			*v = type->shown(cx->op.arena, path, v, false);
+			*v = type->shown(cx->op.arena, &(struct effect){ .on = { ref->target, path }, .verb = "" }, v, false);
 	} else {
 		if (target_ready(cx, ref->target, err) < 0)
 			return -1;

@@ -198,8 +198,8 @@ struct target_type {
 	struct value (*stands)(struct arena *, const struct effect *, const struct value *before, const struct value *image,
 			       const struct value *left);
 	/* An image as handlers and people may see it, what is secret in it as secrets; for a diff also without what every
-	 * write changes. NULL: as it is. */
-	struct value (*shown)(struct arena *, const char *path, const struct value *image, bool diff);
+	 * write changes. Of what is only read the effect has no verb and no body. NULL: as it is. */
+	struct value (*shown)(struct arena *, const struct effect *, const struct value *image, bool diff);
 	/* The effect that takes it back, guarded by after: the object as it is now. Of a bulk effect (verb, path and body of
 	 * its intent) before is null and after its result. NULL or -1: no inverse. */
 	int (*invert)(struct arena *, const struct effect *, const struct value *before, const struct value *after,

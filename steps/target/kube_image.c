@@ -10,8 +10,8 @@
 #include "base/hash.h"
 #include "steps/target/kube_again.h"
 #include "steps/target/kube_fields.h"
+#include "steps/target/kube_hide.h"
 #include "steps/target/kube_patch.h"
-#include "steps/target/kube_paths.h"
 
 static const struct value nothing = { .kind = V_NULL };
 
@@ -154,14 +154,14 @@ kube_stands(struct arena *a, const struct effect *e, const struct value *before,
 	const enum kube_verb verb = kube_verb(e);
 	const struct value *uid = kube_meta(left != NULL && left->kind == V_MAP ? left : image, "uid");
 	const struct value unknown = value_unknown("the server gives it"); /* of what was never made */
-	struct value shape, part, meta;
+	struct value shape, part = kube_reveal(a, image), meta;
 
 	if (verb == KUBE_DELETE || verb == KUBE_EVICT) /* is it there? A controller makes its own again, which is none of ours */
-		return image->kind != V_MAP || kube_is_going(image) || kube_is_controlled(image) ? VALUE_NULL : kube_again(a, image);
+		return image->kind != V_MAP || kube_is_going(image) || kube_is_controlled(image) ? VALUE_NULL : kube_again(a, &part);
 	if (verb == KUBE_OTHER || image->kind != V_MAP)
 		return *image;
 	shape = shape_of(a, e, before);
-	part = kube_project(a, &shape, image);
+	part = kube_project(a, &shape, &part);
 	meta = kube_set(a, value_get(&part, "metadata"), "uid", uid != NULL ? uid : &unknown);
 	return kube_set(a, &part, "metadata", &meta);
 }
@@ -187,16 +187,15 @@ with_unknowns(struct arena *a, const struct value *image)
 }
 
 struct value
-kube_shown(struct arena *a, const char *path, const struct value *image, bool diff)
+kube_shown(struct arena *a, const struct effect *e, const struct value *image, bool diff)
 {
 	static const char *const noise[] = { "managedFields", "resourceVersion", "generation" };
-	const struct value *meta;
-	struct value ret = *image, rest;
+	const struct value *meta, shape = kube_secret_shape(a, e);
+	struct value ret, rest;
 
-	(void)path;
 	if (image->kind != V_MAP)
-		return ret;
-	ret = kube_paths_hide(a, image);
+		return *image;
+	ret = kube_hide(a, &shape, image);
 	if (!diff)
 		return with_unknowns(a, &ret);
 	meta = value_get(&ret, "metadata");
@@ -257,7 +256,10 @@ same_patched(struct arena *a, const struct effect *e, const struct value *before
 	struct err ignored = ERR_INIT;
 	struct value then;
 
-	return !other_object(e, before) && kube_patched(a, e, before, &then, &ignored) == 0 && value_eq(&then, before);
+	if (other_object(e, before) || kube_patched(a, e, before, &then, &ignored) < 0)
+		return false;
+	then = kube_reveal(a, &then);
+	return value_eq(&then, before);
 }
 
 bool
@@ -265,14 +267,15 @@ kube_same(const struct effect *e, const struct value *before)
 {
 	struct arena a = ARENA_INIT;
 	const enum kube_verb verb = kube_verb(e);
+	const struct value now = kube_reveal(&a, before);
 	bool ret = false;
 
 	if (verb == KUBE_DELETE || verb == KUBE_EVICT)
 		ret = before->kind == V_NULL || other_object(e, before) ? kube_gone_is_fine(e) : kube_is_going(before);
 	else if (before->kind == V_MAP && (verb == KUBE_APPLY || (verb == KUBE_CREATE && kube_is_undo(e))))
-		ret = same_applied(&a, e, before);
+		ret = same_applied(&a, e, &now);
 	else if (verb == KUBE_PATCH && before->kind == V_MAP)
-		ret = same_patched(&a, e, before);
+		ret = same_patched(&a, e, &now);
 	else if (verb == KUBE_CREATE && kube_is_undo(e)) /* it is made again, but not by us */
 		ret = kube_is_controlled(value_get(&e->body, "object"));
 	arena_done(&a);
@@ -291,16 +294,18 @@ kube_after(struct arena *a, const struct effect *e, const struct value *reply)
 /* ---- the way back ---- */
 
 static struct value
-body_of(struct arena *a, const struct value *now, const char *first, struct value v)
+body_of(struct arena *a, const struct effect *e, const struct value *now, const char *first, struct value v)
 {
-	const struct value *uid = kube_meta(now, "uid");
-	struct pair *pairs = arena_array(a, 3, sizeof(*pairs));
+	const struct value *uid = kube_meta(now, "uid"), hide = kube_secret_shape(a, e);
+	struct pair *pairs = arena_array(a, 4, sizeof(*pairs));
 	size_t n = 0;
 
 	pairs[n++] = (struct pair){ "undo", value_bool(true) };
 	pairs[n++] = (struct pair){ first, v };
 	if (uid != NULL)
 		pairs[n++] = (struct pair){ "uid", *uid };
+	if (hide.kind != V_NULL)
+		pairs[n++] = (struct pair){ "hide", hide };
 	return value_map(pairs, n);
 }
 
@@ -313,7 +318,7 @@ invert_delete(struct arena *a, const struct effect *e, const struct value *befor
 
 	if (lost != NULL)
 		return err_set(err, ERR_IN_DOUBT, "%s", lost);
-	*ret = (struct effect){ .on = e->on, .verb = "create", .class = EFFECT_PROBE, .body = body_of(a, &nothing, "object", again),
+	*ret = (struct effect){ .on = e->on, .verb = "create", .class = EFFECT_PROBE, .body = body_of(a, e, &nothing, "object", again),
 		.says = arena_printf(a, controlled ? "leave it to its controller to make %s again" : "create %s again as it was, under a new "
 				     "uid", e->on.path) };
 	return 0;
@@ -334,7 +339,7 @@ kube_invert(struct arena *a, const struct effect *e, const struct value *before,
 		return invert_delete(a, e, before, ret, err);
 	if (verb == KUBE_CREATE || before->kind != V_MAP) {
 		*ret = (struct effect){ .on = e->on, .verb = "delete", .class = EFFECT_PROBE,
-			.body = body_of(a, after, "propagation", value_str("background")),
+			.body = body_of(a, e, after, "propagation", value_str("background")),
 			.says = arena_printf(a, "delete %s, which was not there before", e->on.path) };
 		return 0;
 	}
@@ -342,7 +347,7 @@ kube_invert(struct arena *a, const struct effect *e, const struct value *before,
 	if (shape.kind != V_MAP)
 		return err_set(err, ERR_IN_DOUBT, "it replaced the whole object");
 	patch = kube_restore(a, &shape, before, after);
-	*ret = (struct effect){ .on = e->on, .verb = "patch", .class = EFFECT_IDEMPOTENT, .body = body_of(a, after, "patch", patch),
+	*ret = (struct effect){ .on = e->on, .verb = "patch", .class = EFFECT_IDEMPOTENT, .body = body_of(a, e, after, "patch", patch),
 		.says = arena_printf(a, "put the fields of %s back as they were", e->on.path) };
 	return 0;
 }

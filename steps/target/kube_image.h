@@ -6,6 +6,7 @@
  *   patch   {patch, type: "merge" | "json" | "strategic", uid, resource_version}
  *   delete  {uid, propagation: "background" | "foreground" | "orphan", grace, missing_ok}
  *   evict   {uid, grace, missing_ok}
+ * hide: the shape of fields that are secret although they are no secrets in the body (of an undo).
  * All but object and patch may be absent. missing_ok: the object (of that uid) may be gone already. In an inverse `undo` is true: that someone else
  * came between is then in doubt rather than failed. */
 #ifndef WHERRY_KUBE_IMAGE_H
@@ -33,7 +34,7 @@ bool kube_is_going(const struct value *object);
 /* The members of struct target_type. */
 struct value kube_stands(struct arena *, const struct effect *, const struct value *before, const struct value *image,
 			 const struct value *left);
-struct value kube_shown(struct arena *, const char *path, const struct value *image, bool diff);
+struct value kube_shown(struct arena *, const struct effect *, const struct value *image, bool diff);
 bool kube_same(const struct effect *, const struct value *before);
 struct value kube_after(struct arena *, const struct effect *, const struct value *reply);
 int kube_invert(struct arena *, const struct effect *, const struct value *before, const struct value *after,

@@ -7,6 +7,7 @@
 
 #include "base/text.h"
 #include "steps/target/kube_fields.h"
+#include "steps/target/kube_hide.h"
 #include "steps/target/kube_patch.h"
 #include "steps/target/kube_request.h"
 #include "steps/target/mask.h"
@@ -135,6 +136,7 @@ predict(struct opctx *op, struct kube_conn *conn, const struct effect *e, const 
 	const bool removes = verb == KUBE_DELETE || verb == KUBE_EVICT;
 	struct kube_reply about;
 	struct kube_path p;
+	struct value shape;
 
 	if (kube_path_resolve(op, conn, e->on.path, &p, err) < 0)
 		return -1;
@@ -151,6 +153,8 @@ predict(struct opctx *op, struct kube_conn *conn, const struct effect *e, const 
 	if (kube_try(op, conn, e, &p, &about, &ret->after, err) < 0)
 		return refused(op, e, &p, before, &about, ret, err);
 	ret->confidence = CONF_EXACT;
+	shape = kube_secret_shape(op->arena, e);
+	ret->after = kube_hide(op->arena, &shape, &ret->after);
 	ret->after = removes ? VALUE_NULL : without_numbers(op->arena, &ret->after, before->kind == V_NULL);
 	return 0;
 }

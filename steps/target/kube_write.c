@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "steps/target/kube.h"
 #include "steps/target/kube_fields.h"
+#include "steps/target/kube_hide.h"
 #include "steps/target/kube_patch.h"
 #include "steps/target/kube_request.h"
 #include "steps/target/mask.h"
@@ -28,8 +29,11 @@ request(struct opctx *op, struct kube_conn *c, const struct effect *e, const str
 	*about = (struct kube_reply){ .body = BUF_INIT(0) };
 	*ret = VALUE_NULL;
 	rc = kube_request(op, e, p, how, &r, err);
-	if (rc == 0)
+	if (rc == 0) {
 		rc = kube_ask(op, c, &r.ask, about, err);
+		if (rc < 0)
+			kube_mask(e, err);
+	}
 	kube_request_done(&r);
 	if (rc == 0 && value_parse_json(op->arena, about->body.p, about->body.len, ret, err) < 0) {
 		err->kind = ERR_UNKNOWN;

@@ -7,7 +7,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import testbed  # noqa: E402
-from kubeplan import Desk, changes  # noqa: E402
+from kubeplan import PASSWORD, Desk, changes  # noqa: E402
 from wtest import equal, expect, main, scratch  # noqa: E402
 
 
@@ -70,6 +70,8 @@ def test_everything(a):
             step("merge", "patch", ["force"], kind="cm", name="old", merge={"data": {"y": None, "v": "7"}}),
             step("json", "patch", ["merge"], kind="cm", name="old", json=[{"op": "add", "path": "/data/u", "value": "8"}]),
             step("secret", "apply", object=secret("key", p="new-hidden", q="more-hidden"), force=True),
+            step("plain", "patch", ["json"], kind="cm", name="old", merge={"data": {"x": "${{ params.password }}"}}),
+            step("twice", "apply", ["secret"], object=secret("key", p="third-hidden", q="more-hidden"), force=True),
             step("scale", "scale", replicas=2, **WEB),
             step("strategic", "patch", ["scale"], strategic={"spec": {"template": {"spec": {"containers": [
                 {"name": "main", "env": [{"name": "B", "value": "2"}]}]}}}}, **WEB),
@@ -79,7 +81,7 @@ def test_everything(a):
             step("comes", "create", ["goes"], object=config("goes", z="other")))
         expect(state(a, ns) != before, "nothing has happened")
         plan = d.w.ok("rollback", "r1", "--dry-run", "--format", "json")
-        for text in ("old-hidden", "new-hidden", "b2xkLWhpZGRlbg"):
+        for text in ("old-hidden", "new-hidden", "b2xkLWhpZGRlbg", PASSWORD):
             expect(text not in plan.out + plan.err, "the dry-run shows a secret")
         mark = a.audit_mark()
         back(d)

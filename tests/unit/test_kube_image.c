@@ -3,7 +3,9 @@
 #include "kube_values.h"
 
 #include "steps/target/kube_again.h"
+#include "steps/target/kube_hide.h"
 #include "steps/target/kube_image.h"
+#include "steps/target/kube_patch.h"
 
 static const char live[] = "{'apiVersion':'apps/v1','kind':'Deployment','metadata':{'name':'web','namespace':'n','uid':'u1',"
 	"'resourceVersion':'7','labels':{'a':'1','theirs':'x'}},'spec':{'replicas':2},'status':{'ready':2}}";
@@ -171,7 +173,8 @@ what_is_shown(void **state)
 	const struct value secret = json("{'apiVersion':'v1','kind':'Secret','metadata':{'namespace':'n','name':'s','resourceVersion':'3',"
 		"'managedFields':[],'annotations':{'kubectl.kubernetes.io/last-applied-configuration':'dG9w'}},'data':{'p':'dG9w'},"
 		"'stringData':{'q':'top'}}");
-	struct value v = kube_shown(&arena, "Secret/n/s", &secret, true);
+	struct effect e = effect("patch", "Secret/n/s", "{}");
+	struct value v = kube_shown(&arena, &e, &secret, true);
 	struct buf text = BUF_INIT(0);
 
 	(void)state;
@@ -179,10 +182,55 @@ what_is_shown(void **state)
 	assert_string_equal(text.p, "{\"apiVersion\":\"v1\",\"data\":{\"p\":\"(secret)\"},\"kind\":\"Secret\",\"metadata\":{\"annotations\":"
 			    "{\"kubectl.kubernetes.io/last-applied-configuration\":\"(secret)\"},\"name\":\"s\",\"namespace\":\"n\"},"
 			    "\"stringData\":{\"q\":\"(secret)\"}}");
-	assert_string_equal(value_get(value_get(&v, "data"), "p")->secret->where, "Secret/n/s data.p");
+	assert_int_equal(value_get(value_get(&v, "data"), "p")->kind, V_SECRET);
 	buf_done(&text);
+	e = effect("", "Deployment.apps/n/web", "{}");
 	v = json(live);
-	assert_json(kube_shown(&arena, "Deployment.apps/n/web", &v, false), live);
+	assert_json(kube_shown(&arena, &e, &v, false), live);
+	v = json("{'metadata':{'name':'x'}}"); /* of a dry-run */
+	v = kube_shown(&arena, &e, &v, false);
+	assert_int_equal(kube_meta(&v, "uid")->kind, V_UNKNOWN);
+}
+
+/* A field that the plan gives as a secret is one in every image of the effect and of its undo, and in messages. */
+static void
+secrets_of_the_plan(void **state)
+{
+	struct secret top = { "params.password", 6, arena_strdup(&arena, "topmost") };
+	struct value hidden = value_secret(&top), ops;
+	struct pair op[] = { { "op", value_str("add") }, { "path", value_str("/data/p") }, { "value", VALUE_NULL } },
+		    patch[] = { { "patch", VALUE_NULL }, { "type", value_str("json") } };
+	struct pair data[] = { { "p", hidden }, { "q", value_str("open") } }, object = { "data", value_map(data, 2) },
+		    body = { "object", value_map(&object, 1) };
+	const struct value before = json("{'metadata':{'uid':'u'},'data':{'p':'old-one','q':'open'}}"),
+		after = json("{'metadata':{'uid':'u'},'data':{'p':'topmos','q':'open'}}");
+	struct effect e = { .on = { NULL, "ConfigMap/n/c" }, .verb = "apply", .body = value_map(&body, 1) }, back;
+	struct value shown = kube_shown(&arena, &e, &before, true);
+	struct err err = ERR_INIT;
+
+	(void)state;
+	top.content[6] = '\0';
+	assert_int_equal(value_get(value_get(&shown, "data"), "p")->kind, V_SECRET);
+	assert_int_equal(value_get(value_get(&shown, "data"), "q")->kind, V_STRING);
+	assert_json(kube_reveal(&arena, &shown), "{'metadata':{'uid':'u'},'data':{'p':'old-one','q':'open'}}");
+	assert_true(kube_same(&e, &after));
+	assert_int_equal(kube_invert(&arena, &e, &before, &after, &back, &err), 0);
+	assert_json(*value_get(&back.body, "patch"), "{'data':{'p':'old-one'}}");
+	shown = kube_shown(&arena, &back, &after, true);
+	assert_int_equal(value_get(value_get(&shown, "data"), "p")->kind, V_SECRET);
+	err_set(&err, ERR_FAILED, "neither topmos nor open");
+	kube_mask(&e, &err);
+	assert_string_equal(err.msg, "neither (secret) nor open");
+	err_set(&err, ERR_FAILED, "what was old-one is open");
+	kube_mask(&back, &err);
+	assert_string_equal(err.msg, "what was (secret) is open");
+	/* the places of a JSON patch */
+	op[2].v = hidden;
+	ops = value_map(op, countof(op));
+	patch[0].v = value_list(&ops, 1);
+	e = (struct effect){ .on = { NULL, "ConfigMap/n/c" }, .verb = "patch", .body = value_map(patch, countof(patch)) };
+	shown = kube_shown(&arena, &e, &before, true);
+	assert_int_equal(value_get(value_get(&shown, "data"), "p")->kind, V_SECRET);
 }
 
 int
@@ -196,6 +244,7 @@ main(void)
 		cmocka_unit_test_teardown(controlled_objects, drop_arena),
 		cmocka_unit_test_teardown(made_again, drop_arena),
 		cmocka_unit_test_teardown(what_is_shown, drop_arena),
+		cmocka_unit_test_teardown(secrets_of_the_plan, drop_arena),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,6 +9,8 @@
 #include "steps/target/etcd_auth.h"
 #include "steps/target/targets.h"
 
+#define PAGE_BYTES (16U << 20) /* of several items; a single one may take ETCD_REPLY_MAX */
+
 static const struct field etcd_fields[] = {
 	{ .name = "endpoints", .type = F_LIST, .item = F_URL, .offset = offsetof(struct etcd_args, endpoints),
 	  .required = true,
@@ -66,19 +68,36 @@ etcd_item_value(struct arena *a, const struct page *p)
 			{ "mod_revision", value_int(it->revision) }, { "lease", value_int(it->lease) });
 }
 
+/* Many items of a page were small ones, and then come large ones: what it weighs is known once it is there. Fewer of them,
+ * if it was too heavy. */
+static bool
+ask_for_less(struct etcd_range *r, const struct etcd_call *call)
+{
+	if (call->refused_len == 0 || r->limit <= 1)
+		return false;
+	r->limit = (int64_t)((double)r->limit * (PAGE_BYTES / 2) / (double)call->refused_len);
+	r->limit = r->limit < 1 ? 1 : r->limit;
+	return true;
+}
+
 int
 etcd_range(struct opctx *cx, struct etcd_conn *c, const struct etcd_range *r, struct arena *a, struct page *ret,
 	   struct err *err)
 {
 	struct buf request = BUF_INIT(0);
 	struct etcd_call call = { .method = ETCD_RANGE, .request = &request, .kind = ETCD_READ, .arena = a };
+	struct etcd_range ask = *r;
 	struct etcd_header header;
 	int result;
 
-	grpc_begin(&request);
-	etcd_range_encode(&request, r);
-	grpc_end(&request);
-	result = etcd_call(cx, c, &call, err);
+	do {
+		*err = ERR_INIT;
+		call.max = ask.limit > 1 ? PAGE_BYTES : ETCD_REPLY_MAX;
+		grpc_begin(&request);
+		etcd_range_encode(&request, &ask);
+		grpc_end(&request);
+		result = etcd_call(cx, c, &call, err);
+	} while (result < 0 && ask_for_less(&ask, &call));
 	buf_done(&request);
 	if (result == 0 && etcd_range_decode(a, call.reply, &header, ret) < 0)
 		result = etcd_malformed(c, "Range", err);

@@ -190,7 +190,7 @@ attempt(struct opctx *cx, struct etcd_conn *c, const struct etcd_call *call, siz
 	struct grpc_answer *ret, struct err *err)
 {
 	struct grpc_call g = { .cx = cx, .method = call->method, .request = call->request, .arena = call->arena,
-			       .max = ETCD_REPLY_MAX, .deadline = cx->deadline };
+			       .max = call->max > 0 ? call->max : ETCD_REPLY_MAX, .deadline = cx->deadline };
 	struct grpc_chan *ch;
 
 	if (!call->without_token && etcd_conn_token(cx, c, ret_token, err) < 0)
@@ -301,6 +301,7 @@ etcd_call(struct opctx *cx, struct etcd_conn *c, struct etcd_call *call, struct 
 	int done = 0;
 
 	call->status = -1;
+	call->refused_len = 0;
 	while (done == 0) {
 		token = NULL;
 		if (etcd_stopped(cx, err) < 0)
@@ -316,6 +317,7 @@ etcd_call(struct opctx *cx, struct etcd_conn *c, struct etcd_call *call, struct 
 			done = after_answer(cx, c, call, endpoint, token, &a, &w, err);
 		} else if (done == 0) {
 			call->status = -1;
+			call->refused_len = a.refused_len;
 			done = etcd_stopped(cx, err) < 0 && (a.fate != GRPC_LOST || call->kind == ETCD_READ) ? -1 :
 				after_silence(cx, c, call, endpoint, &a, &w, err);
 		}

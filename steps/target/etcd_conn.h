@@ -38,8 +38,10 @@ struct etcd_call {
 	struct arena *arena;       /* for the reply */
 	size_t only;               /* one attempt at endpoint only - 1; 0: any endpoint */
 	bool without_token;        /* Authenticate */
+	size_t max;                /* bytes of the reply at most; 0: ETCD_REPLY_MAX */
 	struct bytes reply;        /* result: the message */
 	int status;                /* result: grpc-status, -1 when there was no answer */
+	size_t refused_len;        /* result: of a reply over max, with an error; or 0 */
 };
 /* ERR_UNKNOWN: a write may have been applied. Every other failure of a write means that it was not. */
 int etcd_call(struct opctx *cx, struct etcd_conn *c, struct etcd_call *call, struct err *err);

@@ -307,6 +307,7 @@ judge(struct grpc_chan *ch, CURLcode code, bool unary, struct grpc_answer *ret)
 	ch->proven = ch->proven || r->http != 0;
 	if (r->broken != NULL && r->is_grpc) {
 		ret->broken = true;
+		ret->refused_len = r->refused_len;
 		(void)snprintf(ret->why, sizeof(ret->why), "the reply is broken: %s", r->broken);
 	} else if (r->status > 0 || (r->http == 401 && r->status < 0)) {
 		ret->fate = GRPC_ANSWERED;

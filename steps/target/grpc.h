@@ -48,6 +48,7 @@ struct grpc_reply {
 	int http, status;        /* 0 and -1: not seen */
 	bool is_grpc;
 	const char *broken;      /* what is wrong with the frames, or NULL */
+	size_t refused_len;      /* of the message that was over max, or 0 */
 	char message[400];       /* grpc-message, decoded and escaped */
 };
 void grpc_reply_init(struct grpc_reply *r, struct arena *arena, size_t max);
@@ -70,6 +71,7 @@ struct grpc_answer {
 	enum grpc_fate fate;
 	int status;
 	bool broken;       /* lost, because the reply is malformed or over its size limit */
+	size_t refused_len; /* broken by a message of this length, over the limit; or 0 */
 	struct bytes body; /* the reply's message for status 0 */
 	char why[512];     /* one line, escaped */
 };

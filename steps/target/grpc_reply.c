@@ -148,8 +148,10 @@ begin_message(struct grpc_reply *r)
 		r->broken = "a compressed message";
 	else if (len > r->max)
 		r->broken = "a message over the size limit";
-	if (r->broken != NULL)
+	if (r->broken != NULL) {
+		r->refused_len = len > r->max ? len : 0;
 		return false;
+	}
 	r->head_len = 0;
 	r->part_len = 0;
 	r->part = r->arena != NULL ? arena_alloc(r->arena, sizeof(*r->part) + len) : xmalloc(sizeof(*r->part) + len);

@@ -120,6 +120,16 @@ def empty():
         move.w.ok(*out.choices()[1], "--yes", "--run-id", "two", "--approve", "handover")
 
 
+def heavy():
+    """Large values behind many small ones: the page that was asked for is too heavy, and a smaller one is asked for."""
+    with scratch() as folder, Move(folder) as move:
+        value = random.Random(1).randbytes(1000000)
+        for i in range(70):
+            move.source.put("/src/heavy-%02d" % i, value)
+        move.run()  # with its verify
+        equal(len(move.destination.range("/dst/heavy-6")), 10, "the last heavy keys")
+
+
 def progress():
     """After a kill the progress goes on where it was, towards all keys that there are."""
     with scratch() as folder, Move(folder) as move:
@@ -382,4 +392,4 @@ def secured():
 
 
 if __name__ == "__main__":
-    main(truth, empty, forgotten, progress, while_down, existing, excluded, failed_verify, not_frozen, aborted, failed_handover, sync_fails, servers_fail, secured, versions)
+    main(truth, empty, forgotten, heavy, progress, while_down, existing, excluded, failed_verify, not_frozen, aborted, failed_handover, sync_fails, servers_fail, secured, versions)

@@ -94,6 +94,7 @@ refuses_compression_size_and_foreign_bodies(void **state)
 	feed_headers(&r, NULL);
 	assert_false(grpc_reply_body(&r, "\0\0\0\0\x41", 5));
 	assert_string_equal(r.broken, "a message over the size limit");
+	assert_int_equal(r.refused_len, 0x41);
 	feed_headers(&r, NULL);
 	assert_false(grpc_reply_body(&r, "\0\xff\xff\xff\xff", 5));
 	grpc_reply_init(&r, NULL, MAX);

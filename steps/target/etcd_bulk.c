@@ -21,13 +21,20 @@
 #define TELL_AFTER (2 * NS_PER_S)
 #define TELL_EVERY (10 * NS_PER_S)
 
+/* What one put needs while it lasts: as many as there are at once, however many lanes there are. */
+struct bulk_room {
+	struct bulk_room *next;
+	struct buf request;
+	struct arena arena;      /* of one reply */
+};
+
 struct bulk_lane {
 	bool known;              /* the cursor has been read */
 	struct bytes key;        /* of the cursor; with keep_markers: of all markers, ending in '/' */
 	int64_t mod;             /* its mod_revision; with keep_markers 0: the next marker is absent */
 	uint64_t seq;            /* with keep_markers: number of the next marker */
-	struct buf request, key_buf;
-	struct arena arena;      /* of one reply */
+	struct buf key_buf;
+	struct bulk_room *room;  /* while it is in use */
 };
 
 struct etcd_bulk {
@@ -38,7 +45,8 @@ struct etcd_bulk {
 	const char *folder;
 	bool keep_markers;
 	struct etcd_leases leases;
-	pthread_mutex_t lock;    /* of the array, not of the lanes; and of told */
+	pthread_mutex_t lock;    /* of the array, not of the lanes; of the rooms, and of told */
+	struct bulk_room *rooms; /* that are free */
 	struct bulk_lane **lanes;
 	unsigned n_lanes;
 	int64_t told;            /* when it was last said that answers are waited for */
@@ -67,18 +75,23 @@ void
 etcd_bulk_close(void *bulk)
 {
 	struct etcd_bulk *k = bulk;
+	struct bulk_room *r;
 
 	if (k == NULL)
 		return;
 	for (unsigned i = 0; i < k->n_lanes; i++) {
 		if (k->lanes[i] == NULL)
 			continue;
-		buf_done(&k->lanes[i]->request);
 		buf_done(&k->lanes[i]->key_buf);
-		arena_done(&k->lanes[i]->arena);
 		free(k->lanes[i]);
 	}
 	free(k->lanes);
+	while ((r = k->rooms) != NULL) {
+		k->rooms = r->next;
+		buf_done(&r->request);
+		arena_done(&r->arena);
+		free(r);
+	}
 	etcd_leases_done(&k->leases);
 	pthread_mutex_destroy(&k->lock);
 	arena_done(&k->arena);
@@ -104,10 +117,32 @@ lane_of(struct etcd_bulk *k, unsigned number)
 
 		l = k->lanes[number] = xcalloc(1, sizeof(*l));
 		l->key = (struct bytes){ key, strlen(key) };
-		l->request = l->key_buf = BUF_INIT(0);
+		l->key_buf = BUF_INIT(0);
 	}
 	pthread_mutex_unlock(&k->lock);
 	return l;
+}
+
+static void
+take_room(struct etcd_bulk *k, struct bulk_lane *l)
+{
+	pthread_mutex_lock(&k->lock);
+	l->room = k->rooms;
+	if (l->room != NULL)
+		k->rooms = l->room->next;
+	pthread_mutex_unlock(&k->lock);
+	if (l->room == NULL)
+		l->room = xcalloc(1, sizeof(*l->room));
+}
+
+static void
+give_room(struct etcd_bulk *k, struct bulk_lane *l)
+{
+	pthread_mutex_lock(&k->lock);
+	l->room->next = k->rooms;
+	k->rooms = l->room;
+	pthread_mutex_unlock(&k->lock);
+	l->room = NULL;
 }
 
 /* Where the lane's next cursor is written. */
@@ -136,25 +171,20 @@ marker_number(const struct bulk_lane *l, struct bytes key)
 	return strtoull(digits, &end, 16);
 }
 
-int
-etcd_bulk_cursor(struct opctx *cx, void *bulk, unsigned lane, struct bytes *ret, struct err *err)
+static int
+read_cursor(struct opctx *cx, struct etcd_bulk *k, struct bulk_lane *l, struct bytes *ret, struct err *err)
 {
-	struct etcd_bulk *k = bulk;
-	struct bulk_lane *l;
 	struct etcd_range look = { 0 };
 	struct page page;
 
-	if (lane >= LANES_MAX)
-		return err_set(err, ERR_PLAN, "etcd: lane %u is over the limit of %u", lane, LANES_MAX);
-	l = lane_of(k, lane);
-	arena_reset(&l->arena);
+	arena_reset(&l->room->arena);
 	look.key = l->key;
 	if (k->keep_markers) {
-		look.end = etcd_prefix_end(&l->arena, l->key);
+		look.end = etcd_prefix_end(&l->room->arena, l->key);
 		look.newest_key = true;
 		look.limit = 1;
 	}
-	if (etcd_range(cx, k->c, &look, &l->arena, &page, err) < 0)
+	if (etcd_range(cx, k->c, &look, &l->room->arena, &page, err) < 0)
 		return -1;
 	*ret = (struct bytes){ 0 };
 	l->mod = 0;
@@ -172,6 +202,22 @@ etcd_bulk_cursor(struct opctx *cx, void *bulk, unsigned lane, struct bytes *ret,
 	}
 	l->known = true;
 	return 0;
+}
+
+int
+etcd_bulk_cursor(struct opctx *cx, void *bulk, unsigned lane, struct bytes *ret, struct err *err)
+{
+	struct etcd_bulk *k = bulk;
+	struct bulk_lane *l;
+	int rc;
+
+	if (lane >= LANES_MAX)
+		return err_set(err, ERR_PLAN, "etcd: lane %u is over the limit of %u", lane, LANES_MAX);
+	l = lane_of(k, lane);
+	take_room(k, l);
+	rc = read_cursor(cx, k, l, ret, err);
+	give_room(k, l);
+	return rc;
 }
 
 /* Can one compare over a range stand for all guards? Then ret spans all keys. */
@@ -200,8 +246,8 @@ put_guards(struct bulk_lane *l, const struct batch *b, bool one)
 
 	if (one && all_absent(b, &first, &last)) {
 		key = b->ops[last].key;
-		end = (struct bytes){ arena_strndup(&l->arena, key.p, key.len), key.len + 1 }; /* the next possible key */
-		etcd_if_revision(&l->request, ETCD_CREATE_REVISION, b->ops[first].key, end, ETCD_EQUAL, 0);
+		end = (struct bytes){ arena_strndup(&l->room->arena, key.p, key.len), key.len + 1 }; /* the next possible key */
+		etcd_if_revision(&l->room->request, ETCD_CREATE_REVISION, b->ops[first].key, end, ETCD_EQUAL, 0);
 		return 1;
 	}
 	for (size_t i = 0; i < b->n; i++) {
@@ -210,9 +256,9 @@ put_guards(struct bulk_lane *l, const struct batch *b, bool one)
 		if (op->guard == GUARD_NONE)
 			continue;
 		if (op->guard == GUARD_ABSENT)
-			etcd_if_revision(&l->request, ETCD_CREATE_REVISION, op->key, none, ETCD_EQUAL, 0);
+			etcd_if_revision(&l->room->request, ETCD_CREATE_REVISION, op->key, none, ETCD_EQUAL, 0);
 		else
-			etcd_if_revision(&l->request, ETCD_MOD_REVISION, op->key, none, ETCD_EQUAL, op->revision);
+			etcd_if_revision(&l->room->request, ETCD_MOD_REVISION, op->key, none, ETCD_EQUAL, op->revision);
 		n++;
 	}
 	return n;
@@ -223,7 +269,7 @@ static int
 build(struct opctx *cx, struct etcd_bulk *k, struct bulk_lane *l, const struct batch *b, bool one, struct err *err)
 {
 	const struct bytes none = { 0 }, cursor = cursor_key(k, l);
-	struct buf *to = &l->request;
+	struct buf *to = &l->room->request;
 	size_t compares;
 
 	grpc_begin(to);
@@ -275,8 +321,8 @@ explain(struct etcd_bulk *k, struct bulk_lane *l, const struct batch *b, const s
 	size_t first, last;
 	int64_t mod;
 
-	if (txn->n < 2 || etcd_range_decode(&l->arena, txn->ranges[0], &header, &claim) < 0 ||
-	    etcd_range_decode(&l->arena, txn->ranges[1], &header, &cursor) < 0) {
+	if (txn->n < 2 || etcd_range_decode(&l->room->arena, txn->ranges[0], &header, &claim) < 0 ||
+	    etcd_range_decode(&l->room->arena, txn->ranges[1], &header, &cursor) < 0) {
 		(void)etcd_malformed(k->c, "Txn", err);
 		return BROKEN;
 	}
@@ -307,12 +353,12 @@ static int
 put_cursor_apart(struct opctx *cx, struct etcd_bulk *k, struct bulk_lane *l, const struct batch *b, int64_t *ret_revision,
 		 struct err *err)
 {
-	struct etcd_call call = { .method = ETCD_TXN, .request = &l->request, .kind = ETCD_GUARDED, .arena = &l->arena };
+	struct etcd_call call = { .method = ETCD_TXN, .request = &l->room->request, .kind = ETCD_GUARDED, .arena = &l->room->arena };
 	struct etcd_txn txn;
 
-	grpc_begin(&l->request);
-	etcd_op_put(&l->request, ETCD_THEN, cursor_key(k, l), b->cursor, 0);
-	grpc_end(&l->request);
+	grpc_begin(&l->room->request);
+	etcd_op_put(&l->room->request, ETCD_THEN, cursor_key(k, l), b->cursor, 0);
+	grpc_end(&l->room->request);
 	FAULT("etcd.txn.before");
 	if (etcd_call(cx, k->c, &call, err) < 0 || etcd_txn_decode(call.reply, &txn) < 0)
 		return -1;
@@ -332,7 +378,7 @@ static enum course
 send_once(struct opctx *cx, struct etcd_bulk *k, struct bulk_lane *l, const struct batch *b, bool one,
 	  enum put_result *ret, int64_t *ret_revision, struct err *err)
 {
-	struct etcd_call call = { .method = ETCD_TXN, .request = &l->request, .kind = ETCD_GUARDED, .arena = &l->arena };
+	struct etcd_call call = { .method = ETCD_TXN, .request = &l->room->request, .kind = ETCD_GUARDED, .arena = &l->room->arena };
 	struct etcd_txn txn;
 	int64_t moved; /* the cursor */
 
@@ -388,25 +434,18 @@ gave_up(const struct opctx *cx, int64_t since, struct err *err)
 	return true;
 }
 
-int
-etcd_bulk_put(struct opctx *cx, void *bulk, unsigned lane, const struct batch *b, enum put_result *ret,
-	      int64_t *ret_revision, struct err *err)
+/* Send until it is settled. */
+static int
+put(struct opctx *cx, struct etcd_bulk *k, struct bulk_lane *l, const struct batch *b, enum put_result *ret,
+    int64_t *ret_revision, struct err *err)
 {
-	struct etcd_bulk *k = bulk;
 	const int64_t since = clock_now();
 	int64_t wait = RESEND_FIRST;
-	struct bytes cursor;
-	struct bulk_lane *l;
 	bool one = true;
 	int built;
 
-	if (lane >= LANES_MAX)
-		return err_set(err, ERR_PLAN, "etcd: lane %u is over the limit of %u", lane, LANES_MAX);
-	l = lane_of(k, lane);
-	if (!l->known && etcd_bulk_cursor(cx, k, lane, &cursor, err) < 0)
-		return -1;
 	for (;;) {
-		arena_reset(&l->arena);
+		arena_reset(&l->room->arena);
 		built = build(cx, k, l, b, one, err);
 		if (built < 0)
 			return -1;
@@ -431,4 +470,24 @@ etcd_bulk_put(struct opctx *cx, void *bulk, unsigned lane, const struct batch *b
 			wait = wait * 2 < RESEND_MAX ? wait * 2 : RESEND_MAX;
 		}
 	}
+}
+
+int
+etcd_bulk_put(struct opctx *cx, void *bulk, unsigned lane, const struct batch *b, enum put_result *ret,
+	      int64_t *ret_revision, struct err *err)
+{
+	struct etcd_bulk *k = bulk;
+	struct bytes cursor;
+	struct bulk_lane *l;
+	int rc;
+
+	if (lane >= LANES_MAX)
+		return err_set(err, ERR_PLAN, "etcd: lane %u is over the limit of %u", lane, LANES_MAX);
+	l = lane_of(k, lane);
+	if (!l->known && etcd_bulk_cursor(cx, k, lane, &cursor, err) < 0)
+		return -1;
+	take_room(k, l);
+	rc = put(cx, k, l, b, ret, ret_revision, err);
+	give_room(k, l);
+	return rc;
 }

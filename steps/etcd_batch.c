@@ -45,13 +45,29 @@ etcd_batch_add(struct etcd_batch *b, const struct op *op)
 	return at;
 }
 
+size_t
+etcd_batch_lend(struct etcd_batch *b, const struct op *op)
+{
+	b->bytes += weight(op);
+	b->ops[b->n] = *op;
+	b->ops[b->n].key = copy(&b->arena, op->key);
+	return b->n++;
+}
+
+void
+etcd_batch_own(struct etcd_batch *b)
+{
+	for (; b->owned < b->n; b->owned++)
+		b->ops[b->owned].value = copy(&b->arena, b->ops[b->owned].value);
+}
+
 void
 etcd_batch_clear(struct etcd_batch *b)
 {
 	map_done(&b->index);
 	b->index = MAP_INIT;
 	arena_reset(&b->arena);
-	b->n = b->bytes = 0;
+	b->n = b->bytes = b->owned = 0;
 }
 
 void

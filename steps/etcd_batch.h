@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Operations gathered for one transaction on the destination, copied, one a key; and their sending. */
+/* Operations gathered for one transaction on the destination, one a key; and their sending. */
 #ifndef WHERRY_STEPS_ETCD_BATCH_H
 #define WHERRY_STEPS_ETCD_BATCH_H
 
@@ -12,6 +12,7 @@
 struct etcd_batch {
 	struct op ops[ETCD_BATCH_OPS];
 	size_t n, max;           /* max 0: ETCD_BATCH_OPS */
+	size_t owned;            /* so many of the first values, of those that were lent */
 	size_t bytes;            /* of all that was added, replaced operations included */
 	struct arena arena;
 	struct map index;        /* of keys */
@@ -21,6 +22,11 @@ struct etcd_batch {
 bool etcd_batch_full(const struct etcd_batch *b, const struct op *op);
 /* Add a copy. A later operation takes the place of an earlier one on the same key. Returns the place. */
 size_t etcd_batch_add(struct etcd_batch *b, const struct op *op);
+/* Add one on a key that the batch does not have, its value borrowed until the batch is cleared or owns it. A batch is
+ * filled by this or by the former. Returns the place. */
+size_t etcd_batch_lend(struct etcd_batch *b, const struct op *op);
+/* Copy the values that are borrowed: they are about to go. */
+void etcd_batch_own(struct etcd_batch *b);
 void etcd_batch_clear(struct etcd_batch *b);
 void etcd_batch_done(struct etcd_batch *b);
 

@@ -183,12 +183,18 @@ copy_segment(struct step_ctx *cx, struct copier *l, struct err *err)
 		}
 		l->seg.tally.leased = leased + l->src.leased;
 		lower_revision(l);
-		l->after[etcd_batch_add(&l->batch, &op)] = l->seg.tally;
+		l->after[etcd_batch_lend(&l->batch, &op)] = l->seg.tally;
 		arena_reset(&l->scratch);
 	}
 	l->seg.tally.leased = leased + l->src.leased;
 	lower_revision(l);
 	return rc < 0 ? -1 : flush(cx, l, true, err);
+}
+
+static void
+page_turns(void *batch)
+{
+	etcd_batch_own(batch);
 }
 
 static int
@@ -203,6 +209,8 @@ copy_lane(struct step_ctx *cx, void *data, unsigned number, struct err *err)
 	l->src = etcd_move_source(&c->move);
 	l->dst = etcd_move_destination(&c->move);
 	l->src.want = l->dst.want = PAGE_BYTES;
+	l->src.turn = page_turns;
+	l->src.turn_data = &l->batch;
 	l->batch.max = c->move.existing == ETCD_MERGE ? MERGE_OPS : ETCD_BATCH_OPS;
 	while ((rc = etcd_work_take(cx, &c->work, &l->seg, err)) > 0) {
 		rc = copy_segment(cx, l, err);

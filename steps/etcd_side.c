@@ -81,6 +81,8 @@ fetch(struct step_ctx *cx, struct etcd_side *s, struct err *err)
 				 .limit = s->limit, .keys_only = s->keys_only };
 	const struct item *last;
 
+	if (s->turn != NULL)
+		s->turn(s->turn_data);
 	if (step_list(cx, &q, &s->page, err) < 0)
 		return -1;
 	step_page_keep(cx, &s->memory);

@@ -20,6 +20,8 @@ struct etcd_side {
 	bool skip_leased;    /* leased items are not there */
 	int64_t revision;    /* to read at, 0: the current one */
 	size_t want;         /* bytes a page; 0: 512 KiB */
+	void (*turn)(void *data); /* called before the items of a page go, as another one is read; may be NULL */
+	void *turn_data;
 
 	int64_t limit;       /* items of the next page: learnt from the last ones */
 	struct bytes end;

@@ -283,6 +283,30 @@ batch_coalesces(void **state)
 }
 
 static void
+batch_borrows(void **state)
+{
+	struct etcd_batch *b = xcalloc(1, sizeof(*b));
+	char key[] = "k1", value[] = "v1", later[] = "v2";
+
+	(void)state;
+	assert_int_equal(etcd_batch_lend(b, &(struct op){ .key = { key, 2 }, .value = { value, 2 } }), 0);
+	assert_ptr_equal(b->ops[0].value.p, value);
+	etcd_batch_own(b);
+	assert_int_equal(etcd_batch_lend(b, &(struct op){ .key = STR("k2"), .value = { later, 2 } }), 1);
+	key[1] = value[1] = later[1] = '9';
+	assert_bytes(b->ops[0].key, STR("k1"));
+	assert_bytes(b->ops[0].value, STR("v1"));
+	assert_bytes(b->ops[1].value, STR("v9"));
+	etcd_batch_clear(b);
+	assert_int_equal(etcd_batch_lend(b, &(struct op){ .key = STR("k1"), .value = { later, 2 } }), 0);
+	etcd_batch_own(b);
+	later[1] = '8';
+	assert_bytes(b->ops[0].value, STR("v9"));
+	etcd_batch_done(b);
+	free(b);
+}
+
+static void
 batch_is_full(void **state)
 {
 	static const char large[ETCD_BATCH_BYTES + 1];
@@ -314,7 +338,7 @@ main(void)
 		cmocka_unit_test(foreign_cursors),  cmocka_unit_test(applied_round_trip),
 		cmocka_unit_test(gaps),             cmocka_unit_test(tallies),
 		cmocka_unit_test(guards),           cmocka_unit_test(batch_coalesces),
-		cmocka_unit_test(batch_is_full),
+		cmocka_unit_test(batch_borrows), cmocka_unit_test(batch_is_full),
 	};
 	struct CMUnitTest tests[countof(moves) + countof(others)];
 

@@ -97,6 +97,12 @@ arena_alloc(struct arena *a, size_t size)
 }
 
 void *
+arena_bytes(struct arena *a, size_t size)
+{
+	return take(a, size, ALIGN);
+}
+
+void *
 arena_array(struct arena *a, size_t n, size_t size)
 {
 	size_t total;

@@ -20,6 +20,8 @@ struct arena {
 void arena_reserve(struct arena *a, size_t size);
 /* Zeroed memory aligned for any type; never NULL. */
 void *arena_alloc(struct arena *a, size_t size);
+/* The same, not zeroed: for bytes that are filled in anyway. */
+void *arena_bytes(struct arena *a, size_t size);
 /* A zeroed array of n elements; overflow aborts. */
 void *arena_array(struct arena *a, size_t n, size_t size);
 /* Copy len bytes and add a NUL. */

@@ -154,7 +154,7 @@ begin_message(struct grpc_reply *r)
 	}
 	r->head_len = 0;
 	r->part_len = 0;
-	r->part = r->arena != NULL ? arena_alloc(r->arena, sizeof(*r->part) + len) : xmalloc(sizeof(*r->part) + len);
+	r->part = r->arena != NULL ? arena_bytes(r->arena, sizeof(*r->part) + len) : xmalloc(sizeof(*r->part) + len);
 	r->part->next = NULL;
 	r->part->len = len;
 	return true;

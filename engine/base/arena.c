@@ -83,6 +83,8 @@ take(struct arena *a, size_t want, size_t align)
 			block = BLOCK_MAX;
 		if (block < want)
 			block = want;
+		if (a->head != NULL && a->head->next == NULL && a->used == 0)
+			arena_done(a); /* what a reset has kept is too small: it would only be held */
 		arena_reserve(a, block);
 	}
 	p = a->head->data + a->used;
@@ -149,14 +151,18 @@ arena_printf(struct arena *a, const char *fmt, ...)
 void
 arena_reset(struct arena *a)
 {
-	struct arena_block *b, *next;
+	struct arena_block *b, *next, *keep = a->head;
 
 	if (a->head == NULL)
 		return;
 	for (b = a->head->next; b != NULL; b = next) {
+		struct arena_block *smaller = b->size > keep->size ? keep : b;
+
 		next = b->next;
-		free(b);
+		keep = b->size > keep->size ? b : keep;
+		free(smaller);
 	}
+	a->head = keep;
 	a->head->next = NULL;
 	a->used = 0;
 	a->total = a->head->size;

@@ -29,7 +29,7 @@ char *arena_strndup(struct arena *a, const char *s, size_t len);
 char *arena_strdup(struct arena *a, const char *s);
 /* Formatted string. */
 char *arena_printf(struct arena *a, const char *fmt, ...) PRINTF(2, 3);
-/* Forget everything but keep one block for reuse. */
+/* Forget everything but keep the largest block for reuse. */
 void arena_reset(struct arena *a);
 /* Free everything; the arena is as ARENA_INIT. */
 void arena_done(struct arena *a);

@@ -100,6 +100,32 @@ arena_gives_zeroed_aligned_memory(void **state)
 }
 
 static void
+arena_keeps_its_largest_block(void **state)
+{
+	struct arena a = ARENA_INIT;
+	char *large;
+
+	(void)state;
+	large = arena_bytes(&a, 4000000);
+	(void)arena_alloc(&a, 5000);
+	arena_reset(&a);
+	assert_int_equal(a.total, 4000000);
+	assert_ptr_equal(arena_alloc(&a, 5000), large);
+	assert_int_equal(large[4999], 0);
+	arena_reset(&a);
+	(void)arena_alloc(&a, 4000001);
+	assert_int_equal(a.total, 4000001); /* not both */
+	arena_done(&a);
+	arena_reserve(&a, 100);
+	large = arena_strdup(&a, "abc");
+	arena_reserve(&a, 100);
+	(void)arena_alloc(&a, 200); /* too small, but not alone */
+	assert_string_equal(large, "abc");
+	assert_int_equal(a.total, 400);
+	arena_done(&a);
+}
+
+static void
 map_finds_what_was_added(void **state)
 {
 	struct map m = MAP_INIT;
@@ -132,6 +158,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(appends_and_terminates),  cmocka_unit_test(stops_at_its_maximum),
 		cmocka_unit_test(bytes_have_memcmp_order), cmocka_unit_test(arena_gives_zeroed_aligned_memory),
+		cmocka_unit_test(arena_keeps_its_largest_block),
 		cmocka_unit_test(map_finds_what_was_added),
 	};
 

@@ -1,14 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Owns the cutting of a range. A lane that finds nothing to take reads the next page of keys itself, under the
- * lock: so there is no thread that only sweeps, and no wait but that for the lock. */
+/* Owns the cutting of a range. A lane that finds little to take reads the next page of keys itself while the others take
+ * what is left: so there is no thread that only sweeps, and nobody waits as long as there is something to take. */
 #include "steps/etcd_work.h"
 
 #include <stdlib.h>
 
-#define CHUNK_MIN 1016  /* eight full transactions */
+#include "steps/etcd_batch.h"
+
+#define CHUNK_MIN 508   /* four full transactions */
 #define CHUNK_READ 4064 /* where lanes only read: fewer and fuller pages */
+#define AHEAD 3         /* segments that last for about as long as a page takes to be read */
 #define SWEEP_PAGE 50000
-#define SHEET_BYTES (3U << 20)
+#define SHEET_BYTES (15U << 18) /* of items, with what is known about them */
+#define SHEET_ROOM ((4U << 20) - 64)
+#define GROWTH 8
+#define SHEET_PARTS 4   /* segments of a sheet, at least */
 #define SHEETS_MAX 64   /* of one gap: more would walk the index too often */
 #define FIRST_SHEETS 16 /* small ones, until their size is learnt */
 #define FIRST_ITEMS 32  /* of 1.5 MiB each still fit into one reply */
@@ -20,13 +26,22 @@ etcd_work_init(struct etcd_work *w, struct target *source, int64_t revision, boo
 	*w = (struct etcd_work){ .source = source, .revision = revision, .sheets = sheets, .gaps = gaps, .ngaps = ngaps,
 				 .lane = lane, .last_lane = last_lane };
 	pthread_mutex_init(&w->lock, NULL);
+	pthread_mutex_init(&w->page, NULL);
 }
 
 void
 etcd_work_done(struct etcd_work *w)
 {
+	struct etcd_sheet *s;
+
 	for (size_t i = 0; i < w->nready; i++) /* not taken, after an error */
 		etcd_work_release(w, &w->ready[i]);
+	while ((s = w->spare) != NULL) {
+		w->spare = s->next;
+		arena_done(&s->memory);
+		free(s);
+	}
+	pthread_mutex_destroy(&w->page);
 	pthread_mutex_destroy(&w->lock);
 	arena_done(&w->arena);
 	buf_done(&w->next);
@@ -77,9 +92,21 @@ lanes_left(const struct etcd_work *w)
 }
 
 static int64_t
-least(const struct etcd_work *w)
+larger(int64_t a, int64_t b)
 {
-	return w->sheets ? CHUNK_MIN : CHUNK_READ;
+	return a > b ? a : b;
+}
+
+/* Keys a segment: so many that the lanes last, and full transactions. Where values are large they are few: a sheet is
+ * to be several lanes' work, or every lane would hold one. */
+static int64_t
+chunk(const struct etcd_work *w)
+{
+	const int64_t weight = larger((int64_t)w->weight, 1), full = larger(ETCD_BATCH_BYTES / weight, 1);
+	const int64_t step = full < ETCD_BATCH_OPS ? full : ETCD_BATCH_OPS, part = SHEET_BYTES / weight / SHEET_PARTS;
+	const int64_t least = larger(w->share, part < CHUNK_MIN ? part : CHUNK_MIN);
+
+	return w->sheets ? (least + step - 1) / step * step : larger(w->share, CHUNK_READ);
 }
 
 static void
@@ -89,12 +116,11 @@ begin_gap(struct etcd_work *w, const struct page *page)
 	w->begun = true;
 	w->left = page->count;
 	atomic_fetch_add(&w->total, page->count);
-	w->chunk = page->count / ((int64_t)lanes_left(w) / 2 + 1);
-	w->chunk = w->chunk < least(w) ? least(w) : w->chunk;
+	w->share = page->count / ((int64_t)lanes_left(w) / 2 + 1);
 }
 
-/* What the page weighs decides about the next ones: twice as many items at most, and no sheets where they would be
- * many. */
+/* What the page weighs decides about the next ones: several times as many items at most, and no sheets where they would
+ * be many. */
 static void
 learn(struct etcd_work *w, const struct page *page)
 {
@@ -108,7 +134,9 @@ learn(struct etcd_work *w, const struct page *page)
 		bytes += page->items[i].key.len + page->items[i].value.len + sizeof(struct item);
 	w->weight = bytes / page->n;
 	fits = (int64_t)(SHEET_BYTES / w->weight);
-	w->limit = fits < 1 ? 1 : fits < w->limit * 2 ? fits : w->limit * 2;
+	w->limit = fits < 1 ? 1 : fits < w->limit * GROWTH ? fits : w->limit * GROWTH;
+	if (w->limit > ETCD_BATCH_OPS)
+		w->limit -= w->limit % ETCD_BATCH_OPS; /* so that a sheet is full transactions */
 	w->keys_only = w->left / (fits > 0 ? fits : 1) > SHEETS_MAX || lanes_left(w) < SHEETS_MAX + FIRST_SHEETS;
 }
 
@@ -126,7 +154,7 @@ measure(struct etcd_work *w, const struct page *page, bool first, struct bytes f
 		const bool last = i + 1 == page->n;
 
 		w->measured++;
-		if ((w->measured >= w->chunk || (last && w->sheet != NULL)) && (page->more || !last))
+		if ((w->measured >= chunk(w) || (last && w->sheet != NULL)) && (page->more || !last))
 			cut(w, etcd_next_key(&w->arena, page->items[i].key), i + 1);
 	}
 	if (!page->more || lanes_left(w) <= 1) {
@@ -141,13 +169,37 @@ measure(struct etcd_work *w, const struct page *page, bool first, struct bytes f
 	return 0;
 }
 
+/* Memory that was touched once is cheaper than new one. */
+static struct etcd_sheet *
+take_spare(struct etcd_work *w)
+{
+	struct etcd_sheet *s = w->spare;
+
+	if (s == NULL) {
+		s = xcalloc(1, sizeof(*s));
+		arena_reserve(&s->memory, SHEET_ROOM);
+		return s;
+	}
+	w->spare = s->next;
+	return s;
+}
+
+static void
+give_spare(struct etcd_work *w, struct etcd_sheet *s)
+{
+	s->next = w->spare;
+	w->spare = s;
+}
+
+/* Read the next page and cut it. The lock is not held while it is being read, w->page is: w->sweeping keeps the others from
+ * doing the same, and who has nothing else to do waits for w->page. */
 static int
 sweep(struct step_ctx *cx, struct etcd_work *w, struct err *err)
 {
 	const struct etcd_gap *g = &w->gaps[w->gap];
 	const bool first = !w->begun;
 	const struct bytes from = first ? g->from : (struct bytes){ w->next.p, w->next.len };
-	struct etcd_sheet *sheet = xcalloc(1, sizeof(*sheet)); /* not the lane's: it would hold the memory to its end */
+	struct etcd_sheet *sheet = take_spare(w);
 	struct query q = { .target = w->source, .from = from, .to = g->end, .revision = w->revision };
 	int rc;
 
@@ -156,20 +208,34 @@ sweep(struct step_ctx *cx, struct etcd_work *w, struct err *err)
 		w->limit = FIRST_ITEMS;
 	}
 	q.keys_only = w->keys_only;
-	q.limit = !w->keys_only ? w->limit : first ? least(w) : SWEEP_PAGE;
-	if (step_list(cx, &q, &sheet->page, err) < 0) {
-		free(sheet);
-		return -1;
-	}
+	q.limit = !w->keys_only ? w->limit : first ? CHUNK_READ : SWEEP_PAGE;
+	w->sweeping = true;
+	pthread_mutex_unlock(&w->lock);
+	pthread_mutex_lock(&w->page);
+	step_page_keep(cx, &sheet->memory); /* the page goes there */
+	rc = step_list(cx, &q, &sheet->page, err);
 	step_page_keep(cx, &sheet->memory);
+	pthread_mutex_lock(&w->lock);
+	w->sweeping = false;
 	w->sheet = q.keys_only ? NULL : sheet;
-	rc = measure(w, &sheet->page, first, from, err);
+	if (rc == 0)
+		rc = measure(w, &sheet->page, first, from, err);
+	w->failed = rc < 0;
 	w->sheet = NULL;
-	if (sheet->users == 0) {
-		arena_done(&sheet->memory);
-		free(sheet);
-	}
+	if (sheet->users == 0)
+		give_spare(w, sheet);
+	pthread_mutex_unlock(&w->page);
 	return rc;
+}
+
+/* Another lane reads the next page: until it is there. */
+static void
+wait_for_page(struct etcd_work *w)
+{
+	pthread_mutex_unlock(&w->lock);
+	pthread_mutex_lock(&w->page);
+	pthread_mutex_unlock(&w->page);
+	pthread_mutex_lock(&w->lock);
 }
 
 void
@@ -181,13 +247,9 @@ etcd_work_release(struct etcd_work *w, struct etcd_segment *s)
 		return;
 	s->sheet = NULL;
 	pthread_mutex_lock(&w->lock);
-	if (--sheet->users > 0)
-		sheet = NULL;
+	if (--sheet->users == 0)
+		give_spare(w, sheet);
 	pthread_mutex_unlock(&w->lock);
-	if (sheet != NULL) {
-		arena_done(&sheet->memory);
-		free(sheet);
-	}
 }
 
 int
@@ -196,9 +258,15 @@ etcd_work_take(struct step_ctx *cx, struct etcd_work *w, struct etcd_segment *re
 	int rc = 0;
 
 	pthread_mutex_lock(&w->lock);
-	while (rc == 0 && w->nready == 0 && w->gap < w->ngaps)
-		rc = sweep(cx, w, err);
-	if (rc == 0 && w->nready > 0) {
+	while (rc == 0 && !w->failed && w->gap < w->ngaps && w->nready < AHEAD) {
+		if (!w->sweeping)
+			rc = sweep(cx, w, err);
+		else if (w->nready == 0)
+			wait_for_page(w);
+		else
+			break;
+	}
+	if (rc == 0 && !w->failed && w->nready > 0) {
 		*ret = w->ready[0];
 		w->nready--;
 		for (size_t i = 0; i < w->nready; i++)

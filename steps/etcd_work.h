@@ -15,15 +15,18 @@
 
 #define ETCD_SEGMENTS 256 /* about as many for one range, however large */
 
-/* A page with values that several segments share; freed with the last of them. */
+/* A page with values that several segments share; used again after the last of them. */
 struct etcd_sheet {
+	struct etcd_sheet *next; /* spare */
 	struct arena memory;
 	struct page page;
 	unsigned users;
 };
 
 struct etcd_work {
-	pthread_mutex_t lock;    /* of everything below; held over the reading of a page of keys */
+	pthread_mutex_t page;    /* held while the next page is being read; taken before the lock */
+	pthread_mutex_t lock;    /* of everything below */
+	bool sweeping, failed;   /* a lane reads the next page; one could not be read */
 	struct target *source;
 	int64_t revision;        /* to sweep at, 0: current */
 	struct arena arena;      /* boundaries */
@@ -38,7 +41,8 @@ struct etcd_work {
 	int64_t left;            /* items of the gap not swept yet */
 	struct buf next;         /* where the next page of keys begins */
 	bool begun;              /* the gap */
-	int64_t chunk, measured; /* keys a segment; keys since start */
+	int64_t share, measured; /* keys a segment, so that the lanes last; keys since start */
+	struct etcd_sheet *spare;
 	unsigned lane, last_lane;
 	struct etcd_segment *ready;
 	size_t nready, cap;

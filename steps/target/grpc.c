@@ -20,7 +20,7 @@
 
 #define REUSE_FIXED 0x080000  /* prior-knowledge connections can be reused */
 #define WAKEUP_FIXED 0x080e00 /* downloads wake their poll, refusals of large requests are kept */
-#define BUFFER_SIZE (256L << 10)
+#define BUFFER_SIZE (96L << 10) /* taken anew for each call: small enough not to be pages of its own */
 #define LARGE_REQUEST (1U << 20)
 #define POLL_MS 1000
 

@@ -291,6 +291,43 @@ etcd_gaps(struct etcd_segment *list, size_t n, struct bytes from, struct bytes e
 	return gaps;
 }
 
+/* Eight bytes of a key as a number, zeroes behind its end. */
+static uint64_t
+digits(struct bytes key, size_t at)
+{
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < 8; i++)
+		n = n << 8 | (at + i < key.len ? ((const unsigned char *)key.p)[at + i] : 0);
+	return n;
+}
+
+struct bytes
+etcd_reach(struct arena *a, struct bytes first, struct bytes last, uint64_t times, size_t up, struct bytes end)
+{
+	size_t n = 0, len;
+	uint64_t from, step, to;
+	struct bytes key;
+	char *p;
+
+	while (n < first.len && n < last.len && ((const char *)first.p)[n] == ((const char *)last.p)[n])
+		n++;
+	n -= up < n ? up : n;
+	from = digits(last, n);
+	step = up > 0 ? UINT64_C(1) << 56 : from - digits(first, n);
+	if (from < digits(first, n) || step == 0 || __builtin_mul_overflow(step, times, &step) ||
+	    __builtin_add_overflow(from, step, &to))
+		return end;
+	p = arena_alloc(a, n + 9);
+	memcpy(p, last.p, n);
+	for (len = n + 8; len-- > n; to >>= 8)
+		p[len] = (char)to;
+	for (len = n + 8; len > n && p[len - 1] == '\0';)
+		len--;
+	key = (struct bytes){ p, len };
+	return etcd_end_cmp(key, end) < 0 ? key : end;
+}
+
 void
 etcd_applied_write(struct buf *to, const struct etcd_applied *s)
 {

@@ -25,6 +25,11 @@ struct bytes etcd_text(const char *s);
 /* The first key after `key`: key and a NUL. */
 struct bytes etcd_next_key(struct arena *a, struct bytes key);
 
+/* A key behind `last` before which about `times` as many keys lie as from `first` to `last`, if they go on as they did
+ * there; up: judged by so many bytes fewer of what the two share, so that it lies much further. Never beyond `end`; a guess
+ * that nothing but speed depends on. */
+struct bytes etcd_reach(struct arena *a, struct bytes first, struct bytes last, uint64_t times, size_t up, struct bytes end);
+
 /* Source keys under prefix move to the same tails under to_prefix, but for those under an excluded prefix (of the
  * source) and those that would land among wherry's own markers. */
 struct etcd_span {

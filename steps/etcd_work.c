@@ -14,6 +14,7 @@
 #define SHEET_BYTES (15U << 18) /* of items, with what is known about them */
 #define SHEET_ROOM ((4U << 20) - 64)
 #define GROWTH 8
+#define REACH 4         /* pages of keys that a page's range is to hold */
 #define SHEET_PARTS 4   /* segments of a sheet, at least */
 #define SHEETS_MAX 64   /* of one gap: more would walk the index too often */
 #define FIRST_SHEETS 16 /* small ones, until their size is learnt */
@@ -44,7 +45,10 @@ etcd_work_done(struct etcd_work *w)
 	pthread_mutex_destroy(&w->page);
 	pthread_mutex_destroy(&w->lock);
 	arena_done(&w->arena);
+	arena_done(&w->guess);
 	buf_done(&w->next);
+	buf_done(&w->first_key);
+	buf_done(&w->last_key);
 	free(w->ready);
 }
 
@@ -140,32 +144,68 @@ learn(struct etcd_work *w, const struct page *page)
 	w->keys_only = w->left / (fits > 0 ? fits : 1) > SHEETS_MAX || lanes_left(w) < SHEETS_MAX + FIRST_SHEETS;
 }
 
+static void
+set(struct buf *to, struct bytes b)
+{
+	buf_clear(to);
+	buf_put(to, b.p, b.len);
+}
+
+/* Where the next page begins, and how far its range goes. */
+static void
+go_on(struct etcd_work *w, const struct query *q, const struct page *page)
+{
+	const struct bytes end = w->gaps[w->gap].end;
+
+	if (page->n > 0) {
+		set(&w->first_key, page->items[0].key);
+		set(&w->last_key, page->items[page->n - 1].key);
+	}
+	if (page->more) {
+		set(&w->next, page->items[page->n - 1].key);
+		buf_putc(&w->next, '\0');
+	} else {
+		set(&w->next, q->to);
+	}
+	w->up = page->more || (int64_t)page->n > q->limit / 2 ? 0 : w->up * 2 + 1;
+	arena_reset(&w->guess);
+	w->reach = w->last_key.len == 0 ? end :
+		etcd_reach(&w->guess, (struct bytes){ w->first_key.p, w->first_key.len },
+			   (struct bytes){ w->last_key.p, w->last_key.len },
+			   REACH * (uint64_t)(w->keys_only ? SWEEP_PAGE : w->limit) / (page->n > 0 ? page->n : 1) + 1, w->up, end);
+	if (etcd_end_cmp((struct bytes){ w->next.p, w->next.len }, w->reach) >= 0)
+		w->reach = end;
+}
+
 /* Cut what a page shows of the present gap. A sheet ends a segment with it, but for its last one. */
 static int
-measure(struct etcd_work *w, const struct page *page, bool first, struct bytes from, struct err *err)
+measure(struct etcd_work *w, const struct query *q, struct page *page, bool first, struct err *err)
 {
-	if (page->more && (page->n == 0 || bytes_cmp(page->items[page->n - 1].key, from) < 0))
+	const bool more = page->more || !bytes_eq(q->to, w->gaps[w->gap].end);
+
+	if (page->more && (page->n == 0 || bytes_cmp(page->items[page->n - 1].key, q->from) < 0))
 		return err_set(err, ERR_FAILED, "a page of keys does not go on from where the last one ended");
 	if (first)
 		begin_gap(w, page);
+	/* what lies between the last key of one page and the first of another was read with the older one */
+	w->oldest = first || page->revision < w->oldest ? page->revision : w->oldest;
+	page->revision = w->oldest;
 	learn(w, page);
 	w->first = 0;
 	for (size_t i = 0; i < page->n && lanes_left(w) > 1; i++) {
 		const bool last = i + 1 == page->n;
 
 		w->measured++;
-		if ((w->measured >= chunk(w) || (last && w->sheet != NULL)) && (page->more || !last))
+		if ((w->measured >= chunk(w) || (last && w->sheet != NULL)) && (more || !last))
 			cut(w, etcd_next_key(&w->arena, page->items[i].key), i + 1);
 	}
-	if (!page->more || lanes_left(w) <= 1) {
-		if (page->more)
-			w->sheet = NULL; /* the last segment goes on beyond this page */
-		end_gap(w, page->n);
+	if (more && lanes_left(w) > 1) {
+		go_on(w, q, page);
 		return 0;
 	}
-	buf_clear(&w->next);
-	buf_put(&w->next, page->items[page->n - 1].key.p, page->items[page->n - 1].key.len);
-	buf_putc(&w->next, '\0');
+	if (more)
+		w->sheet = NULL; /* the last segment goes on beyond this page */
+	end_gap(w, page->n);
 	return 0;
 }
 
@@ -200,12 +240,15 @@ sweep(struct step_ctx *cx, struct etcd_work *w, struct err *err)
 	const bool first = !w->begun;
 	const struct bytes from = first ? g->from : (struct bytes){ w->next.p, w->next.len };
 	struct etcd_sheet *sheet = take_spare(w);
-	struct query q = { .target = w->source, .from = from, .to = g->end, .revision = w->revision };
+	struct query q = { .target = w->source, .from = from, .to = first ? g->end : w->reach, .revision = w->revision };
 	int rc;
 
 	if (first) {
 		w->keys_only = !w->sheets;
 		w->limit = FIRST_ITEMS;
+		w->up = 0;
+		buf_clear(&w->first_key);
+		buf_clear(&w->last_key);
 	}
 	q.keys_only = w->keys_only;
 	q.limit = !w->keys_only ? w->limit : first ? CHUNK_READ : SWEEP_PAGE;
@@ -219,7 +262,7 @@ sweep(struct step_ctx *cx, struct etcd_work *w, struct err *err)
 	w->sweeping = false;
 	w->sheet = q.keys_only ? NULL : sheet;
 	if (rc == 0)
-		rc = measure(w, &sheet->page, first, from, err);
+		rc = measure(w, &q, &sheet->page, first, err);
 	w->failed = rc < 0;
 	w->sheet = NULL;
 	if (sheet->users == 0)

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A source range cut into segments for lanes to take, by a sweep that runs while the first segments are being
  * worked on. A small range is swept with its values, a page of them at a time, which the lanes then share: it is
- * read once. A large one is swept by keys only, and its segments are paged exactly: etcd walks the index of all
- * that remains in a range to answer a page of it, so that many open-ended pages would be quadratic. No list of keys
- * is kept, only the boundaries. */
+ * read once. A large one is swept by keys only, and its segments are paged exactly. No list of keys is kept, only the
+ * boundaries.
+ *
+ * etcd walks the index of all that remains in a range to answer a page of it, so that many open-ended pages would be
+ * quadratic: each page asks for a range that is guessed to hold a few pages, from how the keys went on in the last one.
+ * What a guess leaves out, a later page gets; one that holds too little is followed by a much wider one. */
 #ifndef WHERRY_STEPS_ETCD_WORK_H
 #define WHERRY_STEPS_ETCD_WORK_H
 
@@ -40,6 +43,11 @@ struct etcd_work {
 	size_t weight;           /* bytes an item, about; 0: not known yet */
 	int64_t left;            /* items of the gap not swept yet */
 	struct buf next;         /* where the next page of keys begins */
+	struct buf first_key, last_key; /* of the last page that had some */
+	struct bytes reach;      /* where the next page's range ends at the latest */
+	size_t up;               /* how far the last guess of it was coarsened, as it was too short */
+	struct arena guess;      /* it lies there */
+	int64_t oldest;          /* store revision of all pages of this gap */
 	bool begun;              /* the gap */
 	int64_t share, measured; /* keys a segment, so that the lanes last; keys since start */
 	struct etcd_sheet *spare;

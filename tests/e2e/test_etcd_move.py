@@ -120,6 +120,20 @@ def empty():
         move.w.ok(*out.choices()[1], "--yes", "--run-id", "two", "--approve", "handover")
 
 
+def shapes():
+    """Keys that do not go on as they began: deep folders, crowded ones, long gaps. None is left out, none comes twice."""
+    with scratch() as folder, Move(folder, keys=0) as move:
+        rng, keys = random.Random(3), set()
+        for depth in range(1, 9):
+            names = ["".join(rng.choices("\x01 -.09Azz\u00e9", k=rng.randrange(1, 12))) for _ in range(3)]
+            for _ in range(500):
+                keys.add("/src/" + "/".join(rng.choices(names, k=depth)) + "/%x" % rng.randrange(10 ** depth))
+        keys.update("/src/%s%d" % (x, i) for x in ("m", "m/m/m", "\u00ff") for i in range(2000))
+        move.source.put_many((k, rng.randbytes(rng.randrange(50))) for k in keys)
+        move.run()
+        move.equal()
+
+
 def heavy():
     """Large values behind many small ones: the page that was asked for is too heavy, and a smaller one is asked for."""
     with scratch() as folder, Move(folder) as move:
@@ -392,4 +406,4 @@ def secured():
 
 
 if __name__ == "__main__":
-    main(truth, empty, forgotten, heavy, progress, while_down, existing, excluded, failed_verify, not_frozen, aborted, failed_handover, sync_fails, servers_fail, secured, versions)
+    main(truth, empty, forgotten, shapes, heavy, progress, while_down, existing, excluded, failed_verify, not_frozen, aborted, failed_handover, sync_fails, servers_fail, secured, versions)

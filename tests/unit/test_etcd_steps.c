@@ -225,6 +225,29 @@ gaps(void **state)
 }
 
 static void
+reaches(void **state)
+{
+	const struct bytes end = STR("/r0"), none = STR("\0");
+	struct arena a = ARENA_INIT;
+
+	(void)state;
+	/* the difference of two keys, so often behind the second */
+	assert_bytes(etcd_reach(&a, STR("/r/a1"), STR("/r/a3"), 1, 0, end), STR("/r/a5"));
+	assert_bytes(etcd_reach(&a, STR("/r/a1"), STR("/r/a3"), 4, 0, end), STR("/r/a;"));
+	assert_bytes(etcd_reach(&a, STR("/r/a"), STR("/r/a\0\2"), 2, 0, end), STR("/r/a\0\6"));
+	/* coarser: from the bytes before */
+	assert_bytes(etcd_reach(&a, STR("/r/a1"), STR("/r/a3"), 4, 1, end), STR("/r/e3"));
+	/* never beyond the end, and there where nothing can be told */
+	assert_bytes(etcd_reach(&a, STR("/r/a1"), STR("/r/a3"), 4, 3, end), end);
+	assert_bytes(etcd_reach(&a, STR("/r/a1"), STR("/r/a3"), 4, 100, end), end);
+	assert_bytes(etcd_reach(&a, STR("/r/a"), STR("/r/a"), 4, 0, end), end);
+	assert_bytes(etcd_reach(&a, STR("/r/b"), STR("/r/a"), 4, 0, end), end);
+	assert_bytes(etcd_reach(&a, STR("\x01"), STR("\xf0"), 4, 0, none), none);
+	assert_bytes(etcd_reach(&a, STR("\x01"), STR("\x02"), 4, 0, none), STR("\x06"));
+	arena_done(&a);
+}
+
+static void
 tallies(void **state)
 {
 	struct etcd_tally sum = { 0 };
@@ -338,7 +361,7 @@ main(void)
 		cmocka_unit_test(foreign_cursors),  cmocka_unit_test(applied_round_trip),
 		cmocka_unit_test(gaps),             cmocka_unit_test(tallies),
 		cmocka_unit_test(guards),           cmocka_unit_test(batch_coalesces),
-		cmocka_unit_test(batch_borrows), cmocka_unit_test(batch_is_full),
+		cmocka_unit_test(batch_borrows), cmocka_unit_test(reaches), cmocka_unit_test(batch_is_full),
 	};
 	struct CMUnitTest tests[countof(moves) + countof(others)];
 

@@ -306,7 +306,7 @@ prepare(struct step_ctx *cx, struct copy *c, struct err *err)
 		return err_set(err, ERR_FAILED, "this copy was interrupted so often that its cursors are used up");
 	if (ngaps > 0 && write_lanes(cx, c, last, err) < 0)
 		return -1;
-	etcd_work_init(&c->work, c->move.from, 0, true, gaps, ngaps, lanes + 1, last);
+	etcd_work_init(&c->work, c->move.from, 0, gaps, ngaps, lanes + 1, last);
 	for (size_t i = 0; i < n; i++) {
 		atomic_fetch_add(&c->keys, (unsigned long long)list[i].tally.keys);
 		if (etcd_segment_done(&list[i])) {

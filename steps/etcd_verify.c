@@ -235,7 +235,7 @@ verify_run(struct step_ctx *cx, const void *args, struct err *err)
 	if (v->args->at > 0)
 		v->at = v->args->at;
 	whole = (struct etcd_gap){ v->move.span.prefix, v->move.span.end };
-	etcd_work_init(&v->work, v->move.from, v->at, false, &whole, 1, 1, ETCD_SEGMENTS);
+	etcd_work_init(&v->work, v->move.from, v->at, &whole, 1, 1, ETCD_SEGMENTS);
 	rc = step_lanes(cx, (unsigned)v->args->lanes, verify_lane, v, err);
 	etcd_work_done(&v->work);
 	if (rc == 0)

@@ -8,7 +8,6 @@
 #include "steps/etcd_batch.h"
 
 #define CHUNK_MIN 508   /* four full transactions */
-#define CHUNK_READ 4064 /* where lanes only read: fewer and fuller pages */
 #define AHEAD 3         /* segments that last for about as long as a page takes to be read */
 #define SWEEP_PAGE 50000
 #define SHEET_BYTES (15U << 18) /* of items, with what is known about them */
@@ -21,11 +20,10 @@
 #define FIRST_ITEMS 32  /* of 1.5 MiB each still fit into one reply */
 
 void
-etcd_work_init(struct etcd_work *w, struct target *source, int64_t revision, bool sheets, struct etcd_gap *gaps,
-	       size_t ngaps, unsigned lane, unsigned last_lane)
+etcd_work_init(struct etcd_work *w, struct target *source, int64_t revision, struct etcd_gap *gaps, size_t ngaps,
+	       unsigned lane, unsigned last_lane)
 {
-	*w = (struct etcd_work){ .source = source, .revision = revision, .sheets = sheets, .gaps = gaps, .ngaps = ngaps,
-				 .lane = lane, .last_lane = last_lane };
+	*w = (struct etcd_work){ .source = source, .revision = revision, .gaps = gaps, .ngaps = ngaps, .lane = lane, .last_lane = last_lane };
 	pthread_mutex_init(&w->lock, NULL);
 	pthread_mutex_init(&w->page, NULL);
 }
@@ -110,7 +108,7 @@ chunk(const struct etcd_work *w)
 	const int64_t step = full < ETCD_BATCH_OPS ? full : ETCD_BATCH_OPS, part = SHEET_BYTES / weight / SHEET_PARTS;
 	const int64_t least = larger(w->share, part < CHUNK_MIN ? part : CHUNK_MIN);
 
-	return w->sheets ? (least + step - 1) / step * step : larger(w->share, CHUNK_READ);
+	return (least + step - 1) / step * step;
 }
 
 static void
@@ -244,14 +242,14 @@ sweep(struct step_ctx *cx, struct etcd_work *w, struct err *err)
 	int rc;
 
 	if (first) {
-		w->keys_only = !w->sheets;
+		w->keys_only = false;
 		w->limit = FIRST_ITEMS;
 		w->up = 0;
 		buf_clear(&w->first_key);
 		buf_clear(&w->last_key);
 	}
 	q.keys_only = w->keys_only;
-	q.limit = !w->keys_only ? w->limit : first ? CHUNK_READ : SWEEP_PAGE;
+	q.limit = w->keys_only ? SWEEP_PAGE : w->limit;
 	w->sweeping = true;
 	pthread_mutex_unlock(&w->lock);
 	pthread_mutex_lock(&w->page);

@@ -38,7 +38,7 @@ struct etcd_work {
 	struct bytes start;      /* of the segment being measured in this gap */
 	struct etcd_sheet *sheet; /* of the page being cut, or NULL: keys only */
 	size_t first;            /* of its items, the first of the segment being measured */
-	bool sheets, keys_only;  /* sheets are wanted; this gap is too large for them */
+	bool keys_only;          /* this gap is too large for sheets */
 	int64_t limit;           /* items of the next sheet */
 	size_t weight;           /* bytes an item, about; 0: not known yet */
 	int64_t left;            /* items of the gap not swept yet */
@@ -58,10 +58,9 @@ struct etcd_work {
 };
 
 /* Lanes from `lane` to last_lane are free for new segments: at least one for each gap. gaps and what they point to
- * must outlive the work. sheets: small ranges may be swept with their values; worth it where lanes do more than
- * read. */
-void etcd_work_init(struct etcd_work *w, struct target *source, int64_t revision, bool sheets, struct etcd_gap *gaps,
-		    size_t ngaps, unsigned lane, unsigned last_lane);
+ * must outlive the work. */
+void etcd_work_init(struct etcd_work *w, struct target *source, int64_t revision, struct etcd_gap *gaps, size_t ngaps,
+		    unsigned lane, unsigned last_lane);
 /* Add a segment that was begun before. */
 void etcd_work_add(struct etcd_work *w, const struct etcd_segment *s);
 /* Take the next segment: 1, 0 when none is left. From any lane. */

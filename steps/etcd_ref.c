@@ -314,7 +314,11 @@ etcd_reach(struct arena *a, struct bytes first, struct bytes last, uint64_t time
 		n++;
 	n -= up < n ? up : n;
 	from = digits(last, n);
-	step = up > 0 ? UINT64_C(1) << 56 : from - digits(first, n);
+	step = from - digits(first, n);
+	if (up > 0) {
+		step = UINT64_C(1) << 56;
+		times = 1;
+	}
 	if (from < digits(first, n) || step == 0 || __builtin_mul_overflow(step, times, &step) ||
 	    __builtin_add_overflow(from, step, &to))
 		return end;

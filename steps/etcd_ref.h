@@ -26,8 +26,8 @@ struct bytes etcd_text(const char *s);
 struct bytes etcd_next_key(struct arena *a, struct bytes key);
 
 /* A key behind `last` before which about `times` as many keys lie as from `first` to `last`, if they go on as they did
- * there; up: judged by so many bytes fewer of what the two share, so that it lies much further. Never beyond `end`; a guess
- * that nothing but speed depends on. */
+ * there; up: the next one that differs so many bytes earlier, which lies much further. Never beyond `end`; a guess that
+ * nothing but speed depends on. */
 struct bytes etcd_reach(struct arena *a, struct bytes first, struct bytes last, uint64_t times, size_t up, struct bytes end);
 
 /* Source keys under prefix move to the same tails under to_prefix, but for those under an excluded prefix (of the

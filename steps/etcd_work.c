@@ -13,7 +13,7 @@
 #define SHEET_BYTES (15U << 18) /* of items, with what is known about them */
 #define SHEET_ROOM ((4U << 20) - 64)
 #define GROWTH 8
-#define REACH 4         /* pages of keys that a page's range is to hold */
+#define REACH 2         /* pages of keys that a page's range is to hold */
 #define SHEET_PARTS 4   /* segments of a sheet, at least */
 #define SHEETS_MAX 64   /* of one gap: more would walk the index too often */
 #define FIRST_SHEETS 16 /* small ones, until their size is learnt */

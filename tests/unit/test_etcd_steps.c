@@ -235,8 +235,8 @@ reaches(void **state)
 	assert_bytes(etcd_reach(&a, STR("/r/a1"), STR("/r/a3"), 1, 0, end), STR("/r/a5"));
 	assert_bytes(etcd_reach(&a, STR("/r/a1"), STR("/r/a3"), 4, 0, end), STR("/r/a;"));
 	assert_bytes(etcd_reach(&a, STR("/r/a"), STR("/r/a\0\2"), 2, 0, end), STR("/r/a\0\6"));
-	/* coarser: from the bytes before */
-	assert_bytes(etcd_reach(&a, STR("/r/a1"), STR("/r/a3"), 4, 1, end), STR("/r/e3"));
+	/* coarser: the next one by the bytes before */
+	assert_bytes(etcd_reach(&a, STR("/r/a1"), STR("/r/a3"), 4, 1, end), STR("/r/b3"));
 	/* never beyond the end, and there where nothing can be told */
 	assert_bytes(etcd_reach(&a, STR("/r/a1"), STR("/r/a3"), 4, 3, end), end);
 	assert_bytes(etcd_reach(&a, STR("/r/a1"), STR("/r/a3"), 4, 100, end), end);

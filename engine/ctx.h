@@ -162,6 +162,7 @@ struct attempt {
 	uint64_t rng;
 	bool any_effect, all_unchanged, predicted;
 	bool spent; /* an opaque effect of it failed: it is not done again unasked */
+	atomic_bool unopened; /* a target could not be opened: the fault is on this machine, and nothing was tried */
 	bool rejected;                 /* by a person */
 	struct park park;
 	bool parked, woken;            /* woken: queued to go on */

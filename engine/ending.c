@@ -353,7 +353,7 @@ attempt_failed(struct coord *c, struct attempt *at)
 	default:
 		break;
 	}
-	if (full || c->broken) {
+	if (full || c->broken || at->unopened) {
 		l->status = STEP_PENDING;
 		coord_pause(c, at->path, err);
 	} else if (!retry_later(c, at)) {

@@ -201,7 +201,7 @@ def injection(world):
         equal(len(s.seen), 0, "requests")
         equal(world.run({"a": {"url": "/x"}}, 'targets:\n  api: {kind: http, url: "%s"}\n' % s.url).code, 2, "a path without target")
         other = 'targets:\n  api: {kind: http, url: "%s/api/"}\n' % s.url
-        equal(world.run({"a": {"on": "api", "url": "http://127.0.0.1:1/"}}, other).code, 1, "a url on a target")
+        equal(world.run({"a": {"on": "api", "url": "http://127.0.0.1:1/"}}, other).code, 2, "a url on a target")
         equal((world.run({"a": {"on": "api", "url": "/x"}}, other).code, s.seen[0].path), (0, "/api/x"), "a path on a target")
 
 

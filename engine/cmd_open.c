@@ -4,6 +4,12 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+
+#include "base/io.h"
+
+#define STEP_BYTES 512              /* of a journal: a step has a batch at least, mostly, where steps are many */
+#define MANY_STEPS ((off_t)1 << 16) /* no more are expected: a journal may be long because its steps are */
 
 const char *
 front_run(struct front *f, size_t arg, struct err *err)
@@ -74,6 +80,20 @@ on_record(void *data, uint64_t seq, const struct record *r, struct err *err)
 	return o->each != NULL ? o->each(o->data, seq, r, err) : 0;
 }
 
+/* Have room for the steps that the journal may hold. */
+static void
+expect_steps(struct front *f, struct opened *o, const char *dir)
+{
+	const char *path = io_join(&f->arena, io_join(&f->arena, dir, o->run), "journal");
+	struct stat st;
+	off_t steps;
+
+	if (stat(path, &st) < 0)
+		return; /* the one who opens it tells why */
+	steps = st.st_size / STEP_BYTES;
+	history_reserve(&o->history, (uint32_t)(steps < MANY_STEPS ? steps : MANY_STEPS));
+}
+
 int
 opened_read(struct front *f, const char *run, struct opened *ret, struct err *err)
 {
@@ -91,6 +111,8 @@ opened_lock(struct front *f, const char *run, struct opened *ret, struct err *er
 
 	ret->run = run;
 	history_init(&ret->history);
+	if (dir != NULL)
+		expect_steps(f, ret, dir);
 	return dir == NULL ? -1 : journal_open_helped(dir, run, ahead_help(ret->ahead), on_record, ret, &ret->journal,
 							  &ret->info, err);
 }

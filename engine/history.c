@@ -56,6 +56,20 @@ history_done(struct history *h)
 	history_init(h);
 }
 
+/* By way of fresh zeroes, which come in huge pages where they are many. */
+void
+history_reserve(struct history *h, uint32_t steps)
+{
+	struct hist_step *old = h->steps;
+
+	h->cap = steps;
+	h->steps = xcalloc(steps, sizeof(*h->steps));
+	if (old != NULL)
+		memcpy(h->steps, old, h->nsteps * sizeof(*old));
+	free(old);
+	map_reserve(&h->index, steps);
+}
+
 struct hist_step *
 history_step(const struct history *h, const char *path)
 {

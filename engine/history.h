@@ -100,6 +100,8 @@ struct history {
 
 void history_init(struct history *);
 void history_done(struct history *);
+/* Have room for so many steps. */
+void history_reserve(struct history *, uint32_t steps);
 /* The value's canonical bytes, in the history's arena; NULL: there is none. */
 const char *history_keep(struct history *, const struct value *);
 /* history_edit.c, for history_apply: an edited plan counts from here on. */

@@ -27,19 +27,6 @@ history_keep(struct history *h, const struct value *v)
 	return s;
 }
 
-/* In few, large steps and by way of fresh zeroes, which come in huge pages where they are many. */
-static void
-grow(struct history *h)
-{
-	struct hist_step *old = h->steps;
-
-	h->cap = h->cap ? h->cap * 4 : 64;
-	h->steps = xcalloc(h->cap, sizeof(*h->steps));
-	if (old != NULL)
-		memcpy(h->steps, old, h->nsteps * sizeof(*old));
-	free(old);
-}
-
 static struct hist_step *
 step_of(struct history *h, const char *path)
 {
@@ -55,7 +42,7 @@ step_of(struct history *h, const char *path)
 	if (i != MAP_NONE)
 		return &h->steps[i];
 	if (h->nsteps == h->cap)
-		grow(h);
+		history_reserve(h, h->cap ? h->cap * 2 : 64);
 	s = &h->steps[h->nsteps++];
 	s->path = kept;
 	s->undo = is_undo_path(kept);

@@ -161,7 +161,7 @@ read_kinds(struct opctx *op, struct kube_conn *c, struct value *ret, struct err 
 	struct value *list;
 	size_t n = 0;
 
-	if (kube_kinds_all(op, c, false, &all, err) < 0)
+	if (kube_kinds_all(op, c, &all, err) < 0)
 		return -1;
 	while (all[n] != NULL)
 		n++;

@@ -14,7 +14,8 @@ int kube_read_plain(struct opctx *op, struct kube_conn *c, const struct kube_pat
 int kube_list(struct opctx *op, void *conn, const struct query *q, struct page *ret, struct err *err);
 
 /* kube_watch.c: of a list's path, or of one object's. Without a revision it begins with what is there, as changes; the first
- * one with a revision ends that. A deleted item has its key, and its last state only where the server told it. */
+ * one with a revision ends that. With a revision it begins there, and ends as `compacted` where the server has forgotten it. A
+ * deleted item has its key, and its last state only where the server told it. */
 int kube_watch_open(struct opctx *op, void *conn, const struct query *q, void **ret_watch, struct err *err);
 int kube_watch_next(struct opctx *op, void *watch, int64_t wait_ns, struct changes *ret, struct err *err);
 void kube_watch_close(void *watch);

@@ -318,19 +318,17 @@ kube_kind_find(struct opctx *op, struct kube_conn *c, const char *name, const st
 }
 
 int
-kube_kinds_all(struct opctx *op, struct kube_conn *c, bool preferred, const struct kube_kind *const **ret, struct err *err)
+kube_kinds_all(struct opctx *op, struct kube_conn *c, const struct kube_kind *const **ret, struct err *err)
 {
 	struct kube_kinds *k = kube_conn_kinds(c);
 	const struct kube_kind **list;
-	size_t n = 0;
 
 	if (read_all(op, c, k, clock_now() - READ_EVERY, err) < 0)
 		return -1;
 	pthread_mutex_lock(&k->lock);
 	list = arena_array(op->arena, k->ntable + 1, sizeof(*list));
-	for (size_t i = 0; i < k->ntable; i++)
-		if (!preferred || k->table[i]->preferred)
-			list[n++] = k->table[i];
+	if (k->ntable > 0)
+		memcpy(list, k->table, k->ntable * sizeof(struct kube_kind *));
 	pthread_mutex_unlock(&k->lock);
 	*ret = list;
 	return 0;

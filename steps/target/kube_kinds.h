@@ -22,9 +22,8 @@ struct kube_kind {
  * .k8s.io) in the server's order of priority, as with kubectl; else it is refused with the candidates.
  * ERR_FAILED: not known here, with near names. */
 int kube_kind_find(struct opctx *op, struct kube_conn *c, const char *name, const struct kube_kind **ret, struct err *err);
-/* All kinds in the server's order, NULL-ended, in op's arena; only those of preferred versions where preferred. */
-int kube_kinds_all(struct opctx *op, struct kube_conn *c, bool preferred, const struct kube_kind *const **ret,
-		   struct err *err);
+/* All kinds in the server's order, NULL-ended, in op's arena; read anew. */
+int kube_kinds_all(struct opctx *op, struct kube_conn *c, const struct kube_kind *const **ret, struct err *err);
 /* The kind does not exist any more, or is younger than what we know: ask again at the next look. */
 void kube_kinds_forget(struct kube_conn *c);
 bool kube_kind_has(const char *const *list, const char *word);

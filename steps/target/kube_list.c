@@ -127,7 +127,7 @@ kube_pages_next(struct opctx *op, struct kube_conn *c, struct kube_pages *pg, st
 	pg->cap = 0;
 	for (;;) {
 		const char *more = arena_printf(op->arena, "limit=%" PRIi64 "%s%s%s", pg->limit, first ? "" : "&continue=",
-						kube_encoded(op->arena, pg->go_on), first && pg->at != NULL ? pg->at : "");
+						kube_paths_encoded(op->arena, pg->go_on), first && pg->at != NULL ? pg->at : "");
 		const struct kube_ask ask = { .method = "GET", .url = kube_path_url(op->arena, &pg->path, more),
 			.accept = pg->keys_only ? AS_METADATA : NULL, .sink = feed, .sink_data = pg };
 

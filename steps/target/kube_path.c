@@ -2,7 +2,6 @@
 /* Owns the way from a path to its kind, its canonical spelling and its URL. */
 #include "steps/target/kube_path.h"
 
-#include <ctype.h>
 #include <string.h>
 
 #include "base/text.h"
@@ -73,22 +72,6 @@ kube_kind_url(struct arena *a, const struct kube_kind *k)
 }
 
 const char *
-kube_encoded(struct arena *a, const char *s)
-{
-	struct buf b = BUF_INIT(0);
-	const char *ret;
-
-	for (; *s != '\0'; s++)
-		if (isalnum((unsigned char)*s) || strchr("-._~", *s) != NULL)
-			buf_putc(&b, *s);
-		else
-			buf_printf(&b, "%%%02X", (unsigned char)*s);
-	ret = b.len > 0 ? arena_strndup(a, b.p, b.len) : "";
-	buf_done(&b);
-	return ret;
-}
-
-const char *
 kube_path_url(struct arena *a, const struct kube_path *p, const char *more)
 {
 	const bool one = p->namespace[0] != '\0' && strcmp(p->namespace, "*") != 0;
@@ -97,12 +80,12 @@ kube_path_url(struct arena *a, const struct kube_path *p, const char *more)
 
 	buf_puts(&b, kube_kind_url(a, p->k));
 	if (one)
-		buf_printf(&b, "/namespaces/%s", kube_encoded(a, p->namespace));
+		buf_printf(&b, "/namespaces/%s", kube_paths_encoded(a, p->namespace));
 	buf_printf(&b, "/%s", p->k->plural);
 	if (p->name[0] != '\0')
-		buf_printf(&b, "/%s", kube_encoded(a, p->name));
+		buf_printf(&b, "/%s", kube_paths_encoded(a, p->name));
 	if (p->sub != NULL)
-		buf_printf(&b, "/%s", kube_encoded(a, p->sub));
+		buf_printf(&b, "/%s", kube_paths_encoded(a, p->sub));
 	if (p->query != NULL && p->query[0] != '\0')
 		buf_printf(&b, "?%s", p->query);
 	if (more != NULL && more[0] != '\0')

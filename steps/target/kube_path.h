@@ -23,8 +23,6 @@ const char *kube_path_text(struct arena *a, const struct kube_path *p);
 const char *kube_path_url(struct arena *a, const struct kube_path *p, const char *more);
 /* What stands after a group's and version's address: "/api/v1", "/apis/apps/v1". */
 const char *kube_kind_url(struct arena *a, const struct kube_kind *k);
-/* Fit for a segment of a URL, or a value in its query (RFC 3986 §2.3). */
-const char *kube_encoded(struct arena *a, const char *s);
 /* The target's `name`. */
 int kube_name(struct opctx *op, void *conn, const char *path, const char **ret, struct err *err);
 

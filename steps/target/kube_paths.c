@@ -199,35 +199,31 @@ kube_paths_within(struct arena *a, const char *path, const char *namespace)
 	return arena_printf(a, "%.*s%s%s", (int)(first + 1 - path), path, escape(a, namespace), second);
 }
 
-/* RFC 3986 §2.3. */
-static void
-add_encoded(struct buf *to, const char *s)
+const char *
+kube_paths_encoded(struct arena *a, const char *s)
 {
+	struct buf b = BUF_INIT(0);
+	const char *ret;
+
 	for (; *s != '\0'; s++)
 		if (isalnum((unsigned char)*s) || strchr("-._~", *s) != NULL)
-			buf_putc(to, *s);
+			buf_putc(&b, *s);
 		else
-			buf_printf(to, "%%%02X", (unsigned char)*s);
+			buf_printf(&b, "%%%02X", (unsigned char)*s);
+	ret = b.len > 0 ? arena_strndup(a, b.p, b.len) : "";
+	buf_done(&b);
+	return ret;
 }
 
 const char *
 kube_paths_list(struct arena *a, const char *kind, const char *namespace, const char *labels, const char *fields)
 {
-	struct buf b = BUF_INIT(0);
-	const char *ret;
+	const bool by_label = labels != NULL && labels[0] != '\0', by_field = fields != NULL && fields[0] != '\0';
 
-	buf_puts(&b, kube_paths_object(a, kind, namespace, "", NULL));
-	if (labels != NULL && labels[0] != '\0') {
-		buf_puts(&b, "?labelSelector=");
-		add_encoded(&b, labels);
-	}
-	if (fields != NULL && fields[0] != '\0') {
-		buf_puts(&b, strchr(b.p, '?') != NULL ? "&fieldSelector=" : "?fieldSelector=");
-		add_encoded(&b, fields);
-	}
-	ret = arena_strndup(a, b.p, b.len);
-	buf_done(&b);
-	return ret;
+	return arena_printf(a, "%s%s%s%s%s", kube_paths_object(a, kind, namespace, "", NULL),
+			    by_label ? "?labelSelector=" : "", by_label ? kube_paths_encoded(a, labels) : "",
+			    !by_field ? "" : by_label ? "&fieldSelector=" : "?fieldSelector=",
+			    by_field ? kube_paths_encoded(a, fields) : "");
 }
 
 /* A path cut up where it stands. */

@@ -36,6 +36,8 @@ const char *kube_paths_object(struct arena *a, const char *kind, const char *nam
 const char *kube_paths_list(struct arena *a, const char *kind, const char *namespace, const char *labels, const char *fields);
 /* Of a file, a log: its path with another namespace. */
 const char *kube_paths_within(struct arena *a, const char *path, const char *namespace);
+/* Fit for a segment of a URL, or for a value in its query (RFC 3986 §2.3). */
+const char *kube_paths_encoded(struct arena *a, const char *s);
 /* A list covers the objects of its kind and namespace (KIND * those of every kind), an object itself only. Of a list the
  * query does not count: what it selects may change with the object. Pod/NAMESPACE/NAME#exec stands for all that is inside. */
 bool kube_paths_cover(const char *wide, const char *path);

@@ -130,7 +130,7 @@ static int
 open_stream(struct opctx *op, struct kube_watch *w, struct err *err)
 {
 	const char *more = arena_printf(op->arena, "watch=true&allowWatchBookmarks=true&timeoutSeconds=%d&resourceVersion=%s",
-					SERVED_S, kube_encoded(op->arena, w->version));
+					SERVED_S, kube_paths_encoded(op->arena, w->version));
 	const struct kube_ask ask = { .method = "GET", .url = kube_path_url(op->arena, &w->path, more),
 		.max = KUBE_ITEM_MAX };
 
@@ -365,7 +365,7 @@ set_path(struct opctx *op, struct kube_watch *w, const char *from, struct err *e
 	if (w->path.sub != NULL)
 		return err_set(err, ERR_PLAN, "'%s': a subresource cannot be watched", from);
 	if (w->path.name[0] != '\0') {
-		w->path.query = arena_printf(&w->own, "fieldSelector=metadata.name%%3D%s", kube_encoded(&w->own, w->path.name));
+		w->path.query = arena_printf(&w->own, "fieldSelector=metadata.name%%3D%s", kube_paths_encoded(&w->own, w->path.name));
 		w->path.name = "";
 	}
 	return 0;

@@ -289,6 +289,25 @@ outputs: {count: "${{ steps.l.outputs.count }}"}
 """
 
 
+def exit_codes():
+    """What a run makes of a server's refusals: 7 for what may be there later, 1 for what will not."""
+    system = document({"metadata": {"name": "kube-system", "uid": "u"}})
+    rows = (
+        (7, refusal(401, "Unauthorized", "Unauthorized"), "401"),
+        (1, refusal(403, "Forbidden", 'configmaps is forbidden: User "u" cannot list resource "configmaps"'), "cannot list resource"),
+        (1, refusal(500, "InternalError", "etcdserver: no space"), "no space"),
+        (1, reply(302, "", ["Location: http://elsewhere.example.org/"]), "not followed"),
+        (1, refusal(429, "TooManyRequests", "come back", ["Retry-After: 1000"]), "come back"),
+    )
+    for code, said, word in rows:
+        with scratch() as folder, Scripted(lambda r: discovery(r) or (system if r.path.endswith("/kube-system") else said)) as server:
+            path = os.path.join(folder, "plan.yaml")
+            with open(path, "w") as f:
+                f.write(PLAN % kubeconfig(folder, server.url))
+            done = Wherry(os.path.join(folder, "state")).ok("run", path, "--yes", "--format", "plain", code=code)
+            expect(word in done.out + done.err, "no word of '%s': %s" % (word, done))
+
+
 def memory():
     """A list of 100,000 objects never stands in memory as a whole."""
     page = json.dumps(list_of(many(0, 500, 5, data={"key": "x" * 1024}), 10, "CONTINUE"))
@@ -314,4 +333,4 @@ def memory():
 
 
 if __name__ == "__main__":
-    main(refusals, credentials, patience, kinds, lists, bad_lists, watches, bad_watches, secrets, memory)
+    main(refusals, credentials, patience, kinds, lists, bad_lists, watches, bad_watches, secrets, exit_codes, memory)

@@ -6,12 +6,13 @@ import os
 import secrets
 import subprocess
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import testbed  # noqa: E402
 from faultproxy import FaultProxy  # noqa: E402
 from kubedrive import Drive  # noqa: E402
-from kubeplan import Desk  # noqa: E402
+from kubeplan import Desk, changes  # noqa: E402
 from wtest import LIMIT, equal, expect, main, scratch, wait_for  # noqa: E402
 
 
@@ -142,6 +143,14 @@ def collect(drive, wanted):
     return seen
 
 
+def behind(a, folder, proxy):
+    """The kubeconfig of the user wherry, whose way leads through the proxy."""
+    path = os.path.join(folder, "kubeconfig")
+    with open(a.wherry_config) as f, open(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "w") as to:
+        to.write(f.read().replace(a.url(), "https://127.0.0.1:%d" % proxy.port))
+    return path
+
+
 def compact(a):
     """etcd forgets the past."""
     pki = a.pki.path
@@ -151,15 +160,39 @@ def compact(a):
     subprocess.run([*argv, "compact", revision], check=True, capture_output=True, timeout=LIMIT)
 
 
+@testbed.shared()
+def away(a):
+    """A server that is away for a while, between requests and within them: the run goes on by itself, and makes all changes."""
+    with scratch() as folder, a.namespace() as ns, FaultProxy(int(a.at("kube-apiserver").split(":")[1])) as proxy:
+        desk = Desk(folder, a, ns, behind(a, folder, proxy))
+        steps = ["{id: a%d, uses: kubernetes.apply, with: {in: k, object: %s}%s}" % (
+            i, json.dumps(config_map("m%d" % i)), ", needs: [s%d]" % (i - 1) if i else "") for i in range(6)]
+        steps += ["{id: s%d, uses: sleep, with: {for: 300ms}, needs: [a%d]}" % (i, i) for i in range(5)]
+        mark = a.audit_mark()
+        process = desk.w.start("run", desk.file(steps), "--yes", "--run-id", "away", "--format", "plain", stdout=subprocess.PIPE,
+                               stderr=subprocess.STDOUT, text=True)
+        for i in range(3):
+            made = {"m%d" % j for j in range(2 * i + 1)}
+            wait_for(lambda: made <= {e["objectRef"]["name"] for e in a.audit(mark, user="wherry", verbs=["patch"], namespace=ns)},
+                     "the objects are made", process)
+            if i == 1:
+                proxy.break_off()
+            else:
+                proxy.cut()
+                time.sleep(1)
+                proxy.heal()
+        out = process.communicate(timeout=LIMIT)[0]
+        equal(process.returncode, 0, "exit code: %s" % out)
+        equal(sorted(set(changes(a, mark))), [("patch", "configmaps", "m%d" % i) for i in range(6)], "what was changed, some of it perhaps twice")
+
+
 @testbed.own()
 def forgotten(a):
     """A list goes on although the server has forgotten how it began; a watch survives cuts, a new server and a lost past."""
     ns = "default"
     a.apply(*[config_map("m%d" % i) for i in range(6)], namespace=ns)
     with scratch() as folder, FaultProxy(int(a.at("kube-apiserver").split(":")[1])) as proxy:
-        path = os.path.join(folder, "kubeconfig")
-        with open(a.wherry_config) as f, open(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600), "w") as to:
-            to.write(f.read().replace(a.url(), "https://127.0.0.1:%d" % proxy.port))
+        path = behind(a, folder, proxy)
         with Drive(path, ns) as drive:
             key = "ConfigMap/%s/m" % ns
             drive.say("limit", 600)
@@ -221,4 +254,4 @@ def overlay(a):
 
 
 if __name__ == "__main__":
-    main(names, reads, lists, watches, overlay, forgotten)
+    main(names, reads, lists, watches, overlay, away, forgotten)

@@ -3,7 +3,6 @@
  * their place, in every image of the effect and of its undo, and not by what they hold. */
 #include "steps/target/kube_hide.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "steps/target/kube_fields.h"
@@ -131,18 +130,12 @@ kube_mask(const struct effect *e, struct err *err)
 {
 	struct arena a = ARENA_INIT;
 	const struct value shape = kube_secret_shape(&a, e), wanted = kube_wanted(&a, e), patch = kube_wanted_patch(&a, e);
-	struct buf text = BUF_INIT(0);
 	struct value hidden;
 
-	if (shape.kind != V_NULL || (e->body.flags & VF_SECRET)) {
-		buf_puts(&text, err->msg);
-		mask_secrets(&text, &e->body);
-		hidden = kube_hide(&a, &shape, &wanted);
-		mask_secrets(&text, &hidden);
-		hidden = kube_hide(&a, &shape, &patch);
-		mask_secrets(&text, &hidden);
-		(void)snprintf(err->msg, sizeof(err->msg), "%s", text.p);
-		buf_done(&text);
-	}
+	mask_err(err, &e->body);
+	hidden = kube_hide(&a, &shape, &wanted);
+	mask_err(err, &hidden);
+	hidden = kube_hide(&a, &shape, &patch);
+	mask_err(err, &hidden);
 	arena_done(&a);
 }

@@ -254,12 +254,15 @@ static bool
 same_patched(struct arena *a, const struct effect *e, const struct value *before)
 {
 	struct err ignored = ERR_INIT;
-	struct value then;
+	struct value then, shape, was;
 
 	if (other_object(e, before) || kube_patched(a, e, before, &then, &ignored) < 0)
 		return false;
+	shape = shape_of(a, e, before);
+	was = kube_project(a, &shape, before);
 	then = kube_reveal(a, &then);
-	return value_eq(&then, before);
+	then = kube_project(a, &shape, &then); /* an empty map on the way is none for the server */
+	return value_eq(&then, &was);
 }
 
 bool

@@ -4,7 +4,11 @@
 
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/text.h"
+
+#define KIND_WAIT (10 * NS_PER_S)
+#define LOOK_AGAIN (NS_PER_S / 4)
 
 /* Kind, Kind.group, or with the version between them where it is not the server's choice. */
 static const char *
@@ -95,6 +99,21 @@ kube_path_url(struct arena *a, const struct kube_path *p, const char *more)
 	return ret;
 }
 
+/* A kind that an earlier step has defined is told of a moment later. In a run its objects need their one spelling at once: it is
+ * journalled, and asked for again after a crash. */
+static int
+await_kind(struct opctx *op, struct kube_conn *c, const char *path, struct kube_path *p, struct err *err)
+{
+	const int64_t until = clock_now() + KIND_WAIT;
+
+	while (p->k == NULL && op->scratch != NULL && clock_now() < until && clock_now() < op->deadline && peer_cancelled(op) == 0) {
+		kube_sleep(op, LOOK_AGAIN);
+		if (kube_path_resolve(op, c, path, p, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 int
 kube_name(struct opctx *op, void *conn, const char *path, const char **ret, struct err *err)
 {
@@ -111,7 +130,7 @@ kube_name(struct opctx *op, void *conn, const char *path, const char **ret, stru
 		*ret = path;
 		return 0;
 	}
-	if (kube_path_resolve(op, conn, path, &p, err) < 0)
+	if (kube_path_resolve(op, conn, path, &p, err) < 0 || await_kind(op, conn, path, &p, err) < 0)
 		return -1;
 	*ret = kube_path_text(op->arena, &p);
 	return 0;

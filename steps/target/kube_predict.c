@@ -113,8 +113,10 @@ refused(struct opctx *op, const struct effect *e, const struct kube_path *p, con
 		ret->needs = nowhere ? arena_printf(op->arena, "Namespace//%s", p->namespace) : "*/*/";
 		if (simulate(op, e, p, before, ret, err) < 0)
 			return -1;
-		if (!nowhere)
+		if (!nowhere) {
 			ret->confidence = CONF_PREDICTED;
+			tell(op, e, why.msg);
+		}
 		*err = why; /* it holds unless an earlier step changes that */
 		return 0;
 	}
@@ -134,6 +136,7 @@ predict(struct opctx *op, struct kube_conn *conn, const struct effect *e, const 
 {
 	const enum kube_verb verb = kube_verb(e);
 	const bool removes = verb == KUBE_DELETE || verb == KUBE_EVICT;
+	const struct value unknown = value_unknown("its kind is defined by an earlier step");
 	struct kube_reply about;
 	struct kube_path p;
 	struct value shape;
@@ -141,10 +144,11 @@ predict(struct opctx *op, struct kube_conn *conn, const struct effect *e, const 
 	if (kube_path_resolve(op, conn, e->on.path, &p, err) < 0)
 		return -1;
 	ret->unknowable = kube_touched(op->arena, e->on.path, e->verb, before);
-	if (ret->seen || (e->body.flags & VF_UNKNOWN) || (removes && before->kind == V_NULL))
+	if (ret->seen || (e->body.flags & VF_UNKNOWN) || (removes && p.k != NULL && before->kind == V_NULL))
 		return simulate(op, e, &p, before, ret, err);
 	if (p.k == NULL) {
-		if (simulate(op, e, &p, before, ret, err) < 0)
+		/* what is there already of a kind that is not known has another spelling, perhaps */
+		if (simulate(op, e, &p, removes || verb == KUBE_PATCH ? &unknown : before, ret, err) < 0)
 			return -1;
 		ret->needs = "CustomResourceDefinition.apiextensions.k8s.io//";
 		err_set(err, ERR_FAILED, "%s has no kind '%s', and no earlier step defines one", kube_conn_name(conn), p.kind);

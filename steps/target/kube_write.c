@@ -14,7 +14,6 @@
 #include "steps/target/kube_hide.h"
 #include "steps/target/kube_patch.h"
 #include "steps/target/kube_request.h"
-#include "steps/target/mask.h"
 
 #define LOOK_AGAIN (NS_PER_S / 2)
 
@@ -29,18 +28,15 @@ request(struct opctx *op, struct kube_conn *c, const struct effect *e, const str
 	*about = (struct kube_reply){ .body = BUF_INIT(0) };
 	*ret = VALUE_NULL;
 	rc = kube_request(op, e, p, how, &r, err);
-	if (rc == 0) {
+	if (rc == 0)
 		rc = kube_ask(op, c, &r.ask, about, err);
-		if (rc < 0)
-			kube_mask(e, err);
-	}
 	kube_request_done(&r);
 	if (rc == 0 && value_parse_json(op->arena, about->body.p, about->body.len, ret, err) < 0) {
 		err->kind = ERR_UNKNOWN;
 		rc = err_wrap(err, "%s: the server's answer cannot be read", e->on.path);
 	}
 	if (rc < 0)
-		mask_err(err, &e->body); /* servers quote what they refuse */
+		kube_mask(e, err); /* servers quote what they refuse */
 	kube_reply_done(about);
 	return rc;
 }

@@ -39,6 +39,7 @@ so_already(void **state)
 	assert_true(same("patch", "{'patch':{'spec':{'replicas':2},'x':null}}", live));
 	assert_false(same("patch", "{'patch':{'spec':{'replicas':2}},'uid':'u2'}", live));
 	assert_false(same("patch", "{'patch':{'spec':null}}", live));
+	assert_true(same("patch", "{'patch':{'metadata':{'annotations':{'gone':null}}}}", live));
 	assert_true(same("patch", "{'patch':{'spec':{'replicas':2}},'type':'strategic'}", live));
 	assert_false(same("patch", "{'patch':{'spec':{'$patch':'replace','replicas':2}},'type':'strategic'}", live));
 	assert_true(same("patch", "{'patch':[{'op':'test','path':'/spec/replicas','value':2}],'type':'json'}", live));

@@ -181,11 +181,9 @@ refused(struct opctx *op, struct kube_conn *c, const struct letter *l, struct ht
 		*about = kube_status_parse(op->arena, r->body.p, r->body.len);
 	text = kube_status_text(&a, about);
 	if (text != NULL) {
-		if (err->kind == ERR_UNKNOWN && kube_status_proves_nothing_done(about)) {
-			err->kind = ERR_FAILED;
-			err->retryable = true;
-		}
 		retryable = err->retryable;
+		if (r->status / 100 == 5 && kube_status_proves_nothing_done(about, &retryable))
+			err->kind = ERR_FAILED;
 		path = strncmp(path, c->config.server, strlen(c->config.server)) == 0 ? path + strlen(c->config.server) : path;
 		(void)err_set(err, err->kind, "%s: %s %s: %d: %s", c->config.server, l->rq.method,
 			      text_safe(&a, path, strcspn(path, "?"), URL_TEXT), r->status, text);

@@ -156,7 +156,7 @@ kube_request(struct opctx *op, const struct effect *e, const struct kube_path *p
 	struct kube_path at = *p;
 	struct value body, want;
 
-	*ret = (struct kube_request){ .ask = { .method = "POST", .changes = true, .once = e->class != EFFECT_IDEMPOTENT },
+	*ret = (struct kube_request){ .ask = { .method = "POST", .changes = !how->dry, .once = !how->dry && e->class != EFFECT_IDEMPOTENT },
 		.body = BUF_INIT(0) };
 	switch (kube_verb(e)) {
 	case KUBE_APPLY:

@@ -254,6 +254,12 @@ is_star(struct bytes b)
 	return b.len == 1 && *(const char *)b.p == '*';
 }
 
+static bool
+is_exec(struct bytes name)
+{
+	return name.len > strlen("#exec") && memcmp((const char *)name.p + name.len - strlen("#exec"), "#exec", strlen("#exec")) == 0;
+}
+
 bool
 kube_paths_cover(const char *wide, const char *path)
 {
@@ -263,10 +269,12 @@ kube_paths_cover(const char *wide, const char *path)
 		return true;
 	if (!cut_up(wide, &w) || !cut_up(path, &p))
 		return false;
-	if (w.name.len > 0) /* what is done in a pod may concern all that is inside, and nothing else */
-		return p.within && bytes_eq(w.kind, p.kind) && bytes_eq(w.namespace, p.namespace) &&
-		       w.name.len == p.name.len + strlen("#exec") && memcmp(w.name.p, p.name.p, p.name.len) == 0 &&
-		       memcmp((const char *)w.name.p + p.name.len, "#exec", strlen("#exec")) == 0;
+	if (is_exec(w.name)) { /* what is done in a pod may concern all that is inside */
+		w.name.len -= strlen("#exec");
+		return p.within && bytes_eq(w.kind, p.kind) && bytes_eq(w.namespace, p.namespace) && bytes_eq(w.name, p.name);
+	}
+	if (w.name.len > 0)
+		return false;
 	return (is_star(w.kind) || bytes_eq(w.kind, p.kind)) && (is_star(w.namespace) || bytes_eq(w.namespace, p.namespace));
 }
 
@@ -275,7 +283,7 @@ kube_paths_plain(const char *path)
 {
 	struct cut p;
 
-	return !cut_up(path, &p) || p.name.len > 0;
+	return !cut_up(path, &p) || (p.name.len > 0 && !is_exec(p.name));
 }
 
 /* Strings as secrets; the rest as it is. */

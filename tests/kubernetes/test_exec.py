@@ -47,10 +47,16 @@ class World:
                 return
             expect(time.monotonic() < end, "it never is: " + script)
 
+    def seen(self, subresource):
+        events = self.cluster.audit(user="wherry", namespace=self.namespace, resource="pods")
+        return [e["requestURI"] for e in events if e["objectRef"].get("subresource") == subresource and e["stage"] == "ResponseComplete"]
+
     def said(self):
         """The commands whose upgrade the API server saw from wherry."""
-        events = self.cluster.audit(user="wherry", namespace=self.namespace, resource="pods")
-        return [e["requestURI"] for e in events if e["objectRef"].get("subresource") == "exec" and e["stage"] == "ResponseComplete"]
+        return self.seen("exec")
+
+    def read_logs(self):
+        return len(self.seen("log"))
 
 
 @contextlib.contextmanager
@@ -103,9 +109,11 @@ def test_plan(a):
         done = w.w.ok("plan", w.plan(steps))
         expect("run touch /tmp/it in pod one" in done.out and "opaque" in done.out, done)
         equal([u.count("command=ls") for u in w.said()], [1], "what the dry-run ran")
+        equal(w.read_logs(), 0, "logs that the dry-run read, although nobody knows what they will hold")
         w.inside("[ ! -e /tmp/it ]")
         w.run(steps)
         equal([sum("command=" + c in u for u in w.said()) for c in ("ls", "touch")], [3, 1], "what the run ran")
+        equal(w.read_logs(), 1, "logs that the run read")
 
 
 @testbed.shared(node=True)

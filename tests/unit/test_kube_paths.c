@@ -71,12 +71,40 @@ test_what_is_no_object(void **state)
 	assert_int_equal(parsed("kinds").what, KUBE_KINDS);
 }
 
+/* What is in a pod, and what of this machine goes there or comes from there. */
+static void
+test_within(void **state)
+{
+	struct kube_paths p = parsed("file/web/db-0/db//etc/a b?c#d%2");
+
+	(void)state;
+	assert_int_equal(p.what, KUBE_FILE);
+	assert_string_equal(p.namespace, "web");
+	assert_string_equal(p.name, "db-0");
+	assert_string_equal(p.container, "db");
+	assert_string_equal(p.file, "//etc/a b?c#d%2");
+	p = parsed("file//db-0//etc/x");
+	assert_string_equal(p.namespace, "");
+	assert_null(p.container);
+	assert_string_equal(p.file, "/etc/x");
+	assert_string_equal(kube_paths_within(&a, "file//db-0//etc/x", "web"), "file/web/db-0//etc/x");
+	p = parsed("log/web/db-0?max=10&container=db");
+	assert_int_equal(p.what, KUBE_LOG);
+	assert_string_equal(p.query, "max=10&container=db");
+	assert_string_equal(kube_paths_within(&a, "log//db-0?max=1", "web"), "log/web/db-0?max=1");
+	p = parsed("here//var/tmp/x");
+	assert_int_equal(p.what, KUBE_HERE);
+	assert_string_equal(p.file, "/var/tmp/x");
+}
+
 static void
 test_malformed(void **state)
 {
 	static const char *const bad[] = { "", "Pod", "Pod/x", "/web/x", "Pod/web/x/y", "Pod/web/..", "Pod/./x", "Pod/web/a\nb",
 		"Pod/web/x#", "Pod/web/#log", "Pod/web/x?a=b", "Pod/*/x", "Pod/web/%2F", "Pod/web/%2e%2e", "Pod/web/%", "Pod/web/%4",
-		"Pod/web/?a b", "Pod/web/?a\r\nX: y", "Pod/web/\xff", "can-i/", "can-i//Pod/web/", "can-i/get", "can-i/get/Pod" };
+		"Pod/web/?a b", "Pod/web/?a\r\nX: y", "Pod/web/\xff", "can-i/", "can-i//Pod/web/", "can-i/get", "can-i/get/Pod", "file/", "file/web",
+		"file/web/x", "file/web/x/c", "file/web/x/c/", "file/web//c/x", "file/web/x?a/b", "log/web", "log/web/", "log/web/x",
+		"log/web/x/y?max=1", "log/web/x?a b" };
 	struct kube_paths p;
 
 	(void)state;
@@ -106,6 +134,17 @@ test_covers(void **state)
 	assert_false(kube_paths_cover("Pod/web/x", "Pod/web/"));
 	assert_false(kube_paths_cover("*/web/", "Namespace//web"));
 	assert_false(kube_paths_cover("Pod/*/", "can-i/get/Pod/web/x"));
+	assert_true(kube_paths_cover("Pod/web/", "file/web/x/c/etc/y"));
+	assert_true(kube_paths_cover("Pod/*/", "log/web/x?max=1"));
+	assert_true(kube_paths_cover("Pod/web/x#exec", "log/web/x?max=1"));
+	assert_true(kube_paths_cover("Pod/web/x#exec", "file/web/x/c/etc/y"));
+	assert_false(kube_paths_cover("Pod/web/x#exec", "file/web/xy/c/etc/y"));
+	assert_false(kube_paths_cover("Pod/web/x#exec", "Pod/web/x"));
+	assert_false(kube_paths_cover("file/web/x/c/etc/y", "log/web/x?max=1"));
+	assert_false(kube_paths_cover("*/*/", "here//etc/x"));
+	assert_false(kube_paths_plain("Pod/web/x#exec"));
+	assert_true(kube_paths_plain("file/web/x/c/etc/y"));
+	assert_true(kube_paths_plain("here//etc/x"));
 	assert_true(kube_paths_plain("Pod/web/x"));
 	assert_true(kube_paths_plain("version"));
 	assert_true(kube_paths_plain("can-i/get/Pod/*/"));
@@ -164,7 +203,7 @@ main(void)
 {
 	static const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_teardown(test_##name, teardown)
-		T(objects), T(lists), T(what_is_no_object), T(malformed), T(covers), T(secrets_are_hidden),
+		T(objects), T(lists), T(what_is_no_object), T(within), T(malformed), T(covers), T(secrets_are_hidden),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

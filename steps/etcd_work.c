@@ -10,8 +10,9 @@
 #define CHUNK_MIN 508   /* four full transactions */
 #define AHEAD 3         /* segments that last for about as long as a page takes to be read */
 #define SWEEP_PAGE 50000
-#define SHEET_BYTES (15U << 18) /* of items, with what is known about them */
-#define SHEET_ROOM ((4U << 20) - 64)
+#define SHEET_BYTES (3U << 20) /* of items, with what is known about them */
+#define SHEET_ROOM ((13U << 18) - 64)
+#define ITEM_COST (sizeof(struct item) + 32) /* beside its bytes */
 #define GROWTH 8
 #define REACH 2         /* pages of keys that a page's range is to hold */
 #define SHEET_PARTS 4   /* segments of a sheet, at least */
@@ -133,7 +134,7 @@ learn(struct etcd_work *w, const struct page *page)
 	if (w->keys_only || page->n == 0)
 		return;
 	for (size_t i = 0; i < page->n; i++)
-		bytes += page->items[i].key.len + page->items[i].value.len + sizeof(struct item);
+		bytes += page->items[i].key.len + page->items[i].value.len + ITEM_COST;
 	w->weight = bytes / page->n;
 	fits = (int64_t)(SHEET_BYTES / w->weight);
 	w->limit = fits < 1 ? 1 : fits < w->limit * GROWTH ? fits : w->limit * GROWTH;

@@ -58,6 +58,7 @@
 	X(kubernetes_label_step)    \
 	X(kubernetes_annotate_step) \
 	X(kubernetes_wait_step)     \
+	X(kubernetes_export_step)   \
 	X(kubernetes_logs_step)     \
 	KUBERNETES_INSIDE_STEPS(X)
 
@@ -78,6 +79,7 @@ static const struct target_type *const target_list_all[] = {
 #ifdef WHERRY_ARCHIVE
 	&archive_target,
 #endif
+	&folder_target,
 	&etcd_target,
 	&kube_target,
 	NULL,

@@ -9,6 +9,7 @@ extern const struct target_type process_target;
 extern const struct target_type file_target;
 extern const struct target_type http_target;
 extern const struct target_type archive_target; /* where libarchive is */
+extern const struct target_type folder_target;
 extern const struct target_type etcd_target;
 extern const struct target_type kube_target;
 

@@ -15,6 +15,7 @@
 #include "steps/target/kube_login.h"
 #include "steps/target/mask.h"
 
+#define DISCOVERY "/api"
 #define STALL (60 * NS_PER_S)
 #define REFUSAL_MAX ((size_t)1 << 20)
 #define URL_TEXT 200
@@ -162,6 +163,28 @@ mask_credentials(const struct letter *l, struct buf *text)
 		mask_bytes(text, (struct bytes){ word + 1, strcspn(word + 1, "\r") });
 }
 
+static int send_once(struct opctx *op, struct kube_conn *c, const struct kube_ask *ask, struct httpc_reply *r, struct value *about,
+		     struct err *err);
+
+/* A server that has just started refuses everybody, until it has read who may do what. What kinds there are it tells
+ * everybody else: https://kubernetes.io/docs/reference/access-authn-authz/rbac/#discovery-roles */
+static bool
+is_starting(struct opctx *op, struct kube_conn *c, const char *path)
+{
+	const struct kube_ask ask = { .method = "GET", .url = DISCOVERY };
+	struct err ignored = ERR_INIT;
+	struct httpc_reply r;
+	struct value about;
+	bool ret;
+
+	if (strcmp(path, DISCOVERY) == 0)
+		return true;
+	(void)send_once(op, c, &ask, &r, &about, &ignored);
+	ret = r.fate == HTTPC_ANSWERED && (r.status == 403 || r.status / 100 == 5);
+	httpc_reply_done(&r);
+	return ret;
+}
+
 /* The reply is not what was asked for: what it says. */
 static int
 refused(struct opctx *op, struct kube_conn *c, const struct letter *l, struct httpc_reply *r, struct value *about,
@@ -179,12 +202,16 @@ refused(struct opctx *op, struct kube_conn *c, const struct letter *l, struct ht
 		err->kind = ERR_UNREACHABLE;
 	if (r->fate == HTTPC_ANSWERED && r->body.len > 0)
 		*about = kube_status_parse(op->arena, r->body.p, r->body.len);
+	path = strncmp(path, c->config.server, strlen(c->config.server)) == 0 ? path + strlen(c->config.server) : path;
+	if (r->fate == HTTPC_ANSWERED && r->status == 403 && is_starting(op, c, path)) {
+		err->kind = ERR_UNREACHABLE;
+		err->retryable = true;
+	}
 	text = kube_status_text(&a, about);
 	if (text != NULL) {
 		retryable = err->retryable;
 		if (r->status / 100 == 5 && kube_status_proves_nothing_done(about, &retryable))
 			err->kind = ERR_FAILED;
-		path = strncmp(path, c->config.server, strlen(c->config.server)) == 0 ? path + strlen(c->config.server) : path;
 		(void)err_set(err, err->kind, "%s: %s %s: %d: %s", c->config.server, l->rq.method,
 			      text_safe(&a, path, strcspn(path, "?"), URL_TEXT), r->status, text);
 		err->retryable = retryable;

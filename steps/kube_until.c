@@ -164,8 +164,10 @@ take(struct step_ctx *cx, struct crowd *c, const struct change *change, struct e
 
 	if (s == NULL)
 		return 0;
-	if (change->deleted)
+	if (change->deleted) {
+		c->object = VALUE_NULL;
 		return look(cx, c, s, NULL, err);
+	}
 	if (value_parse_json(&c->scratch, change->item.value.p, change->item.value.len, &object, err) < 0)
 		return err_wrap(err, "%s", s->name);
 	object = kube_object_shown(&c->scratch, &object);

@@ -3,7 +3,8 @@
 import json
 import os
 
-from wtest import Wherry, equal
+import testbed
+from wtest import Wherry, equal, expect
 
 HEAD = """wherry: v1
 name: %s
@@ -68,3 +69,39 @@ def changes(cluster, mark, user="wherry"):
         sub = ref.get("subresource")
         got.append((e["verb"], ref["resource"] + ("/" + sub if sub else ""), ref.get("name") or e["requestObject"]["metadata"]["name"]))
     return sorted(got)
+
+
+def config(name, **data):
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data}
+
+
+def deployment(name, replicas=1, command=("sleep", "1000"), init=None, **labels):
+    container = {"name": "main", "image": testbed.IMAGE, "command": list(command)}
+    spec = {"terminationGracePeriodSeconds": 0, "containers": [container]}
+    if init:
+        spec["initContainers"] = [{"name": "first", "image": testbed.IMAGE, "command": list(init)}]
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name, "labels": labels}, "spec": {
+        "replicas": replicas, "selector": {"matchLabels": {"app": name}},
+        "template": {"metadata": {"labels": {"app": name}}, "spec": spec}}}
+
+
+def step(name, uses, /, **inputs):
+    """One line of a plan; more of the step itself by inputs that end with an underscore."""
+    outer = {k[:-1]: inputs.pop(k) for k in list(inputs) if k.endswith("_")}
+    with_in = uses.startswith("kubernetes.")
+    return json.dumps({"id": name, "uses": uses, "with": {**({"in": "k"} if with_in else {}), **inputs}, **outer})
+
+
+def check(that, *needs):
+    check.n += 1
+    return json.dumps({"id": "c%d" % check.n, "uses": "assert", "with": {"that": "${{ %s }}" % that, "message": that}, "needs": list(needs)})
+
+
+check.n = 0
+
+
+def refused(desk, steps, *words, code=1):
+    """The run and its dry-run end with that code and say so."""
+    for done in (desk.run(*steps, code=code), desk.w.ok("plan", desk.file(steps), code=code)):
+        for word in words:
+            expect(word in done.out + done.err, "no '%s' in %s" % (word, done))

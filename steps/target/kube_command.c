@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/fault.h"
 #include "base/text.h"
+#include "steps/target/kube_paths.h"
 #include "steps/target/kube_ws.h"
 
 #define PROTOCOL "v5.channel.k8s.io"
@@ -33,17 +34,6 @@ kube_command_where(struct arena *a, const struct kube_command *cmd)
 		arena_printf(a, "pod %s/%s, container '%s'", cmd->namespace, cmd->pod, cmd->container);
 }
 
-static void
-put_word(struct buf *to, const char *name, const char *value)
-{
-	buf_printf(to, "&%s=", name);
-	for (const unsigned char *p = (const unsigned char *)value; *p != '\0'; p++)
-		if ((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9') || strchr("-._~/", *p) != NULL)
-			buf_putc(to, (char)*p);
-		else
-			buf_printf(to, "%%%02X", *p);
-}
-
 static const char *
 url_of(struct arena *a, const struct kube_command *cmd)
 {
@@ -54,13 +44,11 @@ url_of(struct arena *a, const struct kube_command *cmd)
 	if (cmd->source != NULL)
 		buf_puts(&url, "&stdin=true");
 	if (cmd->container != NULL)
-		put_word(&url, "container", cmd->container);
-	if (cmd->mark != NULL) {
-		put_word(&url, "command", "env");
-		put_word(&url, "command", arena_printf(a, "WHERRY_EFFECT=%s", cmd->mark));
-	}
+		buf_printf(&url, "&container=%s", kube_paths_encoded(a, cmd->container));
+	if (cmd->mark != NULL)
+		buf_printf(&url, "&command=env&command=%s", kube_paths_encoded(a, arena_printf(a, "WHERRY_EFFECT=%s", cmd->mark)));
 	for (const char *const *word = cmd->argv; *word != NULL; word++)
-		put_word(&url, "command", *word);
+		buf_printf(&url, "&command=%s", kube_paths_encoded(a, *word));
 	ret = arena_strndup(a, url.p, url.len);
 	buf_done(&url);
 	return ret;

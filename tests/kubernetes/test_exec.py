@@ -189,6 +189,35 @@ def test_opaque(a):
 
 
 @testbed.shared(node=True)
+def test_probe(a):
+    """After a kill the probe tells whether it was done, once nothing of it runs any more."""
+    with world(a) as w:
+        step = "  - {id: x, uses: kubernetes.exec, with: {in: k, pod: one, argv: [sh, -c, 'echo begin >>/tmp/log; sleep 3; %s'], probe: [test, -e, /tmp/done]}}\n"
+        for run, end, times in (("done", "touch /tmp/done", 1), ("not", "true", 2)):
+            process = w.w.start("run", w.plan(step % end), "--yes", "--run-id", run, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            w.until("[ -e /tmp/log ]")
+            process.kill()
+            process.wait()
+            w.w.ok("resume", run, "--yes")
+            equal(w.inside("cat /tmp/log; rm -f /tmp/log /tmp/done"), "begin\n" * times, "how often it ran, where the probe says " + run)
+
+
+@testbed.shared(node=True)
+def test_secret(a):
+    """A secret goes to the command's standard input, and does not come back: not to the screen, not to the journal."""
+    with world(a) as w:
+        path = w.plan("  - {id: x, uses: kubernetes.exec, with: {in: k, pod: one, argv: [sh, -c, 'tee /tmp/it; cat /tmp/it >&2; exit 3'], "
+                      "stdin: '${{ params.word }}'}}\nparams: {word: {type: string, secret: true, env: WORD}}\n")
+        done = w.w.ok("run", path, "--yes", code=1, env={"WORD": "open sesame"})
+        equal(w.inside("cat /tmp/it"), "open sesame", "what the command read")
+        expect("exit code 3: (secret)" in done.err and "sesame" not in done.err + done.out, done)
+        for folder, _, names in os.walk(w.folder):
+            for name in names:
+                with open(os.path.join(folder, name), "rb") as f:
+                    expect(b"sesame" not in f.read(), "the secret is in %s/%s" % (folder, name))
+
+
+@testbed.shared(node=True)
 def test_output(a):
     """Of 300 MB head and tail are kept, in a few MB of memory; what is looked for is found in the middle."""
     with world(a) as w:
@@ -225,4 +254,4 @@ def test_logs(a):
         expect("previous terminated container" in done.err, done)
 
 
-main(test_ends, test_plan, test_time_out, test_outlived, test_opaque, test_output, test_logs)
+main(test_ends, test_plan, test_time_out, test_outlived, test_opaque, test_probe, test_secret, test_output, test_logs)

@@ -92,6 +92,7 @@ coord_leave(struct coord *c, struct attempt *at)
 		if (at->next != NULL)
 			at->next->prev = at->prev;
 		c->running--;
+		c->owed -= at->owed;
 	}
 	if (c->live[at->step].task != NULL)
 		c->live[at->step].task->attempt = NULL;
@@ -299,7 +300,7 @@ coord_start_ready(struct coord *c)
 		}
 		if (!slot_take(c, i, key))
 			continue;
-		if (c->o->journal != NULL && journal_reserve(c->o->journal, c->running + pure + 1, &err) < 0) {
+		if (c->o->journal != NULL && journal_reserve(c->o->journal, c->running + c->owed + pure + 1, &err) < 0) {
 			heap_push(&c->ready, key, i);
 			coord_pause(c, path_of(c, i), &err);
 			return;

@@ -92,6 +92,7 @@ struct coord {
 	struct heap ready, timers, held; /* held: ready, but not before what is in doubt has settled */
 	struct attempt *attempts;   /* under way */
 	unsigned running;
+	unsigned owed;              /* ends of effects under way, of those that have many at once */
 	bool settling;              /* what is in doubt from before goes first, and all else is held */
 	/* one turn */
 	struct door_letter **gates; /* intents to let through once durable */

@@ -37,9 +37,18 @@ struct memo {
 	bool asked;                    /* in the present walk */
 	bool begun;                    /* may have happened: its intent is on record, and `before` with it */
 	bool lost;                     /* begun already when its last intent was recorded */
+	bool light;                    /* one of many: its images are let go once it has settled */
 	size_t room;                   /* bytes of private values that are reserved for its end */
 };
 struct series;
+
+/* Is it known to have begun, and not how it ended? */
+static inline bool
+memo_in_doubt(const struct memo *e)
+{
+	return e->state == EFFECT_BEGUN || e->state == EFFECT_UNKNOWN;
+}
+
 struct memory {
 	struct arena arena;
 	struct memo *first, **last, *now; /* now: the one asked for last */
@@ -50,6 +59,7 @@ struct memory {
 	bool accepted;                 /* the operator has judged what a walk may leave out */
 	enum effect_state unseen;      /* of an effect that no record names: FAILED not begun, UNKNOWN the journal's lost
 	                                * batch may have held its intent, RESOLVED_DONE the operator says so */
+	uint32_t given;                /* effects that got it, of one batch */
 };
 
 struct outputs {
@@ -97,17 +107,20 @@ struct step_ctx {
 	struct arena call;             /* of step_call: all of the last one, and of what step_expr made of it */
 	struct outputs *outputs;       /* where step_output puts them: the attempt's, or a nested call's */
 	bool nested, lane;
+	bool among;                    /* a handler's part of step_effects runs: nothing else may be asked for */
 };
 
 enum letter_kind { LETTER_INTENT, LETTER_RECORD, LETTER_TARGET, LETTER_PROGRESS, LETTER_NOTE, LETTER_ACTION,
-	LETTER_LOOK, LETTER_PUT, LETTER_CLAIM, LETTER_END };
+	LETTER_LOOK, LETTER_PUT, LETTER_CLAIM, LETTER_HEARD, LETTER_END };
 
-/* One message. For INTENT, TARGET, LOOK, PUT and CLAIM (but of a release) the sender waits at the gate and finds rc and err here. */
+/* One message. For INTENT, TARGET, LOOK, PUT, HEARD (all that was posted before it is handled) and CLAIM (but of a release) the
+ * sender waits at the gate and finds rc and err here. */
 struct door_letter {
 	struct letter link;
 	enum letter_kind kind;
 	struct attempt *at;
 	struct record rec;             /* INTENT, RECORD, NOTE, CLAIM: without a status, a question */
+	struct door_letter *with;      /* INTENT: the next one of the same batch; the first is posted, and has the gate */
 	struct event event;            /* ACTION */
 	const struct effect *effect;   /* ACTION, and its images: what an undo would take back; may be NULL */
 	const struct value *before, *after;
@@ -160,7 +173,8 @@ struct attempt {
 	atomic_int lanes_cancel;       /* as shared.cancel, and when one lane has failed */
 	atomic_llong progress_at;      /* when progress was last posted */
 	uint64_t rng;
-	bool any_effect, all_unchanged, predicted;
+	atomic_bool any_effect, all_unchanged; /* lanes tell, too */
+	bool predicted;
 	bool spent; /* an opaque effect of it failed: it is not done again unasked */
 	atomic_bool unopened; /* a target could not be opened: the fault is on this machine, and nothing was tried */
 	bool rejected;                 /* by a person */
@@ -171,6 +185,7 @@ struct attempt {
 	uint32_t nguards;
 	bool guarded;                  /* they have run, and hold */
 	const char *assumed;
+	uint32_t owed;                 /* the coordinator's: ends of effects under way that have room in the journal */
 	int rc;
 	struct err err;
 	struct door_letter end;
@@ -201,8 +216,13 @@ void memory_init(struct memory *, const struct hist_step *h, bool anew);
 void memory_done(struct memory *);
 /* Before each walk of the handler. */
 void memory_walk(struct memory *);
-/* The memo of the next occurrence of verb on ref in this walk; a new one gets a nonce. */
-struct memo *memory_ask(struct memory *, struct arena *scratch, const char *verb, const char *ref);
+/* The memo of the next occurrence of verb on ref in this walk; a new one gets a nonce. together: as many effects may have
+ * their intents in one batch with it. */
+struct memo *memory_ask(struct memory *, struct arena *scratch, const char *verb, const char *ref, uint32_t together);
+/* No more intents can have been in the batch that held those given `unseen` by now. */
+void memory_seen(struct memory *);
+/* Its round is over: keep of its images what another try needs. */
+void memory_lighten(struct memory *, struct memo *);
 /* A new memo with a number of the caller's: the undo of a step's effect has the number of that effect. */
 struct memo *memory_number(struct memory *, uint32_t number, const char *verb, const char *ref);
 /* Is one of its effects known to have begun, and not how it ended? */

@@ -6,7 +6,8 @@
  *   3. pre-image; already so: unchanged, nothing is done.
  *   4. the step's guards hold, the intent is durable (the coordinator answers only after the sync), and only then the write.
  *   5. the reply is judged, recorded, and rides to disk with the step's completion.
- * In a dry-run 4 and 5 are a prediction and an entry in the overlay; all else is the same code. */
+ * In a dry-run (door_predict.c) 4 and 5 are a prediction and an entry in the overlay; all else is the same code. many.c takes
+ * many effects through the same functions side by side, each with its own memo. */
 #include "door.h"
 
 #include <string.h>
@@ -58,31 +59,63 @@ room_for_end(const struct effect *f, const struct value *before)
 	return len;
 }
 
+void
+door_counts(struct step_ctx *cx, bool unchanged)
+{
+	cx->at->any_effect = true;
+	if (!unchanged)
+		cx->at->all_unchanged = false;
+}
+
+static struct door_letter *
+intent_letter(struct step_ctx *cx, const struct intent *i, const char *class)
+{
+	struct door_letter *l = ctx_letter(cx, LETTER_INTENT);
+	const struct effect *f = i->effect;
+	const struct memo *e = i->memo;
+	char digest[65];
+
+	value_digest(&f->body, cx->at->shared->key, digest);
+	l->rec = (struct record){ .type = REC_INTENT, .step = cx->at->path, .attempt = cx->at->number, .effect = e->number,
+		.occ = e->occ, .verb = e->verb, .ref = e->ref, .class = class, .says = f->says,
+		.digest = arena_strndup(cx->arena, digest, 32), .nonce = e->nonce, .before = i->before, .body = &f->body,
+		.apart = f->on.target->type->sensitive };
+	if (e->room == 0) /* of one whose end is not known yet, it is still there */
+		l->rec.room = room_for_end(f, i->before);
+	return l;
+}
+
+int
+door_intents(struct step_ctx *cx, const struct intent *list, size_t n, const char *class, struct err *err)
+{
+	struct door_letter *first = NULL, **last = &first;
+
+	if (door_guards(cx, err) < 0)
+		return -1;
+	for (size_t i = 0; i < n; i++) {
+		*last = intent_letter(cx, &list[i], class != NULL ? class : effect_class_name(list[i].effect->class));
+		last = &(*last)->with;
+	}
+	if (n > 0 && ctx_ask(cx, first, err) < 0)
+		return -1;
+	for (size_t i = 0; i < n; i++, first = first->with) {
+		struct memo *e = list[i].memo;
+
+		e->room += first->rec.room;
+		e->state = EFFECT_BEGUN;
+		e->lost = e->begun;
+		e->begun = true;
+		door_counts(cx, false);
+	}
+	FAULT("effect.intent_durable");
+	return 0;
+}
+
 int
 door_intent(struct step_ctx *cx, struct memo *e, const struct effect *f, const char *class, const struct value *before,
 	    struct err *err)
 {
-	struct door_letter *l = ctx_letter(cx, LETTER_INTENT);
-	const size_t room = e->room > 0 ? 0 : room_for_end(f, before); /* of one whose end is not known yet, it is still there */
-	char digest[65];
-
-	if (door_guards(cx, err) < 0)
-		return -1;
-	value_digest(&f->body, cx->at->shared->key, digest);
-	l->rec = (struct record){ .type = REC_INTENT, .step = cx->at->path, .attempt = cx->at->number, .effect = e->number,
-		.occ = e->occ, .verb = e->verb, .ref = e->ref, .class = class, .says = f->says,
-		.digest = arena_strndup(cx->arena, digest, 32), .nonce = e->nonce, .before = before, .body = &f->body,
-		.apart = f->on.target->type->sensitive, .room = room };
-	if (ctx_ask(cx, l, err) < 0)
-		return -1;
-	e->room += room;
-	e->state = EFFECT_BEGUN;
-	e->lost = e->begun;
-	e->begun = true;
-	cx->at->any_effect = true;
-	cx->at->all_unchanged = false;
-	FAULT("effect.intent_durable");
-	return 0;
+	return door_intents(cx, &(struct intent){ e, f, before }, 1, class, err);
 }
 
 void
@@ -99,7 +132,7 @@ door_settled(struct step_ctx *cx, const struct target *on, struct memo *e, enum 
 	e->begun = state == EFFECT_UNKNOWN || (state == EFFECT_FAILED && e->lost);
 	e->value = VALUE_NULL;
 	if (value != NULL) {
-		e->value = value_copy(&cx->at->memory->arena, value);
+		e->value = e->light ? *value : value_copy(&cx->at->memory->arena, value);
 		kept = arena_alloc(cx->arena, sizeof(*kept)); /* the letter is read after the caller has gone on */
 		*kept = e->value;
 	}
@@ -167,8 +200,7 @@ settle_done_by_us(struct step_ctx *cx, struct memo *e, const struct effect *f, s
 {
 	if (door_see(cx, f, ret, err) < 0)
 		return -1;
-	cx->at->any_effect = true;
-	cx->at->all_unchanged = false;
+	door_counts(cx, false);
 	door_settled(cx, f->on.target, e, EFFECT_OK, ret, "found done after an interruption");
 	return 0;
 }
@@ -211,9 +243,8 @@ door_settle(struct step_ctx *cx, struct memo *e, const struct effect *f, struct 
 	return door_in_doubt(cx, e, "was begun and its end was not recorded; nothing here can tell whether it happened", err);
 }
 
-/* The write and what follows from its reply. */
-static int
-perform(struct step_ctx *cx, struct memo *e, const struct effect *f, struct value *ret, struct err *err)
+int
+door_write(struct step_ctx *cx, struct memo *e, const struct effect *f, struct value *ret, struct err *err)
 {
 	const struct target_type *type = f->on.target->type;
 	struct reply reply = { 0 };
@@ -225,7 +256,8 @@ perform(struct step_ctx *cx, struct memo *e, const struct effect *f, struct valu
 		rc = type->write(&cx->op, f->on.target->conn, f, e->nonce, &reply, err);
 	while (rc < 0 && ctx_wait_away(cx, f->on.target, &tries, err));
 	FAULT("effect.replied");
-	f->on.target->reached = f->on.target->reached || rc == 0;
+	if (rc == 0)
+		f->on.target->reached = true;
 	if (rc == 0 && (f->accept == NULL || f->accept(&reply, f, err) == 0)) {
 		end_claims(cx, e, f);
 		door_settled(cx, f->on.target, e, EFFECT_OK, &reply.value, NULL);
@@ -234,7 +266,8 @@ perform(struct step_ctx *cx, struct memo *e, const struct effect *f, struct valu
 	}
 	if (rc == 0 && err->kind != ERR_UNKNOWN) {
 		door_settled(cx, f->on.target, e, EFFECT_FAILED, &reply.value, err->msg);
-		cx->at->spent = f->class == EFFECT_OPAQUE;
+		if (f->class == EFFECT_OPAQUE)
+			cx->at->spent = true;
 		return -1;
 	}
 	if (err->kind != ERR_UNKNOWN) {
@@ -262,19 +295,27 @@ perform(struct step_ctx *cx, struct memo *e, const struct effect *f, struct valu
 	return err_wrap(err, "%s", lost.msg);
 }
 
+bool
+door_is_so(struct step_ctx *cx, struct memo *e, const struct effect *f, const struct value *before)
+{
+	const struct target_type *type = f->on.target->type;
+
+	if (type->same == NULL || !type->same(f, before))
+		return false;
+	door_counts(cx, !e->begun);
+	end_claims(cx, e, f);
+	/* what was begun by us and is so now counts as ours: undo must know of it */
+	door_settled(cx, f->on.target, e, e->begun ? EFFECT_OK : EFFECT_UNCHANGED, before, NULL);
+	return true;
+}
+
 int
 door_perform(struct step_ctx *cx, struct memo *e, const struct effect *f, const struct value *before, struct value *ret,
 	     struct err *err)
 {
-	const struct target_type *type = f->on.target->type;
 	struct value later;
 
-	if (type->same != NULL && type->same(f, before)) {
-		cx->at->any_effect = true;
-		cx->at->all_unchanged = cx->at->all_unchanged && !e->begun;
-		end_claims(cx, e, f);
-		/* what was begun by us and is so now counts as ours: undo must know of it */
-		door_settled(cx, f->on.target, e, e->begun ? EFFECT_OK : EFFECT_UNCHANGED, before, NULL);
+	if (door_is_so(cx, e, f, before)) {
 		*ret = *before;
 		return 0;
 	}
@@ -286,27 +327,34 @@ door_perform(struct step_ctx *cx, struct memo *e, const struct effect *f, const 
 	/* begun before: the first pre-image is the one to go back to, this one may show our own doing */
 	if (!e->begun)
 		e->before = value_copy(&cx->at->memory->arena, before);
-	if (door_intent(cx, e, f, effect_class_name(f->class), &e->before, err) < 0)
+	if (door_intent(cx, e, f, NULL, &e->before, err) < 0)
 		return -1;
-	return perform(cx, e, f, ret, err);
+	return door_write(cx, e, f, ret, err);
+}
+
+bool
+door_answered(struct step_ctx *cx, const struct memo *e)
+{
+	if (e->state != EFFECT_OK && e->state != EFFECT_UNCHANGED && e->state != EFFECT_RESOLVED_DONE)
+		return false;
+	door_counts(cx, e->state == EFFECT_UNCHANGED);
+	return true;
 }
 
 static int
 run_effect(struct step_ctx *cx, const struct effect *f, struct value *ret, struct err *err)
 {
-	struct memo *e = memory_ask(cx->at->memory, cx->arena, f->verb, ref_text(cx, &f->on));
+	struct memo *e = memory_ask(cx->at->memory, cx->arena, f->verb, ref_text(cx, &f->on), 1);
 	struct value before;
 	int rc;
 
-	if (e->state == EFFECT_OK || e->state == EFFECT_UNCHANGED || e->state == EFFECT_RESOLVED_DONE) {
-		cx->at->any_effect = true;
-		cx->at->all_unchanged = cx->at->all_unchanged && e->state == EFFECT_UNCHANGED;
+	if (door_answered(cx, e)) {
 		*ret = e->value;
 		return 0;
 	}
 	if (target_ready(cx, f->on.target, err) < 0)
 		return -1;
-	if (e->state == EFFECT_BEGUN || e->state == EFFECT_UNKNOWN) {
+	if (memo_in_doubt(e)) {
 		rc = door_settle(cx, e, f, ret, err);
 		if (rc != 0)
 			return rc < 0 ? -1 : 0;
@@ -314,85 +362,6 @@ run_effect(struct step_ctx *cx, const struct effect *f, struct value *ret, struc
 	if (door_see(cx, f, &before, err) < 0)
 		return -1;
 	return door_perform(cx, e, f, &before, ret, err);
-}
-
-/* Does an earlier step make it, as far as can be told? */
-static bool
-would_be_there(struct step_ctx *cx, const struct target *t, const char *path)
-{
-	struct value v;
-
-	return ctx_look(cx, t, path, &v) && v.kind != V_NULL;
-}
-
-int
-door_predict(struct step_ctx *cx, const struct effect *f, struct value *ret, struct err *err)
-{
-	const struct target_type *type = f->on.target->type;
-	struct value before = VALUE_NULL;
-	const bool seen = ctx_look(cx, f->on.target, f->on.path, &before);
-	struct prediction p = { .confidence = CONF_OPAQUE, .after = value_unknown("an earlier step would change it"), .seen = seen };
-	bool same;
-
-	if (target_ready(cx, f->on.target, err) < 0)
-		return -1;
-	if (!seen && door_see(cx, f, &before, err) < 0)
-		return -1;
-	same = type->same != NULL && !((before.flags | f->body.flags) & VF_UNKNOWN) && type->same(f, &before);
-	if (!same && door_guards(cx, err) < 0)
-		return -1;
-	if (same)
-		p = (struct prediction){ .confidence = seen ? CONF_SIMULATED : CONF_EXACT, .after = before };
-	else if (type->predict != NULL && type->predict(&cx->op, f->on.target->conn, f, &before, &p, err) < 0)
-		return -1;
-	if (p.needs != NULL && !would_be_there(cx, f->on.target, p.needs))
-		return -1;
-	if (seen && p.confidence == CONF_EXACT)
-		p.confidence = CONF_SIMULATED;
-	if (((before.flags | f->body.flags) & VF_UNKNOWN) && p.confidence < CONF_PREDICTED)
-		p.confidence = CONF_PREDICTED;
-	cx->at->any_effect = true;
-	cx->at->all_unchanged = cx->at->all_unchanged && same;
-	door_action(cx, &(struct action){ .effect = same ? NULL : f, .on = f->on, .verb = f->verb, .says = f->says,
-		.confidence = p.confidence, .unchanged = same, .before = &before, .after = &p.after });
-	*ret = p.after;
-	return same ? 0 : door_overlay(cx, &f->on, p.unknowable, &p.after, err);
-}
-
-void
-door_action(struct step_ctx *cx, const struct action *a)
-{
-	struct door_letter *l = ctx_letter(cx, LETTER_ACTION);
-	const struct target_type *type = a->on.target->type;
-	struct buf diff = BUF_INIT(1 << 20);
-	struct value was, is;
-
-	if (!a->unchanged && a->after != NULL && a->after->kind != V_UNKNOWN) {
-		was = type->shown != NULL && a->effect != NULL ? type->shown(cx->arena, a->effect, a->before, true) : *a->before;
-		is = type->shown != NULL && a->effect != NULL ? type->shown(cx->arena, a->effect, a->after, true) : *a->after;
-		value_diff(&diff, &was, &is, 40);
-	}
-	l->event = (struct event){ .kind = EVENT_ACTION, .step = cx->at->path, .type = cx->at->type->name, .verb = a->verb,
-		.ref = ref_text(cx, &a->on), .says = a->says, .confidence = a->confidence, .unchanged = a->unchanged,
-		.diff = diff.len > 0 ? arena_strndup(cx->arena, diff.p, diff.len) : NULL };
-	l->effect = a->effect; /* lives until door_overlay is answered, as the images do */
-	l->before = a->before;
-	l->after = a->after;
-	buf_done(&diff);
-	ctx_post(cx, l, false);
-}
-
-int
-door_overlay(struct step_ctx *cx, const struct ref *on, const char *const *unknowable, const struct value *after,
-	     struct err *err)
-{
-	struct door_letter *l = ctx_letter(cx, LETTER_PUT);
-
-	l->target = on->target;
-	l->path = on->path;
-	l->unknowable = unknowable;
-	l->value = *after;
-	return ctx_ask(cx, l, err);
 }
 
 /* A request or a command that only looks needs no intent, in no mode; what it would see after a predicted effect is not
@@ -412,13 +381,25 @@ look_effect(struct step_ctx *cx, const struct effect *f, struct value *ret, stru
 	do
 		rc = type->write(&cx->op, f->on.target->conn, f, "", &reply, err);
 	while (rc < 0 && ctx_wait_away(cx, f->on.target, &tries, err));
-	f->on.target->reached = f->on.target->reached || rc == 0;
+	if (rc == 0)
+		f->on.target->reached = true;
 	if (rc < 0 || (f->accept != NULL && f->accept(&reply, f, err) < 0)) {
 		if (err->kind == ERR_UNKNOWN) /* it changes nothing, so an unknown end is only a failure */
 			err->kind = ERR_FAILED;
 		return -1;
 	}
 	*ret = reply.value;
+	return 0;
+}
+
+int
+door_permits(const struct step_ctx *cx, const struct effect *f, struct err *err)
+{
+	if (cx->lane || cx->among)
+		return err_set(err, ERR_FAILED, "bug: the effect '%s' from inside a lane, or while many are asked for", f->verb);
+	if (!f->read_only && (cx->nested || (cx->at->type->flags & (STEP_READ_ONLY | STEP_PURE))))
+		return err_set(err, ERR_FAILED, "bug: step type '%s' says it is read-only and asked for the effect '%s'",
+			       cx->at->type->name, f->verb);
 	return 0;
 }
 
@@ -430,15 +411,12 @@ step_effect(struct step_ctx *cx, const struct effect *asked, const struct value 
 	int rc;
 
 	*f = *asked;
-	if (cx->lane)
-		return err_set(err, ERR_FAILED, "bug: an effect from inside a lane");
+	if (door_permits(cx, f, err) < 0)
+		return -1;
 	if (ctx_check(cx, err) < 0 || target_spell(cx, f->on.target, f->on.path, &f->on.path, err) < 0)
 		return -1;
 	if (f->read_only)
 		rc = look_effect(cx, f, v, err);
-	else if (cx->nested || (cx->at->type->flags & (STEP_READ_ONLY | STEP_PURE)))
-		rc = err_set(err, ERR_FAILED, "bug: step type '%s' says it is read-only and asked for the effect '%s'",
-			     cx->at->type->name, f->verb);
 	else if (cx->at->shared->mode == MODE_PLAN)
 		rc = door_predict(cx, f, v, err);
 	else

@@ -5,11 +5,22 @@
 
 #include "ctx.h"
 
+/* May this ctx ask for that effect? */
+int door_permits(const struct step_ctx *, const struct effect *, struct err *);
 /* Before the first effect of an attempt: what guards it is looked at once more. ERR_HELD names the one that fails. */
 int door_guards(struct step_ctx *, struct err *);
-/* Have the intent made durable; only after 0 may the world be touched. */
+/* It was asked for, in run or dry-run, and is so already (unchanged) or not. */
+void door_counts(struct step_ctx *, bool unchanged);
+/* Have the intent made durable; only after 0 may the world be touched. class NULL: the effect's own. */
 int door_intent(struct step_ctx *, struct memo *, const struct effect *, const char *class, const struct value *before,
 		struct err *);
+/* The same of many, in one batch. */
+struct intent {
+	struct memo *memo;
+	const struct effect *effect;
+	const struct value *before;
+};
+int door_intents(struct step_ctx *, const struct intent *, size_t n, const char *class, struct err *);
 /* Record how it ended (EFFECT_OK, _UNCHANGED, _FAILED, _UNKNOWN); durable with the step's completion at the latest. */
 void door_settled(struct step_ctx *, const struct target *on, struct memo *, enum effect_state, const struct value *value,
 		  const char *msg);
@@ -26,11 +37,28 @@ int door_see(struct step_ctx *, const struct effect *, struct value *ret, struct
 /* Of an effect in doubt. 1: settled, *ret holds the answer; 0: it has to be done (again); -1: stays in doubt, or an
  * error. */
 int door_settle(struct step_ctx *, struct memo *, const struct effect *, struct value *ret, struct err *err);
+/* Was it settled in an earlier walk? Then that is the answer. */
+bool door_answered(struct step_ctx *, const struct memo *);
+/* Is it so already? Then it has settled. */
+bool door_is_so(struct step_ctx *, struct memo *, const struct effect *, const struct value *before);
+/* Behind its intent: the write and what follows from its reply. */
+int door_write(struct step_ctx *, struct memo *, const struct effect *, struct value *ret, struct err *);
 /* From what was seen: already so, or intent and write. */
 int door_perform(struct step_ctx *, struct memo *, const struct effect *, const struct value *before, struct value *ret,
 		 struct err *err);
+
 /* The dry-run's answer: what would be, and into the overlay with it. */
 int door_predict(struct step_ctx *, const struct effect *, struct value *ret, struct err *err);
+/* Its parts, between the first two of which come the guards unless it is the same: look, ask what would be, and tell it. What
+ * err says beside a prediction that needs something belongs to the third. */
+struct foresight {
+	struct value before;
+	struct prediction p;
+	bool seen, known, same;             /* before is from the overlay; it and the body hold nothing UNKNOWN; it is so already */
+};
+int door_look_ahead(struct step_ctx *, const struct effect *, struct foresight *ret, struct err *);
+int door_guess(struct step_ctx *, const struct effect *, struct foresight *, struct err *);
+int door_foretell(struct step_ctx *, const struct effect *, const struct foresight *, struct err *);
 
 /* One line of the dry-run. */
 struct action {

@@ -59,6 +59,8 @@ struct hist_step {
 	uint64_t ns;
 	const char *resolved;           /* the operator's word on what is in doubt ("done", "not-done"), until the step ends */
 	struct hist_effect *effects, *last;
+	struct hist_effect **listed;    /* those with the numbers 1, 2, 3 …, up to the first gap */
+	uint32_t nlisted;
 	struct hist_gate *gate;         /* NULL: nothing was asked */
 	const char *undoer;             /* STEP_UNDONE: the step of a `finally` that has taken it back; NULL: a rollback has */
 	const char *note;               /* what it said last, until anything else is known of it */
@@ -104,6 +106,18 @@ void history_done(struct history *);
 void history_reserve(struct history *, uint32_t steps);
 /* The value's canonical bytes, in the history's arena; NULL: there is none. */
 const char *history_keep(struct history *, const struct value *);
+/* The text in the history's arena, or NULL. */
+static inline const char *
+history_text(struct history *h, const char *s)
+{
+	return s != NULL ? arena_strdup(&h->arena, s) : NULL;
+}
+/* history_effect.c, for history_apply: an intent; another record of an effect, of which only a word that needed no intent may name
+ * a new one; what it left is other; a person's word. */
+void history_apply_intent(struct history *, struct hist_step *, const struct record *);
+int history_apply_effect(struct history *, struct hist_step *, const struct record *, struct err *err);
+int history_apply_doubt(struct history *, struct hist_step *, const struct record *, struct err *err);
+void history_apply_resolve(struct hist_step *, const struct record *);
 /* history_edit.c, for history_apply: an edited plan counts from here on. */
 int history_apply_plan(struct history *, const struct record *, struct err *err);
 /* history_again.c, for the fold: a step (unit "all": with all that is inside of it) or all that failed, was blocked or was cut

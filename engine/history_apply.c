@@ -7,12 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *
-keep(struct history *h, const char *s)
-{
-	return s != NULL ? arena_strdup(&h->arena, s) : NULL;
-}
-
 const char *
 history_keep(struct history *h, const struct value *v)
 {
@@ -50,35 +44,6 @@ step_of(struct history *h, const char *path)
 	return s;
 }
 
-static struct hist_effect *
-effect_find(const struct hist_step *s, uint32_t number)
-{
-	if (s->last != NULL && s->last->number == number)
-		return s->last;
-	for (struct hist_effect *e = s->effects; e != NULL; e = e->next)
-		if (e->number == number)
-			return e;
-	return NULL;
-}
-
-static struct hist_effect *
-effect_add(struct history *h, struct hist_step *s, uint32_t number)
-{
-	struct hist_effect *e = arena_alloc(&h->arena, sizeof(*e)), **at = &s->effects;
-
-	s->torn = false; /* the first new effect is what the lost batch may have held; now it speaks for itself */
-	e->number = number;
-	if (s->last != NULL && s->last->number < number)
-		at = &s->last->next;
-	while (*at != NULL && (*at)->number < number)
-		at = &(*at)->next;
-	e->next = *at;
-	*at = e;
-	if (e->next == NULL)
-		s->last = e;
-	return e;
-}
-
 static void
 apply_jobs(struct history *h, const struct record *r)
 {
@@ -91,15 +56,15 @@ apply_jobs(struct history *h, const struct record *r)
 static void
 apply_open(struct history *h, const struct record *r)
 {
-	h->run = keep(h, value_get_str(r->value, "run", NULL));
-	h->plan = keep(h, value_get_str(r->value, "plan", NULL));
+	h->run = history_text(h, value_get_str(r->value, "run", NULL));
+	h->plan = history_text(h, value_get_str(r->value, "plan", NULL));
 	h->closure = history_keep(h, value_get(r->value, "closure"));
 	h->params = history_keep(h, value_get(r->value, "params"));
 	h->args = history_keep(h, value_get(r->value, "args"));
 	h->closure_at = "";
-	h->user = keep(h, r->user);
-	h->host = keep(h, r->host);
-	h->build = keep(h, r->build);
+	h->user = history_text(h, r->user);
+	h->host = history_text(h, r->host);
+	h->build = history_text(h, r->build);
 	h->opened = r->wall;
 	h->epoch = 1;
 	apply_jobs(h, r);
@@ -147,105 +112,9 @@ apply_target(struct history *h, const struct record *r, struct err *err)
 		at = &(*at)->next;
 	if (*at == NULL) {
 		*at = arena_alloc(&h->arena, sizeof(**at));
-		(*at)->name = keep(h, r->target);
+		(*at)->name = history_text(h, r->target);
 	}
-	(*at)->identity = keep(h, r->value_text);
-	return 0;
-}
-
-static void
-apply_intent(struct history *h, struct hist_step *s, const struct record *r)
-{
-	struct hist_effect *e = effect_find(s, r->effect);
-
-	if (e == NULL)
-		e = effect_add(h, s, r->effect);
-	else if (e->state == EFFECT_BEGUN || e->state == EFFECT_UNKNOWN)
-		e->lost = true;
-	e->state = EFFECT_BEGUN;
-	e->undone = e->past = false;
-	e->begun = h->records;
-	e->occ = r->occ;
-	e->verb = keep(h, r->verb);
-	e->ref = keep(h, r->ref);
-	e->class = keep(h, r->class);
-	e->says = keep(h, r->says);
-	e->digest = keep(h, r->digest);
-	e->nonce = keep(h, r->nonce);
-	e->before = keep(h, r->before_text);
-	e->body = keep(h, r->body_text);
-	e->msg = e->value = NULL;
-	e->seq = h->records;
-}
-
-static void
-apply_settled(struct history *h, struct hist_effect *e, const struct record *r)
-{
-	if (r->status != NULL && strcmp(r->status, "failed") == 0)
-		e->state = EFFECT_FAILED;
-	else if (r->status != NULL && strcmp(r->status, "unchanged") == 0)
-		e->state = EFFECT_UNCHANGED;
-	else
-		e->state = EFFECT_OK;
-	e->value = keep(h, r->value_text);
-	e->msg = keep(h, r->msg);
-}
-
-static void
-apply_cursor(struct history *h, struct hist_effect *e, const struct record *r)
-{
-	e->done = r->done;
-	e->total = r->total;
-	if (r->unit != NULL && (e->unit == NULL || strcmp(e->unit, r->unit) != 0))
-		e->unit = keep(h, r->unit);
-}
-
-/* What was so already, or was found done, is settled without an intent on record. */
-static bool
-names_itself(const struct record *r)
-{
-	return r->type == REC_SETTLED && (r->verb != NULL || (r->status != NULL && strcmp(r->status, "unchanged") == 0));
-}
-
-/* A record of an effect. Only an intent may name a new one, or a word that needed none. */
-static int
-apply_effect(struct history *h, struct hist_step *s, const struct record *r, struct err *err)
-{
-	struct hist_effect *e = effect_find(s, r->effect);
-
-	if (e == NULL && names_itself(r)) {
-		apply_intent(h, s, r);
-		e = effect_find(s, r->effect);
-	}
-	if (e == NULL)
-		return err_set(err, ERR_REFUSED, "%s of effect %" PRIu32 " of step '%s', which never began",
-			       record_type_name(r->type), r->effect, s->path);
-	if (r->type == REC_SETTLED) {
-		apply_settled(h, e, r);
-	} else if (r->type == REC_CURSOR) {
-		apply_cursor(h, e, r);
-	} else {
-		e->state = EFFECT_UNKNOWN;
-		e->msg = keep(h, r->msg);
-	}
-	e->seq = h->records;
-	return 0;
-}
-
-static int
-apply_doubt(struct history *h, struct hist_step *s, const struct record *r, struct err *err)
-{
-	struct hist_effect *e = r->effect != 0 ? effect_find(s, r->effect) : NULL;
-
-	if (r->effect == 0) {
-		s->torn = true;
-		return 0;
-	}
-	if (e == NULL)
-		return err_set(err, ERR_REFUSED, "doubt about effect %" PRIu32 " of step '%s', which never began", r->effect, s->path);
-	e->changed = s->changed = true;
-	s->msg = keep(h, r->msg);
-	s->next = keep(h, r->next);
+	(*at)->identity = history_text(h, r->value_text);
 	return 0;
 }
 
@@ -254,51 +123,25 @@ apply_retry(struct history *h, struct hist_step *s, const struct record *r)
 {
 	s->attempts++;
 	s->status = STEP_PENDING;
-	s->kind = keep(h, r->kind);
-	s->msg = keep(h, r->msg);
+	s->kind = history_text(h, r->kind);
+	s->msg = history_text(h, r->msg);
 }
 
 static void
 apply_end(struct history *h, struct hist_step *s, const struct record *r)
 {
 	s->status = step_status_parse(r->status);
-	s->outputs = keep(h, r->value_text);
-	s->digest = keep(h, r->digest);
-	s->kind = keep(h, r->kind);
-	s->msg = keep(h, r->msg);
-	s->next = keep(h, r->next);
+	s->outputs = history_text(h, r->value_text);
+	s->digest = history_text(h, r->digest);
+	s->kind = history_text(h, r->kind);
+	s->msg = history_text(h, r->msg);
+	s->next = history_text(h, r->next);
 	s->resolved = NULL;
 	s->torn = s->torn && s->status == STEP_IN_DOUBT;
 	if (r->attempt != 0)
 		s->attempts = r->attempt;
 	s->ended = r->wall;
 	s->ns = r->ns;
-}
-
-/* The word is about what the operator was asked: an effect that began, one that a failed step is not sure of, or what one has
- * left; else what the lost batch may have held. */
-static void
-apply_resolve(struct hist_step *s, const struct record *r)
-{
-	bool done = r->status != NULL && strcmp(r->status, "done") == 0, named = false;
-	const bool failed = history_failed_open(s);
-
-	for (struct hist_effect *e = s->effects; e != NULL; e = e->next)
-		if (!e->undone && (e->state == EFFECT_BEGUN || e->state == EFFECT_UNKNOWN || e->changed ||
-				   (failed && e->state == EFFECT_FAILED && history_stands(e)))) {
-			e->state = done ? EFFECT_RESOLVED_DONE : EFFECT_RESOLVED_NOT_DONE;
-			e->lost = false;
-			named = true;
-		}
-	s->resolved = done ? "done" : "not-done";
-	if (!named) {
-		s->torn_done = s->torn && done;
-		s->torn = false;
-	}
-	if (s->status == STEP_IN_DOUBT || (s->changed && !done))
-		s->status = STEP_PENDING;
-	if (s->changed)
-		history_forget_changed(s);
 }
 
 static struct hist_gate *
@@ -314,8 +157,8 @@ apply_gate(struct history *h, struct hist_step *s, const struct record *r)
 {
 	struct hist_gate *g = gate_of(h, s);
 
-	g->question = keep(h, r->msg != NULL ? r->msg : "");
-	g->answers = keep(h, r->says);
+	g->question = history_text(h, r->msg != NULL ? r->msg : "");
+	g->answers = history_text(h, r->says);
 	if (s->started == 0)
 		s->started = r->wall;
 }
@@ -328,11 +171,11 @@ apply_approve(struct history *h, struct hist_step *s, const struct record *r, st
 	if (r->status == NULL || r->user == NULL || r->host == NULL)
 		return err_set(err, ERR_REFUSED, "a word on step '%s' without its person", s->path);
 	g->word = strcmp(r->status, "approved") == 0 ? "approved" : "rejected";
-	g->choice = keep(h, r->says);
-	g->user = keep(h, r->user);
-	g->host = keep(h, r->host);
-	g->reason = keep(h, r->msg);
-	s->word_message = keep(h, r->nonce);
+	g->choice = history_text(h, r->says);
+	g->user = history_text(h, r->user);
+	g->host = history_text(h, r->host);
+	g->reason = history_text(h, r->msg);
+	s->word_message = history_text(h, r->nonce);
 	g->answered = r->wall;
 	return 0;
 }
@@ -342,7 +185,7 @@ static void
 apply_rollback(struct history *h, const struct record *r)
 {
 	h->rolling = r->status == NULL;
-	h->roll_to = h->rolling ? keep(h, r->step) : NULL;
+	h->roll_to = h->rolling ? history_text(h, r->step) : NULL;
 	h->roll_since = r->done;
 	h->status = RUN_RUNNING;
 }
@@ -351,9 +194,9 @@ static void
 apply_pause(struct history *h, const struct record *r)
 {
 	h->status = RUN_PAUSED;
-	h->pause_kind = keep(h, r->kind);
-	h->pause_msg = keep(h, r->msg);
-	h->next = keep(h, r->next);
+	h->pause_kind = history_text(h, r->kind);
+	h->pause_msg = history_text(h, r->msg);
+	h->next = history_text(h, r->next);
 	h->pause_code = r->code;
 }
 
@@ -365,9 +208,9 @@ apply_close(struct history *h, const struct record *r)
 		if (strcmp(r->status, run_status_name((enum run_status)s)) == 0)
 			h->status = (enum run_status)s;
 	h->rolling = false;
-	h->pause_msg = keep(h, r->msg);
-	h->next = keep(h, r->next);
-	h->outputs = keep(h, r->value_text);
+	h->pause_msg = history_text(h, r->msg);
+	h->next = history_text(h, r->next);
+	h->outputs = history_text(h, r->value_text);
 }
 
 static void
@@ -376,7 +219,7 @@ apply_note(struct history *h, const struct record *r)
 	struct hist_step *s = r->step != NULL ? history_step(h, r->step) : NULL;
 
 	if (s != NULL && r->msg != NULL && (s->note == NULL || strcmp(s->note, r->msg) != 0))
-		s->note = keep(h, r->msg);
+		s->note = history_text(h, r->msg);
 }
 
 static int
@@ -398,14 +241,14 @@ apply_to_step(struct history *h, const struct record *r, struct err *err)
 		if (s->started == 0)
 			s->started = r->wall;
 		if (r->type == REC_INTENT)
-			apply_intent(h, s, r);
+			history_apply_intent(h, s, r);
 		else if (r->code != 0)
 			s->version = r->code;
 		break;
 	case REC_SETTLED:
 	case REC_UNKNOWN:
 	case REC_CURSOR:
-		return apply_effect(h, s, r, err);
+		return history_apply_effect(h, s, r, err);
 	case REC_RETRY:
 		apply_retry(h, s, r);
 		break;
@@ -413,14 +256,14 @@ apply_to_step(struct history *h, const struct record *r, struct err *err)
 		apply_end(h, s, r);
 		break;
 	case REC_RESOLVE:
-		apply_resolve(s, r);
-		s->word_message = keep(h, r->nonce);
+		history_apply_resolve(s, r);
+		s->word_message = history_text(h, r->nonce);
 		break;
 	case REC_REOPEN:
 		history_reopen(h, s, r);
 		break;
 	case REC_DOUBT:
-		return apply_doubt(h, s, r, err);
+		return history_apply_doubt(h, s, r, err);
 	case REC_GATE:
 		apply_gate(h, s, r);
 		break;

@@ -40,7 +40,7 @@ coord_record(struct coord *c, const struct record *r, bool wait_for_sync)
 	if (!wait_for_sync && c->flush_at == NEVER)
 		c->flush_at = clock_now() + FLUSH_AFTER;
 	stamped.wall = clock_wall_ms();
-	if (is_chatter(r->type) && journal_reserve(c->o->journal, c->running + 1, &err) < 0)
+	if (is_chatter(r->type) && journal_reserve(c->o->journal, c->running + c->owed + 1, &err) < 0)
 		return -1;
 	if (journal_add(c->o->journal, &stamped, &err) == 0)
 		return 0;
@@ -61,7 +61,7 @@ reserve(struct coord *c, const char *step)
 {
 	struct err err = ERR_INIT;
 
-	if (c->o->journal == NULL || journal_reserve(c->o->journal, c->running + 2, &err) == 0)
+	if (c->o->journal == NULL || journal_reserve(c->o->journal, c->running + c->owed + 2, &err) == 0)
 		return 0;
 	coord_pause(c, step, &err);
 	return -1;
@@ -78,23 +78,47 @@ hold_gate(struct coord *c, struct door_letter *l)
 	c->gates[c->ngates++] = l;
 }
 
+/* Those of one step that come together are counted until the next ones, or the step's end. */
+static void
+count_owed(struct coord *c, const struct door_letter *l)
+{
+	uint32_t n = 0;
+
+	for (const struct door_letter *with = l->with; with != NULL; with = with->with)
+		n++;
+	c->owed += n - l->at->owed;
+	l->at->owed = n;
+}
+
+static int
+record_intents(struct coord *c, const struct door_letter *l)
+{
+	for (; l != NULL; l = l->with) {
+		struct event e = coord_event(c, EVENT_EFFECT, l->at->step);
+
+		if (coord_record(c, &l->rec, true) < 0)
+			return -1;
+		c->live[l->at->step].maybe++;
+		e.ref = l->rec.ref;
+		e.verb = l->rec.verb;
+		e.says = l->rec.says;
+		report_event(c->o->report, &e);
+		holds_apply(&c->holds, &c->keep, &l->rec);
+	}
+	return 0;
+}
+
 static void
 intent(struct coord *c, struct door_letter *l)
 {
-	struct event e = coord_event(c, EVENT_EFFECT, l->at->step);
 	struct err err = ERR_INIT;
 
-	if (atomic_load(&c->shared.stop) || c->broken || reserve(c, l->at->path) < 0 || coord_record(c, &l->rec, true) < 0) {
+	count_owed(c, l);
+	if (atomic_load(&c->shared.stop) || c->broken || reserve(c, l->at->path) < 0 || record_intents(c, l) < 0) {
 		err_set(&err, ERR_CANCELLED, "stopped before '%s'", l->rec.says);
 		open_gate(l, -1, &err);
 		return;
 	}
-	c->live[l->at->step].maybe++;
-	e.ref = l->rec.ref;
-	e.verb = l->rec.verb;
-	e.says = l->rec.says;
-	report_event(c->o->report, &e);
-	holds_apply(&c->holds, &c->keep, &l->rec);
 	hold_gate(c, l);
 }
 
@@ -230,6 +254,9 @@ handle(struct coord *c, struct door_letter *l)
 		break;
 	case LETTER_CLAIM:
 		claim(c, l);
+		break;
+	case LETTER_HEARD:
+		open_gate(l, 0, NULL);
 		break;
 	case LETTER_END:
 		coord_attempt_end(c, l->at);

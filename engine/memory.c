@@ -97,7 +97,7 @@ memory_walk(struct memory *m)
 }
 
 struct memo *
-memory_ask(struct memory *m, struct arena *scratch, const char *verb, const char *ref)
+memory_ask(struct memory *m, struct arena *scratch, const char *verb, const char *ref, uint32_t together)
 {
 	struct series *s = series_of(m, scratch, verb, ref);
 	const uint32_t occ = ++s->asked;
@@ -109,8 +109,9 @@ memory_ask(struct memory *m, struct arena *scratch, const char *verb, const char
 	if (e == NULL || e->occ != occ) {
 		e = new_memo(m, s, occ, verb, ref);
 		e->number = ++m->count;
-		e->state = m->unseen;
-		m->unseen = EFFECT_FAILED; /* at most one intent can have been in the lost batch */
+		e->state = m->unseen == EFFECT_RESOLVED_DONE && together > 1 ? EFFECT_UNKNOWN : m->unseen; /* the word was about one */
+		if (++m->given >= together)
+			memory_seen(m);
 	}
 	s->at = &e->same;
 	e->asked = true;
@@ -162,11 +163,26 @@ memory_done(struct memory *m)
 	*m = (struct memory){ 0 };
 }
 
+void
+memory_seen(struct memory *m)
+{
+	if (m->given > 0)
+		m->unseen = EFFECT_FAILED;
+}
+
+void
+memory_lighten(struct memory *m, struct memo *e)
+{
+	e->light = false;
+	e->value = VALUE_NULL;
+	e->before = e->begun ? value_copy(&m->arena, &e->before) : VALUE_NULL;
+}
+
 bool
 memory_in_doubt(const struct memory *m)
 {
 	for (const struct memo *e = m->first; e != NULL; e = e->next)
-		if (e->state == EFFECT_BEGUN || e->state == EFFECT_UNKNOWN)
+		if (memo_in_doubt(e))
 			return true;
 	return false;
 }

@@ -64,6 +64,25 @@ void step_watch_close(struct watch *);
  * On resume a settled effect answers from the journal. */
 int step_effect(struct step_ctx *, const struct effect *, const struct value **ret_after, struct err *);
 
+/* Many effects that do not need one another, as fast as their target goes: each is what step_effect would make of it, but
+ * rounds of them are looked at, made durable in one batch, and written side by side. After a failure what is under way ends, and
+ * nothing new begins. Neither opaque ones nor read-only ones. In between only so much of them is in memory as a round holds. */
+struct settled {
+	const struct effect *effect;
+	const struct value *after;  /* as step_effect's ret_after; NULL: it settled in an earlier walk (a resume, a retry) */
+	bool unchanged;             /* it was so already */
+};
+struct many {
+	unsigned parallel;          /* writes under way, at most 64 */
+	/* The next one; 0: there are no more. What it points to may be in the arena, which lives until its `done` has returned. */
+	int (*next)(struct step_ctx *, void *data, struct arena *, struct effect *ret, struct err *);
+	/* It has settled, told in the order of `next`; may be NULL. Lives as long as the call. */
+	int (*done)(struct step_ctx *, void *data, const struct settled *, struct err *);
+	void *data;
+};
+/* Both are called by the handler's own thread, and may do all but ask for effects. */
+int step_effects(struct step_ctx *, const struct many *, struct err *);
+
 /* A bulk effect: one intent, then puts in lanes. In a dry-run puts are compared with the destination and counted
  * instead. When the stream was settled before (a resume), ret is NULL and ret_result is the recorded result. */
 int step_stream_open(struct step_ctx *, const struct bulk *, struct stream **ret, const struct value **ret_result,

@@ -151,7 +151,7 @@ step_stream_open(struct step_ctx *cx, const struct bulk *b, struct stream **ret,
 	if (cx->at->shared->mode == MODE_RUN) {
 		const struct effect f = stream_effect(s);
 
-		s->memo = memory_ask(cx->at->memory, cx->arena, b->verb, ref_text(cx, &f.on));
+		s->memo = memory_ask(cx->at->memory, cx->arena, b->verb, ref_text(cx, &f.on), 1);
 		if (s->memo->state == EFFECT_OK || s->memo->state == EFFECT_RESOLVED_DONE) {
 			*ret_result = &s->memo->value;
 			return 0;
@@ -349,8 +349,7 @@ announce(struct step_ctx *cx, struct stream *s, struct err *err)
 	l->effect = &f;
 	buf_done(&diff);
 	ctx_post(cx, l, false);
-	cx->at->any_effect = true;
-	cx->at->all_unchanged = cx->at->all_unchanged && l->event.unchanged;
+	door_counts(cx, l->event.unchanged);
 	return door_overlay(cx, &f.on, unknowable_paths(cx, s), &unknown, err);
 }
 

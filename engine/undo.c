@@ -365,9 +365,7 @@ take_back(struct step_ctx *cx, struct undo *u, const struct undo_effect *x, stru
 	struct undo_left left;
 	int rc;
 
-	if (e->state == EFFECT_OK || e->state == EFFECT_UNCHANGED || e->state == EFFECT_RESOLVED_DONE) {
-		cx->at->any_effect = true;
-		cx->at->all_unchanged = cx->at->all_unchanged && e->state == EFFECT_UNCHANGED;
+	if (door_answered(cx, e)) {
 		if (on != NULL && undo_left(cx->arena, x, e, &left))
 			leave(cx, u, x, &left.now);
 		return 0;

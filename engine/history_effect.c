@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Owns what the fold knows of the effects of a step: which began, how they ended, and what a person's word is about. */
+#include "history.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+static struct hist_effect *
+effect_find(const struct hist_step *s, uint32_t number)
+{
+	if (s->last != NULL && s->last->number == number)
+		return s->last;
+	if (number - 1 < s->nlisted)
+		return s->listed[number - 1];
+	for (struct hist_effect *e = s->effects; e != NULL; e = e->next)
+		if (e->number == number)
+			return e;
+	return NULL;
+}
+
+/* A step may have 100,000: as long as their numbers have no gap, each is found at its place. */
+static void
+effect_list(struct history *h, struct hist_step *s, struct hist_effect *e)
+{
+	const uint32_t cap = s->nlisted > 0 ? s->nlisted * 2 : 1;
+	struct hist_effect **list;
+
+	if (e->number != s->nlisted + 1)
+		return;
+	if ((s->nlisted & (s->nlisted - 1)) == 0) { /* a power of two: it is full */
+		list = arena_array(&h->arena, cap, sizeof(struct hist_effect *));
+		if (s->nlisted > 0)
+			memcpy(list, s->listed, s->nlisted * sizeof(struct hist_effect *));
+		s->listed = list;
+	}
+	s->listed[s->nlisted++] = e;
+}
+
+static struct hist_effect *
+effect_add(struct history *h, struct hist_step *s, uint32_t number)
+{
+	struct hist_effect *e = arena_alloc(&h->arena, sizeof(*e)), **at = &s->effects;
+
+	s->torn = false; /* the first new effect is what the lost batch may have held; now it speaks for itself */
+	e->number = number;
+	if (s->last != NULL && s->last->number < number)
+		at = &s->last->next;
+	while (*at != NULL && (*at)->number < number)
+		at = &(*at)->next;
+	e->next = *at;
+	*at = e;
+	if (e->next == NULL)
+		s->last = e;
+	effect_list(h, s, e);
+	return e;
+}
+
+void
+history_apply_intent(struct history *h, struct hist_step *s, const struct record *r)
+{
+	struct hist_effect *e = effect_find(s, r->effect);
+
+	if (e == NULL)
+		e = effect_add(h, s, r->effect);
+	else if (e->state == EFFECT_BEGUN || e->state == EFFECT_UNKNOWN)
+		e->lost = true;
+	e->state = EFFECT_BEGUN;
+	e->undone = e->past = false;
+	e->begun = h->records;
+	e->occ = r->occ;
+	e->verb = history_text(h, r->verb);
+	e->ref = history_text(h, r->ref);
+	e->class = history_text(h, r->class);
+	e->says = history_text(h, r->says);
+	e->digest = history_text(h, r->digest);
+	e->nonce = history_text(h, r->nonce);
+	e->before = history_text(h, r->before_text);
+	e->body = history_text(h, r->body_text);
+	e->msg = e->value = NULL;
+	e->seq = h->records;
+}
+
+static void
+apply_settled(struct history *h, struct hist_effect *e, const struct record *r)
+{
+	if (r->status != NULL && strcmp(r->status, "failed") == 0)
+		e->state = EFFECT_FAILED;
+	else if (r->status != NULL && strcmp(r->status, "unchanged") == 0)
+		e->state = EFFECT_UNCHANGED;
+	else
+		e->state = EFFECT_OK;
+	e->value = history_text(h, r->value_text);
+	e->msg = history_text(h, r->msg);
+}
+
+static void
+apply_cursor(struct history *h, struct hist_effect *e, const struct record *r)
+{
+	e->done = r->done;
+	e->total = r->total;
+	if (r->unit != NULL && (e->unit == NULL || strcmp(e->unit, r->unit) != 0))
+		e->unit = history_text(h, r->unit);
+}
+
+/* What was so already, or was found done, is settled without an intent on record. */
+static bool
+names_itself(const struct record *r)
+{
+	return r->type == REC_SETTLED && (r->verb != NULL || (r->status != NULL && strcmp(r->status, "unchanged") == 0));
+}
+
+int
+history_apply_effect(struct history *h, struct hist_step *s, const struct record *r, struct err *err)
+{
+	struct hist_effect *e = effect_find(s, r->effect);
+
+	if (e == NULL && names_itself(r)) {
+		history_apply_intent(h, s, r);
+		e = effect_find(s, r->effect);
+	}
+	if (e == NULL)
+		return err_set(err, ERR_REFUSED, "%s of effect %" PRIu32 " of step '%s', which never began",
+			       record_type_name(r->type), r->effect, s->path);
+	if (r->type == REC_SETTLED) {
+		apply_settled(h, e, r);
+	} else if (r->type == REC_CURSOR) {
+		apply_cursor(h, e, r);
+	} else {
+		e->state = EFFECT_UNKNOWN;
+		e->msg = history_text(h, r->msg);
+	}
+	e->seq = h->records;
+	return 0;
+}
+
+int
+history_apply_doubt(struct history *h, struct hist_step *s, const struct record *r, struct err *err)
+{
+	struct hist_effect *e = r->effect != 0 ? effect_find(s, r->effect) : NULL;
+
+	if (r->effect == 0) {
+		s->torn = true;
+		return 0;
+	}
+	if (e == NULL)
+		return err_set(err, ERR_REFUSED, "doubt about effect %" PRIu32 " of step '%s', which never began", r->effect, s->path);
+	e->changed = s->changed = true;
+	s->msg = history_text(h, r->msg);
+	s->next = history_text(h, r->next);
+	return 0;
+}
+
+static bool
+in_doubt(const struct hist_effect *e)
+{
+	return !e->undone && (e->state == EFFECT_BEGUN || e->state == EFFECT_UNKNOWN);
+}
+
+/* Nobody was asked about what can simply be done again, unless that is all there is. */
+static bool
+was_asked(const struct hist_effect *e)
+{
+	return in_doubt(e) && (e->class == NULL || strcmp(e->class, "idempotent") != 0);
+}
+
+/* The word is about what the operator was asked: an effect that began, one that a failed step is not sure of, or what one has
+ * left; else what the lost batch may have held. */
+void
+history_apply_resolve(struct hist_step *s, const struct record *r)
+{
+	bool done = r->status != NULL && strcmp(r->status, "done") == 0, named = false, asked = false;
+	const bool failed = history_failed_open(s);
+
+	for (const struct hist_effect *e = s->effects; e != NULL; e = e->next)
+		asked = asked || was_asked(e);
+	for (struct hist_effect *e = s->effects; e != NULL; e = e->next)
+		if ((asked ? was_asked(e) : in_doubt(e)) || (!e->undone && e->changed) ||
+		    (!e->undone && failed && e->state == EFFECT_FAILED && history_stands(e))) {
+			e->state = done ? EFFECT_RESOLVED_DONE : EFFECT_RESOLVED_NOT_DONE;
+			e->lost = false;
+			named = true;
+		}
+	s->resolved = done ? "done" : "not-done";
+	if (!named) {
+		s->torn_done = s->torn && done;
+		s->torn = false;
+	}
+	if (s->status == STEP_IN_DOUBT || (s->changed && !done))
+		s->status = STEP_PENDING;
+	if (s->changed)
+		history_forget_changed(s);
+}

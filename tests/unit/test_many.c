@@ -7,6 +7,7 @@
 /* How the world behaves, besides world.h's own. */
 static atomic_int under_way, most_under_way, undeclared, probed, guards;
 static const char *bad_key, *doubtful_key; /* a write is refused; a probe cannot tell */
+static bool looks; /* into the journal, before each write */
 static size_t kept, handed, handed_before, handed_unchanged, disorder;
 
 struct wanted {
@@ -36,7 +37,7 @@ many_write(struct opctx *op, void *conn, const struct effect *f, const char *non
 
 	while (most < now && !atomic_compare_exchange_weak(&most_under_way, &most, now))
 		;
-	if (journal_read(dir, "r1", find_intent, &w, &info, &ignored) < 0 || !w.found)
+	if (looks && (journal_read(dir, "r1", find_intent, &w, &info, &ignored) < 0 || !w.found))
 		atomic_fetch_add(&undeclared, 1);
 	if (bad_key != NULL && strcmp(f->on.path, bad_key) == 0)
 		rc = err_set(err, ERR_FAILED, "the world does not want it");
@@ -183,13 +184,14 @@ begin(void **state)
 	atomic_store(&probed, 0);
 	atomic_store(&guards, 0);
 	bad_key = doubtful_key = NULL;
+	looks = false;
 	return setup(state);
 }
 
 /* What the journal says of the step's effects. */
 struct told {
-	size_t intents, ok, unchanged, failed;
-	struct journal_info info;
+	size_t intents, groups, ok, unchanged, failed;
+	bool within; /* a group of intents */
 };
 
 static int
@@ -200,6 +202,8 @@ tell(void *data, uint64_t seq, const struct record *r, struct err *err)
 	(void)seq;
 	(void)err;
 	t->intents += r->type == REC_INTENT;
+	t->groups += r->type == REC_INTENT && !t->within;
+	t->within = r->type == REC_INTENT;
 	if (r->type == REC_SETTLED) {
 		t->ok += strcmp(r->status, "ok") == 0;
 		t->unchanged += strcmp(r->status, "unchanged") == 0;
@@ -212,9 +216,10 @@ static struct told
 told(void)
 {
 	struct told t = { 0 };
+	struct journal_info info;
 	struct err err = ERR_INIT;
 
-	assert_int_equal(journal_read(dir, "r1", tell, &t, &t.info, &err), 0);
+	assert_int_equal(journal_read(dir, "r1", tell, &t, &info, &err), 0);
 	return t;
 }
 
@@ -239,6 +244,7 @@ test_each_is_done_once_behind_its_intent(void **state)
 	struct told t;
 
 	(void)state;
+	looks = true;
 	assert_int_equal(go(PUT("n: 600"), MODE_RUN, false, NULL), 0);
 	assert_lines(0, 600, 1);
 	assert_int_equal(atomic_load(&undeclared), 0);
@@ -248,7 +254,7 @@ test_each_is_done_once_behind_its_intent(void **state)
 	t = told();
 	assert_int_equal(t.intents, 600);
 	assert_int_equal(t.ok, 600);
-	assert_in_range(t.info.batches, 4, 100); /* three rounds, the opening and the end, and what waited too long: not one for each */
+	assert_int_equal(t.groups, 3); /* of 256, 256 and 88: one batch each, and nothing in between */
 }
 
 static void

@@ -8,7 +8,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import testbed  # noqa: E402
 from kubeplan import PASSWORD, Desk, changes  # noqa: E402
-from wtest import equal, expect, main, scratch  # noqa: E402
+from wtest import equal, expect, main, scratch, wait_for  # noqa: E402
 
 
 def config(name, **data):
@@ -160,14 +160,38 @@ def test_made_anew(a):
 
 
 @testbed.shared()
+def test_ours(a):
+    """What wherry created, patched or put back is no stranger's: an apply takes it over; fields that it names no more go."""
+    with scratch() as folder, a.namespace() as ns:
+        d = Desk(folder, a, ns)
+        d.run(step("new", "create", object=config("c", x="1")), step("over", "apply", ["new"], object=config("c", x="2", y="1")),
+              step("patch", "patch", ["over"], kind="cm", name="c", merge={"data": {"x": "3"}}))
+        d.run(step("one", "apply", object=config("c", x="4")))
+        equal(a.get("cm", "c", namespace=ns)["data"], {"x": "4"}, "data without what is named no more")
+        back(d)
+        equal(a.get("cm", "c", namespace=ns)["data"], {"x": "3", "y": "1"}, "data after the undo")
+        d.run(step("one", "apply", object=config("c", x="5")))
+        equal(a.get("cm", "c", namespace=ns)["data"]["x"], "5", "x")
+        a.kubectl("patch", "cm", "c", "--type=merge", "-p", '{"data":{"x":"6"}}', namespace=ns)
+        done = d.run(step("one", "apply", object=config("c", x="7")), code=1)
+        expect("kubectl-patch" in done.out + done.err and "data.x" in done.out + done.err, "no word of the owner: %s" % done)
+
+
+@testbed.shared()
 def test_lost(a):
-    """What cannot come back says so; what waits for a finalizer is waited for."""
+    """What cannot come back says so; what a controller makes again is left to it; what waits for a finalizer is waited for."""
     with scratch() as folder, a.namespace() as ns:
         d = Desk(folder, a, ns)
         other = ns + "-x"
         a.kubectl("create", "namespace", other)
         d.run(step("one", "delete", kind="Namespace", name=other, wait=False))
         stopped(d, "cannot be taken back by itself", "all that was in the namespace is gone with it")
+        a.apply(deployment("web", 1), namespace=ns)
+        pods = ["get", "pods", "-l", "app=web", "-o", "name"]
+        wait_for(lambda: a.kubectl(*pods, namespace=ns), "a pod")
+        pod = a.kubectl(*pods, namespace=ns).strip().split("/")[1]
+        d.run(step("one", "delete", kind="Pod", name=pod, grace=0))
+        back(d)  # its controller makes another one, which is none of ours
         held = {**config("held", x="1"), "metadata": {"name": "held", "finalizers": ["wherry.test/stays"]}}
         a.apply(held, namespace=ns)
         d.run(step("one", "delete", kind="cm", name="held", wait=False))
@@ -184,4 +208,4 @@ def test_lost(a):
         a.kubectl("patch", "cm", "held", "--type=merge", "-p", '{"metadata":{"finalizers":null}}', namespace=ns)
 
 
-main(test_everything, test_others, test_made_anew, test_lost)
+main(test_everything, test_others, test_made_anew, test_ours, test_lost)

@@ -150,11 +150,11 @@ def test_lost_replies(a):
 
         for story in STORIES[:4]:
             whole = (1 << 30) - cut_after(story, 1 << 30)
-            n = max(whole - 6000, 0)  # before that it asks what kinds there are
+            n = max(whole - 4500, 0)  # before that it asks what kinds there are
             cut_after(story, n // 2)
             while cut_after(story, n) is None:
                 expect(n < whole + 6000, "every run is cut, however late")
-                n += 500
+                n += 750
 
 
 main(test_killed, test_undo_killed, test_stranger_between, test_lost_replies)

@@ -213,8 +213,12 @@ door_settle(struct step_ctx *cx, struct memo *e, const struct effect *f, struct 
 	unsigned tries = 0;
 	int rc;
 
-	if (type->outlived != NULL && type->outlived(&cx->op, f->on.target->conn, f, e->nonce, err) < 0)
+	do
+		rc = type->outlived != NULL ? type->outlived(&cx->op, f->on.target->conn, f, e->nonce, err) : 0;
+	while (rc < 0 && ctx_wait_away(cx, f->on.target, &tries, err));
+	if (rc < 0)
 		return -1;
+	tries = 0;
 	switch (f->class) {
 	case EFFECT_IDEMPOTENT:
 		return 0;

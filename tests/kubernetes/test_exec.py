@@ -254,4 +254,20 @@ def test_logs(a):
         expect("previous terminated container" in done.err, done)
 
 
-main(test_ends, test_plan, test_time_out, test_outlived, test_opaque, test_probe, test_secret, test_output, test_logs)
+@testbed.own(node=True)
+def test_server_gone(a):
+    """The API server is killed under a command and comes back: one that may run again does, after what is left of it has ended."""
+    with world(a) as w:
+        step = "  - {id: x, uses: kubernetes.exec, with: {in: k, pod: one, argv: [sh, -c, 'echo begin >>/tmp/log; sleep 8; echo end >>/tmp/log'], %s}}\n"
+        for more, code, wanted in (("idempotent: true}, retry: {attempts: 3, backoff: 1s", 0, "begin\nend\nbegin\nend\n"),
+                                   ("max_output: 1KiB", 3, "begin\n")):
+            process = w.w.start("run", w.plan(step % more), "--yes", stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+            w.until("[ -e /tmp/log ]")
+            a.restart("kube-apiserver")
+            _, err = process.communicate(timeout=120)
+            equal(process.returncode, code, err)
+            expect("the connection ended before the command did" in err, err)
+            equal(w.inside("cat /tmp/log; rm /tmp/log"), wanted, err)
+
+
+main(test_ends, test_plan, test_time_out, test_outlived, test_opaque, test_probe, test_secret, test_output, test_logs, test_server_gone)

@@ -80,15 +80,20 @@ log_tail(struct step_ctx *cx, const struct kube_until *u, const struct value *po
 					TAIL_MAX, t->container, TAIL_LINES, t->previous ? "&previous=true" : "");
 	const struct value *reply, *text;
 	struct err why = ERR_INIT;
+	size_t len;
 
 	if (step_read(cx, &(struct ref){ u->in, path }, &reply, &why) < 0)
 		return NULL;
 	text = value_get(reply, "text");
-	if (text == NULL || text->kind != V_STRING || text->len == 0)
+	if (text == NULL || text->kind != V_STRING)
 		return NULL;
-	step_note(cx, "log of %s '%s' of pod %s: %s", t->init ? "init container" : "container", t->container, meta(pod, "name"), text->s);
-	return text_safe(step_arena(cx), text->s + (text->len > TAIL_SHOWN ? text->len - TAIL_SHOWN : 0),
-			 text->len > TAIL_SHOWN ? TAIL_SHOWN : text->len, 0);
+	for (len = text->len; len > 0 && text->s[len - 1] == '\n'; len--)
+		;
+	if (len == 0)
+		return NULL;
+	step_note(cx, "log of %s '%s' of pod %s: %.*s", t->init ? "init container" : "container", t->container, meta(pod, "name"),
+		  (int)len, text->s);
+	return text_safe(step_arena(cx), text->s + (len > TAIL_SHOWN ? len - TAIL_SHOWN : 0), len > TAIL_SHOWN ? TAIL_SHOWN : len, 0);
 }
 
 static int
@@ -168,12 +173,26 @@ take(struct step_ctx *cx, const struct kube_until *u, const struct value *object
 	return rc;
 }
 
+/* Does the object say which template is its newest? Until its controller has seen what was written, it tells of the one before. */
+static bool
+is_current(const struct kube_until *u, const struct value *object)
+{
+	struct buf why = BUF_INIT(WHY_MAX);
+	const bool seen = kube_goal_observed(object, u->generation, &why);
+
+	buf_done(&why);
+	return seen && (kube_object_get(object, "status", "observedGeneration") != NULL ||
+			strcmp(value_get_str(object, "kind", ""), "Pod") == 0);
+}
+
 int
 kube_rollout_look(struct step_ctx *cx, const struct kube_until *u, const struct value *object, struct kube_rollout **rollout,
 		  struct err *err)
 {
 	struct changes changes;
 
+	if (!is_current(u, object))
+		return 0;
 	if (*rollout == NULL && begin(cx, u, object, rollout, err) < 0)
 		return -1;
 	if (*rollout == NULL)

@@ -122,7 +122,8 @@ test_pods_of(void **state)
 	assert_int_equal(world_run(cx, &kubernetes_wait_step, "{\"pods_of\":\"web\"}", &err), -1);
 }
 
-#define ROLLOUT(available) "{\"kind\":\"Deployment\",\"metadata\":{\"name\":\"d\",\"namespace\":\"web\",\"generation\":1,\"annotations\":{\"deployment.kubernetes.io/revision\":\"2\"}}," \
+#define ROLLOUT(available) ROLLOUT_OF("1", available)
+#define ROLLOUT_OF(generation, available) "{\"kind\":\"Deployment\",\"metadata\":{\"name\":\"d\",\"namespace\":\"web\",\"generation\":" generation ",\"annotations\":{\"deployment.kubernetes.io/revision\":\"2\"}}," \
 	"\"spec\":{\"replicas\":1,\"selector\":{\"matchLabels\":{\"app\":\"d\"}}},\"status\":{\"observedGeneration\":1,\"replicas\":1,\"updatedReplicas\":1,\"availableReplicas\":" available "}}"
 #define POD(owner) "{\"metadata\":{\"name\":\"" owner "-1\",\"namespace\":\"web\",\"ownerReferences\":[{\"kind\":\"ReplicaSet\",\"name\":\"" owner "\"}]}," \
 	"\"status\":{\"initContainerStatuses\":[{\"name\":\"i\",\"restartCount\":3,\"state\":{\"waiting\":{\"reason\":\"CrashLoopBackOff\"}}," \
@@ -135,6 +136,9 @@ test_rollout(void **state)
 	static const struct told slow[] = { { "Deployment.apps/web/d", ROLLOUT("0") }, ALL, { "Deployment.apps/web/d", ROLLOUT("0") },
 		{ "Deployment.apps/web/d", ROLLOUT("1") }, END };
 	static const struct told old[] = { { "Pod/web/old-1", POD("old") }, END }, new[] = { { "Pod/web/new-1", POD("new") }, END };
+	/* its controller has not seen the second template yet: what fails is of the first one */
+	static const struct told unseen[] = { { "Deployment.apps/web/d", ROLLOUT_OF("2", "0") }, ALL, { "Deployment.apps/web/d", ROLLOUT_OF("2", "0") }, END };
+	const struct script early[] = { { "Deployment/web/d", unseen }, { "Pod/web/?labelSelector=app%3Dd", new }, { 0 } };
 	const struct script fine[] = { { "Deployment/web/d", slow }, { "Pod/web/?labelSelector=app%3Dd", old }, { 0 } };
 	const struct script broken[] = { { "Deployment/web/d", slow }, { "Pod/web/?labelSelector=app%3Dd", new }, { 0 } };
 	struct step_ctx *cx = *state;
@@ -144,9 +148,11 @@ test_rollout(void **state)
 	cx->reads[1].path = "ReplicaSet.apps/web/new";
 	cx->reads[1].json = "{\"metadata\":{\"annotations\":{\"deployment.kubernetes.io/revision\":\"2\"}}}";
 	cx->reads[2].path = "log/web/new-1?max=4096&container=i&tailLines=20&previous=true";
-	cx->reads[2].json = "{\"text\":\"cannot open /data\"}";
+	cx->reads[2].json = "{\"text\":\"cannot open /data\\n\"}";
 	cx->scripts = fine;
 	world_works(cx, &kubernetes_wait_step, "{\"kind\":\"Deployment\",\"name\":\"web/d\",\"rollout\":true}");
+	cx->scripts = early;
+	world_refuses(cx, &kubernetes_wait_step, "{\"kind\":\"Deployment\",\"name\":\"web/d\",\"rollout\":true}", "has seen generation 1 of 2");
 	cx->scripts = broken;
 	world_refuses(cx, &kubernetes_wait_step, "{\"kind\":\"Deployment\",\"name\":\"web/d\",\"rollout\":true}",
 		"Deployment web/d: pod new-1: init container 'i' ended with exit code 1, 3 times; its log ends: cannot open /data");

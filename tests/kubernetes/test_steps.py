@@ -107,6 +107,28 @@ def test_write(a):
 
 
 @testbed.shared()
+def test_foretold(a):
+    """A dry-run goes on over what its earlier steps would make: a namespace, what is in it, its patch, a wait, its end."""
+    with scratch() as folder, a.namespace() as ns:
+        d = Desk(folder, a, ns)
+        other = ns + "-x"
+        steps = [step("ns", "kubernetes.create", object={"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": other}}),
+                 step("one", "kubernetes.apply", namespace=other, object=config("one", x="1"), needs_=["ns"]),
+                 step("got", "kubernetes.get", kind="cm", name=other + "/one", needs_=["one"]),
+                 step("two", "kubernetes.patch", kind="ConfigMap", name=other + "/one", needs_=["got"],
+                      merge={"data": {"y": "${{ steps.got.outputs.object.data.x }}"}}),
+                 step("seen", "kubernetes.wait", kind="ConfigMap", namespace=other, name="one", until="${{ value.data.y == '1' }}", needs_=["two"]),
+                 step("gone", "kubernetes.delete", kind="ConfigMap", namespace=other, name="one", needs_=["seen"]),
+                 step("none", "kubernetes.get", kind="ConfigMap", namespace=other, name="one", missing="required", needs_=["gone"])]
+        foretold = {e["step"]: e["confidence"] for e in d.plan(*steps) if e["event"] == "action"}
+        equal(foretold, {"ns": "exact", "one": "simulated", "two": "simulated", "gone": "simulated"}, "how sure it is")
+        try:
+            d.both(*steps)
+        finally:
+            a.kubectl("delete", "namespace", other, "--wait=false")
+
+
+@testbed.shared()
 def test_secrets(a):
     """A secret of the plan reaches the cluster, and neither outputs, terminal nor journal."""
     with scratch() as folder, a.namespace() as ns:
@@ -160,4 +182,4 @@ def test_refusals(a):
             a.kubectl("patch", "cm", "last", "--type=merge", "-p", '{"metadata":{"finalizers":null}}', namespace=ns)
 
 
-main(test_look, test_rights, test_write, test_secrets, test_refusals)
+main(test_look, test_rights, test_write, test_foretold, test_secrets, test_refusals)

@@ -164,6 +164,8 @@ can_run(struct step_ctx *cx, const void *args, struct err *err)
 	bool allowed;
 	int rc = -1;
 
+	if ((a->all->flags & VF_UNKNOWN) != 0)
+		return err_set(err, ERR_PREDICTED, "the rights to ask for are not known yet");
 	for (uint32_t i = 0; i < a->all->len; i++) {
 		const struct right r = right_of(cx, a, &a->all->items[i]);
 

@@ -106,7 +106,7 @@ pods_of(struct step_ctx *cx, const struct wait_args *a, struct kube_until *u, st
 	return 0;
 }
 
-/* Which objects, as kube_until wants to know it. */
+/* Which objects, as kube_until wants to know it; path NULL as above. */
 static int
 objects_of(struct step_ctx *cx, const struct wait_args *a, struct kube_until *u, struct err *err)
 {
@@ -123,7 +123,8 @@ objects_of(struct step_ctx *cx, const struct wait_args *a, struct kube_until *u,
 		u->what = kube_ref_text(step_arena(cx), &name);
 		return 0;
 	}
-	u->path = kube_paths_list(step_arena(cx), a->kind, namespace, a->selector, a->field_selector);
+	if (a->names == NULL || (a->names->flags & VF_UNKNOWN) == 0)
+		u->path = kube_paths_list(step_arena(cx), a->kind, namespace, a->selector, a->field_selector);
 	u->what = step_text(cx, "%s%s%s%s%s", a->kind, a->selector != NULL ? " with " : "", a->selector != NULL ? a->selector : "",
 			    a->field_selector != NULL ? " with " : "", a->field_selector != NULL ? a->field_selector : "");
 	return 0;

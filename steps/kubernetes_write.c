@@ -167,6 +167,8 @@ put_all(struct step_ctx *cx, const struct apply_args *a, const char *verb, struc
 	const struct value *after = &found.object;
 	struct value list;
 
+	if (n == 0)
+		return err_set(err, ERR_PREDICTED, "the objects are not known: %s", a->objects->s);
 	for (uint32_t i = 0; i < n; i++) {
 		if (kube_object_name(step_arena(cx), object_at(a, i), a->namespace, &names[i], err) < 0 ||
 		    put(cx, a, verb, object_at(a, i), &names[i], &after, err) < 0)

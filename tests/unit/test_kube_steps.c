@@ -181,6 +181,36 @@ test_apply_secret(void **state)
 	world_is(world_output(cx, "object"), "{\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"c\"}}");
 }
 
+/* What a dry-run does not know yet is neither nothing nor a name. */
+static void
+test_unknown(void **state)
+{
+	static const struct {
+		const struct step_type *type;
+		const char *inputs, *field;
+	} cases[] = {
+		{ &kubernetes_apply_step, "{\"objects\":[" CONFIG "]}", "objects" },
+		{ &kubernetes_apply_step, "{\"object\":" CONFIG "}", "object" },
+		{ &kubernetes_can_i_step, "{\"all\":[{\"verb\":\"get\",\"kind\":\"Pod\"}]}", "all" },
+	};
+	const struct value unknown = value_unknown("later"), list = value_list(&unknown, 1);
+	struct step_ctx *cx = *state;
+
+	for (size_t i = 0; i < countof(cases); i++)
+		for (int part = 0; part < 2; part++) {
+			char *args = world_args(cx, cases[i].type, cases[i].inputs);
+			struct err err = ERR_INIT;
+
+			*(const struct value **)(void *)(args + schema_field(cases[i].type->inputs, cases[i].field)->offset) = part ? &list : &unknown;
+			if (part == 1 && strcmp(cases[i].field, "object") == 0)
+				continue;
+			assert_int_equal(cases[i].type->check(args, &err), 0);
+			assert_int_equal(cases[i].type->run(cx, args, &err), -1);
+			assert_int_equal(err.kind, ERR_PREDICTED);
+		}
+	assert_int_equal(cx->neffects, 0);
+}
+
 static void
 test_delete(void **state)
 {
@@ -255,7 +285,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_get),    TEST(test_list),   TEST(test_rights),       TEST(test_info),   TEST(test_apply), TEST(test_apply_many),
-		TEST(test_create), TEST(test_apply_secret), TEST(test_delete), TEST(test_patch), TEST(test_small_patches),
+		TEST(test_create), TEST(test_apply_secret), TEST(test_delete), TEST(test_patch), TEST(test_small_patches), TEST(test_unknown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -175,7 +175,10 @@ static void
 test_dry_run(void **state)
 {
 	static const struct told not[] = { { "Pod/web/a", READY("False") }, ALL, END };
+	const struct value unknown = value_unknown("later");
 	struct step_ctx *cx = *state;
+	struct err err = ERR_INIT;
+	char *args;
 
 	cx->plan = true;
 	works(cx, "Pod/web/a", not, "{\"kind\":\"Pod\",\"name\":\"web/a\",\"condition\":\"Ready\"}");
@@ -184,6 +187,11 @@ test_dry_run(void **state)
 	cx->refused = "Pod/web/b";
 	works(cx, "Pod/web/a", not, "{\"kind\":\"Pod\",\"name\":\"web/b\",\"condition\":\"Ready\"}");
 	assert_string_equal(cx->assumed, "Pod web/b will be so");
+	args = world_args(cx, &kubernetes_wait_step, "{\"kind\":\"Pod\",\"names\":[\"a\"]}");
+	*(const struct value **)(void *)(args + schema_field(kubernetes_wait_step.inputs, "names")->offset) = &unknown;
+	assert_int_equal(kubernetes_wait_step.check(args, &err), 0);
+	assert_int_equal(kubernetes_wait_step.run(cx, args, &err), 0);
+	assert_string_equal(cx->assumed, "Pod will be so");
 }
 
 static void

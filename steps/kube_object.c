@@ -99,9 +99,8 @@ without(struct arena *a, const struct value *map, const char *const *members, si
 	return value_map(pairs, kept);
 }
 
-/* A copy of the map's pairs, of which one is another now. */
-static struct value
-with(struct arena *a, const struct value *map, const char *key, struct value v)
+struct value
+kube_object_with(struct arena *a, const struct value *map, const char *key, struct value v)
 {
 	struct pair *pairs = arena_array(a, map->len + 1, sizeof(*pairs));
 
@@ -121,7 +120,7 @@ kube_object_sent(struct arena *a, const struct value *object)
 
 	if (metadata == NULL || metadata->kind != V_MAP)
 		return top;
-	return with(a, &top, "metadata", without(a, metadata, servers, countof(servers)));
+	return kube_object_with(a, &top, "metadata", without(a, metadata, servers, countof(servers)));
 }
 
 /* With every leaf masked (all), or those that are secrets. */
@@ -163,7 +162,7 @@ shown_metadata(struct arena *a, const struct value *metadata, bool secret)
 
 	if (!secret || annotations == NULL || annotations->kind != V_MAP)
 		return ret;
-	return with(a, &ret, "annotations", with(a, annotations, LAST_APPLIED, value_str(MASK)));
+	return kube_object_with(a, &ret, "annotations", kube_object_with(a, annotations, LAST_APPLIED, value_str(MASK)));
 }
 
 struct value
@@ -175,10 +174,10 @@ kube_object_shown(struct arena *a, const struct value *object)
 	struct value ret = *object;
 
 	if (metadata != NULL && metadata->kind == V_MAP)
-		ret = with(a, &ret, "metadata", shown_metadata(a, metadata, secret));
+		ret = kube_object_with(a, &ret, "metadata", shown_metadata(a, metadata, secret));
 	for (size_t i = 0; secret && i < countof(content); i++)
 		if ((v = value_get(&ret, content[i])) != NULL)
-			ret = with(a, &ret, content[i], masked(a, v, true));
+			ret = kube_object_with(a, &ret, content[i], masked(a, v, true));
 	return (ret.flags & VF_SECRET) != 0 ? masked(a, &ret, false) : ret;
 }
 

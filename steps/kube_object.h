@@ -19,6 +19,8 @@ struct value kube_object_shown(struct arena *a, const struct value *object);
 struct value kube_object_output(struct arena *a, const struct value *object, const struct value *body);
 /* The pods of a workload or service, as a label selector; NULL where it selects none. */
 const char *kube_object_selector(struct arena *a, const struct value *object);
+/* A map with one of its members another. */
+struct value kube_object_with(struct arena *a, const struct value *map, const char *key, struct value v);
 /* A member of a member, such as "metadata", "uid"; NULL where there is none. */
 const struct value *kube_object_get(const struct value *object, const char *member, const char *inner);
 

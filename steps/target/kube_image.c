@@ -265,6 +265,13 @@ same_patched(struct arena *a, const struct effect *e, const struct value *before
 	return value_eq(&then, &was);
 }
 
+/* A create that leaves what is there as it is. */
+static bool
+keeps(const struct effect *e)
+{
+	return strcmp(value_get_str(&e->body, "existing", ""), "keep") == 0;
+}
+
 bool
 kube_same(const struct effect *e, const struct value *before)
 {
@@ -279,6 +286,8 @@ kube_same(const struct effect *e, const struct value *before)
 		ret = same_applied(&a, e, &now);
 	else if (verb == KUBE_PATCH && before->kind == V_MAP)
 		ret = same_patched(&a, e, &now);
+	else if (verb == KUBE_CREATE && before->kind == V_MAP)
+		ret = keeps(e);
 	else if (verb == KUBE_CREATE && kube_is_undo(e)) /* it is made again, but not by us */
 		ret = kube_is_controlled(value_get(&e->body, "object"));
 	arena_done(&a);
@@ -340,6 +349,11 @@ kube_invert(struct arena *a, const struct effect *e, const struct value *before,
 		return err_set(err, ERR_IN_DOUBT, "an evicted pod cannot be put back where it was");
 	if (verb == KUBE_DELETE)
 		return invert_delete(a, e, before, ret, err);
+	if (verb == KUBE_CREATE && before->kind == V_MAP && keeps(e)) {
+		*ret = (struct effect){ .on = e->on, .verb = "patch", .class = EFFECT_IDEMPOTENT,
+			.body = body_of(a, e, after, "patch", value_map(NULL, 0)), .says = arena_printf(a, "leave %s as it was", e->on.path) };
+		return 0;
+	}
 	if (verb == KUBE_CREATE || before->kind != V_MAP) {
 		*ret = (struct effect){ .on = e->on, .verb = "delete", .class = EFFECT_PROBE,
 			.body = body_of(a, e, after, "propagation", value_str("background")),

@@ -2,7 +2,7 @@
 /* Pure: the images of effects on objects (target.h): what of them counts, what may be shown, and what takes an effect back.
  * Bodies, by verb:
  *   apply   {object, force}
- *   create  {object}
+ *   create  {object, existing: keep to leave one that is there}
  *   patch   {patch, type: "merge" | "json" | "strategic", uid, resource_version}
  *   delete  {uid, propagation: "background" | "foreground" | "orphan", grace, missing_ok}
  *   evict   {uid, grace, missing_ok}

@@ -12,7 +12,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import testbed  # noqa: E402
 from kubeplan import Desk  # noqa: E402
-from wtest import LIMIT, equal, expect, main, scratch  # noqa: E402
+from wtest import LIMIT, equal, expect, main, scratch, wait_for  # noqa: E402
 
 HIDDEN = "hidden-" + secrets.token_hex(8)
 TRICKY = {"no": "no", "hex": "0x1", "exp": "1e3", "tilde": "~", "empty": "", "lines": "one\n  two\n\nthree\n", "tail": "a \nb", "ctl": "a\x1b[0m\tb\r\n",
@@ -151,4 +151,130 @@ def test_export(a):
             world.clean(a)
 
 
-main(test_export)
+@testbed.shared()
+def test_round(a, b):
+    """Out of one cluster, into another one, out of that: the same files. A second import has nothing to do; rollback takes all of it back."""
+    with scratch() as folder, a.namespace() as ns:
+        world, one, two = World(ns), os.path.join(folder, "one"), os.path.join(folder, "two")
+        try:
+            world.make(a, ns)
+            os.mkdir(os.path.join(folder, "b"))
+            da, db = Desk(folder, a, ns), Desk(os.path.join(folder, "b"), b, ns)
+            da.run(step("x", "kubernetes.export", to=one, namespaces=[ns]))
+            ask = step("i", "kubernetes.import", **{"from": one})
+            told = [e for e in db.plan(ask) if e.get("event") == "action"]
+            equal(len(told), len(world), "objects that the dry-run lists")
+            names = [e["ref"].split(" ", 1)[1] for e in told]
+            expect(names[0] == "Namespace//" + ns and names[1].endswith("//" + world.crd["metadata"]["name"]), "the order: %s" % names)
+            expect(names.index("Deployment.apps/%s/web" % ns) > max(names.index("Secret/%s/password" % ns), names.index("ServiceAccount/%s/runner" % ns)),
+                   "the order: %s" % names)
+            mark = b.audit_mark()
+            done = db.run(ask)
+            nothing_hidden(db, done)
+            made = [e for e in b.audit(mark, user="wherry", verbs=("create",)) if e["responseStatus"]["code"] == 201 and "dryRun" not in e["requestURI"]
+                    and not e["objectRef"]["resource"].startswith("selfsubject")]
+            equal(len(made), len(world), "objects that were made")
+            db.run(step("x", "kubernetes.export", to=two, namespaces=[ns]))
+            equal(sums(two)[1], sums(one)[1], "the files")
+            with open(os.path.join(one, "SHA256SUMS")) as f, open(os.path.join(two, "SHA256SUMS")) as g:
+                equal(g.read(), f.read(), "their sums")
+            equal(b.get("cm", "tricky", namespace=ns)["data"], TRICKY, "what kubectl sees")
+            mark = b.audit_mark()
+            for policy in ("skip", "adopt", "replace"):
+                again = db.run(step("i", "kubernetes.import", on_existing=policy, **{"from": one}))
+                equal([e["requestURI"] for e in b.audit(mark, user="wherry", verbs=("create", "patch", "update", "delete"))
+                       if "dryRun" not in e["requestURI"] and not e["objectRef"]["resource"].startswith("selfsubject")], [],
+                      "what a second import (%s) has done: %s" % (policy, again))
+            db.w.ok("rollback", "r2", "--yes")
+            equal(b.kubectl("get", "crd", world.crd["metadata"]["name"], "--ignore-not-found", "-o", "name"), "", "the definition")
+        finally:
+            world.clean(a, b)
+            b.kubectl("delete", "namespace", ns, "--ignore-not-found", "--wait=false")
+
+
+@testbed.shared()
+def test_conflicts(a):
+    """What is there already: named at once, left, taken over, or made equal; a namespace may have another name."""
+    with scratch() as folder, a.namespace() as ns, a.namespace() as other:
+        a.apply(*[{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c%d" % i}, "data": {"a": "file", "b": "file"}} for i in range(3)],
+                namespace=ns)
+        d, to = Desk(folder, a, ns), os.path.join(folder, "out")
+        d.run(step("x", "kubernetes.export", to=to, namespaces=[ns]))
+        there = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c1"}, "data": {"a": "theirs", "z": "theirs"}}
+        a.apply(there, namespace=other)
+
+        def ask(policy):
+            return step("i", "kubernetes.import", on_existing=policy, namespaces={ns: other}, **{"from": to})
+        for done in (d.run(ask("fail"), code=1), d.w.ok("plan", d.file([ask("fail")]), code=1)):
+            expect("1 of the objects are there already: ConfigMap/%s/c1" % other in done.out + done.err, str(done))
+        equal(len(a.get("cm", namespace=other)["items"]), 2, "nothing was done")
+        for policy, wanted in (("skip", {"a": "theirs", "z": "theirs"}), ("adopt", {"a": "file", "b": "file", "z": "theirs"}),
+                               ("replace", {"a": "file", "b": "file"})):
+            told = {e["ref"].rsplit("/", 1)[1]: e for e in d.plan(ask(policy)) if e.get("event") == "action"}
+            equal(bool(told["c1"].get("unchanged")), policy == "skip", "what the dry-run says of it")
+            d.run(ask(policy))
+            equal(a.get("cm", "c1", namespace=other)["data"], wanted, policy)
+            equal(a.get("cm", "c2", namespace=other)["data"], {"a": "file", "b": "file"}, policy)
+            d.w.ok("rollback", "r%d" % d.n, "--yes")
+            equal(a.get("cm", "c1", namespace=other)["data"], there["data"], "after the rollback of " + policy)
+            equal([c["metadata"]["name"] for c in a.get("cm", namespace=other)["items"]], ["c1", "kube-root-ca.crt"], "what is there then")
+        with open(os.path.join(to, "ConfigMap", ns, "c0.yaml"), "a") as f:
+            f.write("x: y\n")
+        expect("was changed since the export" in str(d.run(ask("adopt"), code=1)), "a changed file was taken")
+
+
+def write_export(folder, namespace, count):
+    """What kubernetes.export would write of so many config maps."""
+    os.makedirs(os.path.join(folder, "ConfigMap", namespace))
+    lines = []
+    for i in range(count):
+        text = "apiVersion: v1\ndata:\n  a: b%d\nkind: ConfigMap\nmetadata:\n  name: m%05d\n  namespace: %s\n" % (i, i, namespace)
+        path = "ConfigMap/%s/m%05d.yaml" % (namespace, i)
+        lines.append("%s  %s\n" % (hashlib.sha256(text.encode()).hexdigest(), path))
+        with open(os.path.join(folder, path), "w") as f:
+            f.write(text)
+    text = "".join(lines)
+    with open(os.path.join(folder, "SHA256SUMS"), "w") as f:
+        f.write(text)
+    with open(os.path.join(folder, "manifest.json"), "w") as f:
+        json.dump({"format": "wherry-kubernetes-export/1", "objects": count, "sums": hashlib.sha256(text.encode()).hexdigest()}, f)
+
+
+def killed(desk, ask, when):
+    """The run of it is killed once `when` holds; a resume ends it."""
+    path = desk.file([ask])
+    process = desk.w.start("run", path, "--yes", "--run-id", "r%d" % desk.n, "--format", "plain", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_for(when, "it is to be killed", process)
+    finally:
+        process.kill()
+        process.wait()
+    return desk.w.ok("resume", "r%d" % desk.n, "--yes", "--format", "plain")
+
+
+@testbed.shared()
+def test_killed(a):
+    """kill -9 in the middle of an import and of an export: after a resume every object was made once, and the folder is whole."""
+    many = 1500
+    with scratch() as folder, a.namespace() as ns:
+        d, source, to = Desk(folder, a, ns), os.path.join(folder, "source"), os.path.join(folder, "out")
+        write_export(source, ns, many)
+        mark = a.audit_mark()
+
+        def made():
+            return [e["objectRef"].get("name") or e["requestObject"]["metadata"]["name"]
+                    for e in a.audit(mark, user="wherry", verbs=("create",), resource="configmaps") if e["responseStatus"]["code"] == 201]
+        killed(d, step("i", "kubernetes.import", **{"from": source}), lambda: len(made()) > 100)
+        equal(sorted(made()), ["m%05d" % i for i in range(many)], "what was made")
+        killed(d, step("x", "kubernetes.export", to=to, kinds=["ConfigMap"], namespaces=[ns]),
+               lambda: os.path.isdir(to + ".partial") and len(os.listdir(to + ".partial")) > 1)
+        equal(sums(to)[0]["kinds"], {"ConfigMap": many, "Namespace": 1}, "what was exported")
+        expect(not os.path.exists(to + ".partial"), "the partial folder is there")
+        with open(os.path.join(to, "ConfigMap", ns, "m00007.yaml")) as f, open(os.path.join(source, "ConfigMap", ns, "m00007.yaml")) as g:
+            equal(f.read(), g.read(), "a file")
+        os.mkdir(to + "2.partial")
+        refused = d.run(step("x", "kubernetes.export", to=to + "2", kinds=["ConfigMap"], namespaces=[ns]), code=1)
+        expect("not of this run" in refused.out + refused.err, str(refused))
+
+
+main(test_export, test_round, test_conflicts, test_killed)

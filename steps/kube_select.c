@@ -135,7 +135,7 @@ make_jobs(struct step_ctx *cx, struct work *w, struct err *err)
 			add_job(cx, w, kind, s->namespaces->items[k].s);
 	}
 	for (uint32_t i = 0; i < nkinds; i++)
-		if (!used[i])
+		if (!used[i] && !s->gaps)
 			return err_set(err, ERR_FAILED, "the cluster has no kind '%s' that can be listed; write Kind, plural or Kind.group",
 				       s->kinds->items[i].s);
 	return 0;
@@ -345,10 +345,10 @@ take_definitions(struct step_ctx *cx, struct work *w, struct err *err)
 
 	for (size_t i = 0; i < w->njobs && !listed; i++) {
 		const struct job *job = &w->jobs[i];
-		bool done = !job->custom || job->found == 0;
+		bool done = !job->custom || (job->found == 0 && !w->s->definitions);
 
 		for (size_t k = 0; !done && k < i; k++)
-			done = w->jobs[k].found > 0 && strcmp(w->jobs[k].group, job->group) == 0 && strcmp(w->jobs[k].plural, job->plural) == 0;
+			done = (w->jobs[k].found > 0 || w->s->definitions) && strcmp(w->jobs[k].group, job->group) == 0 && strcmp(w->jobs[k].plural, job->plural) == 0;
 		if (!done && take_one(cx, w, step_text(cx, DEFINITIONS "//%s.%s", job->plural, job->group), true, err) < 0)
 			return -1;
 	}
@@ -365,7 +365,7 @@ take_namespaces(struct step_ctx *cx, struct work *w, struct err *err)
 	if (lists_kind(w, "Namespace") && s.selector == NULL)
 		return 0;
 	for (uint32_t i = 0; list != NULL && i < list->len; i++)
-		if (take_one(cx, w, step_text(cx, "Namespace//%s", list->items[i].s), true, err) < 0)
+		if (take_one(cx, w, step_text(cx, "Namespace//%s", list->items[i].s), !s.gaps, err) < 0)
 			return -1;
 	s.selector = NULL;
 	w->s = &s;

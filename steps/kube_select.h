@@ -13,6 +13,8 @@ struct kube_select {
 	const char *selector, *secrets;         /* secrets: keep, skip, refuse */
 	unsigned flags;                         /* enum kube_clean */
 	unsigned parallel;
+	bool gaps;                              /* a namespace may be missing, and kinds */
+	bool definitions;                       /* of all custom kinds, also where nothing of the kind is selected */
 };
 
 /* An object, and its file in a folder of exports (kube_store.h). */

@@ -186,7 +186,7 @@ def test_round(a, b):
                        if "dryRun" not in e["requestURI"] and not e["objectRef"]["resource"].startswith("selfsubject")], [],
                       "what a second import (%s) has done: %s" % (policy, again))
             db.w.ok("rollback", "r2", "--yes")
-            equal(b.kubectl("get", "crd", world.crd["metadata"]["name"], "--ignore-not-found", "-o", "name"), "", "the definition")
+            wait_for(lambda: not b.kubectl("get", "crd", world.crd["metadata"]["name"], "--ignore-not-found", "-o", "name"), "the definition is gone")
         finally:
             world.clean(a, b)
             b.kubectl("delete", "namespace", ns, "--ignore-not-found", "--wait=false")
@@ -221,6 +221,45 @@ def test_conflicts(a):
         with open(os.path.join(to, "ConfigMap", ns, "c0.yaml"), "a") as f:
             f.write("x: y\n")
         expect("was changed since the export" in str(d.run(ask("adopt"), code=1)), "a changed file was taken")
+
+
+@testbed.shared()
+def test_compare(a):
+    """Two clusters, or a cluster and an export: equal, or the one field that differs is named, and no content."""
+    with scratch() as folder, a.namespace() as ns, a.namespace() as other:
+        world, to = World(ns), os.path.join(folder, "out")
+        try:
+            world.make(a, ns)
+            d = Desk(folder, a, ns)
+            d.run(step("x", "kubernetes.export", to=to, namespaces=[ns]))
+            same = step("c", "kubernetes.compare", folder=to, namespaces=[ns])
+            d.run(same)
+            d.run(step("c", "kubernetes.compare", namespaces=[ns], **{"from": "k"}))
+            moved = step("c", "kubernetes.compare", folder=to, namespaces=[ns], moved={ns: other})
+            done = d.run(moved, code=1)
+            expect("%d objects are missing, 0 extra, 0 changed, 2 equal" % (len(world) - 2) in done.out + done.err, str(done))
+            copy = step("i", "kubernetes.import", namespaces={ns: other}, **{"from": to})
+            both = [copy, step("c", "kubernetes.compare", folder=to, namespaces=[ns], moved={ns: other}, needs_=["i"])]
+            told = d.w.ok("plan", d.file(both))
+            expect("both sides are equal then" in told.out, str(told))
+            d.run(*both)
+            a.kubectl("patch", "deployment", "web", "--type=merge", "-p", '{"spec":{"replicas":3}}', namespace=ns)
+            a.kubectl("patch", "secret", "password", "-p", json.dumps({"stringData": {"p": HIDDEN + "x"}}), namespace=ns)
+            a.kubectl("delete", "serviceaccount", "runner", namespace=ns)
+            a.kubectl("create", "configmap", "more", namespace=ns)
+            done = d.run(same, code=1)
+            text = done.out + done.err
+            for words in ("1 objects are missing, 1 extra, 2 changed", "Deployment.apps/%s/web changed: spec.replicas;" % ns,
+                          "Secret/%s/password changed: data.p;" % ns, "ServiceAccount/%s/runner missing" % ns, "ConfigMap/%s/more extra" % ns):
+                expect(words in text, "no '%s' in %s" % (words, done))
+            nothing_hidden(d, done)
+            d.run(step("c", "kubernetes.compare", folder=to, namespaces=[ns], kinds=["deployments", "Role.rbac.authorization.k8s.io"],
+                       ignore=["spec.replicas"]))
+            d.run(step("c", "kubernetes.compare", folder=to, namespaces=[ns], differences="allowed"),
+                  json.dumps({"id": "a", "uses": "assert", "with": {
+                      "that": "${{ steps.c.outputs.changed == 2 and count(steps.c.outputs.differences) == 4 }}", "message": "counts"}}))
+        finally:
+            world.clean(a)
 
 
 def write_export(folder, namespace, count):
@@ -277,4 +316,4 @@ def test_killed(a):
         expect("not of this run" in refused.out + refused.err, str(refused))
 
 
-main(test_export, test_round, test_conflicts, test_killed)
+main(test_export, test_round, test_conflicts, test_compare, test_killed)

@@ -139,13 +139,9 @@ open_conn(struct step_ctx *cx, struct target *t, struct err *err)
 		return 0; /* and in use: not to be written to, also where there is nothing to open */
 	if (t->conn == NULL && t->type->open(&cx->op, t->args, &t->conn, err) < 0) {
 		t->conn = NULL;
-		cx->at->unopened = err->kind == ERR_LOCAL || err->kind == ERR_PLAN;
-		if (err->kind == ERR_LOCAL && err->next[0] == '\0')
+		cx->at->unopened = err->kind == ERR_LOCAL;
+		if (cx->at->unopened && err->next[0] == '\0')
 			err_next(err, "see to what target '%s' names", t->name);
-		else if (err->kind == ERR_PLAN && err->next[0] == '\0' && !cx->at->shared->rollback)
-			err_next(err, "once what target '%s' names is right: wherry resume %s\n"
-				 "with its fields corrected: wherry resume %s --plan FILE --accept-plan-change", t->name,
-				 cx->at->shared->run, cx->at->shared->run);
 		return -1;
 	}
 	if (t->type->identity != NULL) {

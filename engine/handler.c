@@ -24,6 +24,12 @@ note_from_target(struct opctx *op, const char *text)
 	step_note((struct step_ctx *)op, "%s", text);
 }
 
+static const void *
+args_of(const struct target *t)
+{
+	return t->args;
+}
+
 void
 ctx_init(struct step_ctx *cx, struct attempt *at, struct arena *arena, const atomic_int *cancel)
 {
@@ -32,7 +38,7 @@ ctx_init(struct step_ctx *cx, struct attempt *at, struct arena *arena, const ato
 	*cx = (struct step_ctx){ .at = at, .arena = arena, .outputs = &at->outputs };
 	cx->op = (struct opctx){ .arena = arena, .deadline = at->deadline, .cancel = cancel, .cancel_fd = sh->cancel_fd,
 		.run = sh->run, .step = at->path, .mark = sh->mark, .user = sh->user, .host = sh->host, .epoch = sh->epoch,
-		.scratch = sh->dir, .note = note_from_target };
+		.scratch = sh->dir, .note = note_from_target, .args_of = args_of };
 }
 
 struct door_letter *

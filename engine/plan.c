@@ -86,7 +86,7 @@ static const struct target_type *
 target_type(struct loader *l, const struct node *kind)
 {
 	static const char *const later[] = { "kubernetes", "linstor", "postgresql", "mysql",
-					     "nats",       "helm" };
+					     "nats" };
 	const struct target_type *type = registry_target(l->registry, kind->s);
 	const char *names[32];
 	size_t n = 0;

@@ -142,7 +142,7 @@ plan_set_policies(struct loader *l, const struct node *defaults)
 static bool
 is_later_type(const char *name)
 {
-	static const char *const families[] = { "kubernetes.", "helm.",    "linstor.",
+	static const char *const families[] = { "kubernetes.", "linstor.",
 						"http.",       "archive.", "kamaji." };
 
 	for (size_t i = 0; i < countof(families); i++)

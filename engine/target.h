@@ -25,6 +25,7 @@ struct opctx {
 	uint32_t epoch;            /* 1 for the first process of this run, +1 for each resume: the fence */
 	const char *scratch;       /* the run's folder, for orphan locks; NULL in a dry-run */
 	void (*note)(struct opctx *, const char *text); /* shown as progress of the step; may be NULL */
+	const void *(*args_of)(const struct target *);  /* for open: the fields of a target that one of its own fields names */
 };
 
 /* The world's answer to a write. */

@@ -62,6 +62,12 @@
 	X(kubernetes_import_step)   \
 	X(kubernetes_compare_step)  \
 	X(kubernetes_logs_step)     \
+	X(helm_status_step)         \
+	X(helm_values_step)         \
+	X(helm_template_step)       \
+	X(helm_upgrade_step)        \
+	X(helm_rollback_step)       \
+	X(helm_uninstall_step)      \
 	KUBERNETES_INSIDE_STEPS(X)
 
 #define DECLARE(name) extern const struct step_type name;
@@ -84,6 +90,7 @@ static const struct target_type *const target_list_all[] = {
 	&folder_target,
 	&etcd_target,
 	&kube_target,
+	&helm_target,
 	NULL,
 };
 

@@ -12,5 +12,6 @@ extern const struct target_type archive_target; /* where libarchive is */
 extern const struct target_type folder_target;
 extern const struct target_type etcd_target;
 extern const struct target_type kube_target;
+extern const struct target_type helm_target;
 
 #endif

@@ -66,7 +66,7 @@ def usage(world):
 def later(world):
     """Words of a later version are refused by that name, never ignored."""
     step = "steps:\n  - {id: a, uses: set, with: {values: {x: 1}}%s}\n"
-    for body in ("hooks: {file: x.lua}\n" + step % "", "steps:\n  - {id: a, uses: helm.upgrade}\n"):
+    for body in ("hooks: {file: x.lua}\n" + step % "", "steps:\n  - {id: a, uses: linstor.status}\n"):
         done = world.w("validate", world.plan(body))
         equal(done.code, 2, "%s: %s" % (body, done))
         expect("later version" in done.err + done.out, "%s: %s" % (body, done))

@@ -14,23 +14,15 @@
 /* What any of them takes; each table binds its own members. */
 struct sketch_args {
 	struct target *in;
-	const char *release, *chart, *tenant, *wanted;
-	const struct value *set, *before, *after, *file;
-	bool require_same_version, keep_values;
+	const char *tenant, *wanted;
+	const struct value *before, *after, *file;
 };
 #define IN(k) { .name = "in", .type = F_TARGET, .kind = (k), .required = true, .offset = offsetof(struct sketch_args, in), .help = "where" }
 #define TEXT(n, m, req) { .name = (n), .type = F_STRING, .required = (req), .offset = offsetof(struct sketch_args, m), .help = (n) }
-#define PLACE(n, m) { .name = (n), .type = F_PATH, .required = true, .offset = offsetof(struct sketch_args, m), .help = (n) }
 #define ANY(n, m) { .name = (n), .type = F_ANY, .required = true, .offset = offsetof(struct sketch_args, m), .help = (n) }
-#define MAP(n, m, req) { .name = (n), .type = F_MAP, .required = (req), .offset = offsetof(struct sketch_args, m), .help = (n) }
-#define FLAG(n, m) { .name = (n), .type = F_BOOL, .offset = offsetof(struct sketch_args, m), .help = (n) }
 #define OUT(n, t) { .name = (n), .type = (t), .help = (n) }
 #define END { 0 }
 
-static const struct field sketch_status_in[] = { IN("helm"), TEXT("release", release, true), PLACE("chart", chart),
-	FLAG("require_same_version", require_same_version), END };
-static const struct field sketch_upgrade_in[] = { IN("helm"), TEXT("release", release, true), PLACE("chart", chart),
-	FLAG("keep_values", keep_values), MAP("set", set, false), END };
 static const struct field sketch_state_in[] = { IN("linstor"), END };
 static const struct field sketch_dump_in[] = { ANY("file", file), END };
 static const struct field sketch_compare_dump_in[] = { IN("kubernetes"), ANY("file", file), END };
@@ -38,7 +30,6 @@ static const struct field sketch_compare_in[] = { ANY("before", before), ANY("af
 static const struct field sketch_resolve_in[] = { IN("kubernetes"), TEXT("tenant", tenant, true), TEXT("target", wanted, true), END };
 
 static const struct field sketch_none[] = { END };
-static const struct field sketch_revision_out[] = { OUT("revision", F_INT), END };
 static const struct field sketch_state_out[] = { OUT("state", F_MAP), OUT("offline_nodes", F_INT), OUT("offline", F_LIST), END };
 static const struct field sketch_resolve_out[] = { OUT("pair", F_STRING), OUT("prefix", F_STRING), OUT("source", F_MAP),
 	OUT("destination", F_MAP), END };
@@ -47,7 +38,7 @@ static const struct field sketch_resolve_out[] = { OUT("pair", F_STRING), OUT("p
 static const char *
 sketch_path(const struct sketch_args *a)
 {
-	return a->release != NULL ? a->release : a->tenant != NULL ? a->tenant : "all";
+	return a->tenant != NULL ? a->tenant : "all";
 }
 
 /* Outputs are the members of the answer. */
@@ -71,30 +62,14 @@ sketch_look(struct step_ctx *cx, const void *args, struct err *err)
 	return 0;
 }
 
-static int
-sketch_act(struct step_ctx *cx, const void *args, struct err *err)
-{
-	const struct sketch_args *a = args;
-	const char *path = sketch_path(a);
-	const struct effect f = { .on = { a->in, path }, .verb = "change", .class = EFFECT_IDEMPOTENT,
-		.body = a->set != NULL ? *a->set : VALUE_NULL,
-		.says = step_text(cx, "change %s", path) };
-
-	return step_effect(cx, &f, NULL, err);
-}
-
 #define LOOK(n, i, o, f) { .name = (n), .summary = "looks", .inputs = (i), .outputs = (o), .args_size = sizeof(struct sketch_args), \
 	.flags = STEP_READ_ONLY | (f), .version = 1, .run = sketch_look }
-#define ACT(n, i, o) { .name = (n), .summary = "acts", .inputs = (i), .outputs = (o), .args_size = sizeof(struct sketch_args), \
-	.version = 1, .run = sketch_act }
 static const struct step_type sketch_types[] = {
-	LOOK("helm.status", sketch_status_in, sketch_revision_out, 0),
 	LOOK("linstor.snapshot-state", sketch_state_in, sketch_state_out, 0),
 	LOOK("linstor.dump-check", sketch_dump_in, sketch_none, 0),
 	LOOK("linstor.compare-dump", sketch_compare_dump_in, sketch_none, 0),
 	LOOK("linstor.compare-state", sketch_compare_in, sketch_none, 0),
 	LOOK("kamaji.resolve", sketch_resolve_in, sketch_resolve_out, 0),
-	ACT("helm.upgrade", sketch_upgrade_in, sketch_revision_out),
 };
 
 /* The canned answers: {path: {output: value}}. */

@@ -77,7 +77,8 @@ load(const char *name)
 
 /* What the stand-ins answer. */
 static const char world[] =
-	"{\"piraeus-op\":{\"revision\":3},"
+	"{\"release//piraeus-op\":{\"revision\":3,\"status\":\"deployed\",\"chart\":\"piraeus\",\"version\":\"1.10.8\"},"
+	"\"chart//charts/piraeus\":{\"name\":\"piraeus\",\"version\":\"1.10.8\"},"
 	"\"can-i/create/Pod//\":{\"allowed\":true},\"can-i/create/Pod//#exec\":{\"allowed\":true},\"can-i/patch/LinstorController//\":{\"allowed\":true},"
 	"\"PersistentVolume//\":[{\"metadata\":{\"name\":\"pv-1\"},\"spec\":{\"csi\":{\"driver\":\"linstor.csi.linbit.com\"}}},"
 	"{\"metadata\":{\"name\":\"pv-2\"},\"spec\":{\"csi\":{\"driver\":\"linstor.csi.linbit.com\"}}},{\"metadata\":{\"name\":\"pv-3\"},\"spec\":{\"nfs\":{}}}],"
@@ -144,7 +145,7 @@ test_linstor(void **state)
 	assert_string_equal(p->steps[start->guards[0]].id, "compare");
 	assert_string_equal(start->irreversible, "from here LINSTOR writes to the new database");
 	foretell(p, "{\"chart\":\"/charts/piraeus\"}", &told);
-	tells(&told, "stop (helm.upgrade)\n  ~ change  helm piraeus-op");
+	tells(&told, "stop (helm.upgrade)\n  ~ upgrade  helm release//piraeus-op");
 	tells(&told, "seen (wait)\n  assumed: kubernetes.exec will answer as wanted\n");
 	tells(&told, "start (helm.upgrade)\n  irreversible: from here LINSTOR writes to the new database\n");
 	tells(&told, "remove-etcd (helm.upgrade)\n  skipped\n");

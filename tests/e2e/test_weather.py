@@ -27,8 +27,8 @@ targets:
   b: {kind: etcd, endpoints: ["${{ params.b }}"]%(tls)s}
 steps:
   - {id: copy, uses: etcd.copy, timeout: %(timeout)s, with: {from: a, to: b, prefix: /src/, destination_prefix: /dst/, rate_keys: %(rate)s}}
-  - {id: sync, uses: etcd.sync, with: {from: a, to: b, prefix: /src/, destination_prefix: /dst/, from_revision: "${{ steps.copy.outputs.revision }}"}}
-  - {id: verify, uses: etcd.verify, with: {from: a, to: b, prefix: /src/, destination_prefix: /dst/, at: "${{ steps.sync.outputs.revision }}"}}
+  - {id: sync, uses: etcd.sync, timeout: %(timeout)s, with: {from: a, to: b, prefix: /src/, destination_prefix: /dst/, from_revision: "${{ steps.copy.outputs.revision }}"}}
+  - {id: verify, uses: etcd.verify, timeout: %(timeout)s, with: {from: a, to: b, prefix: /src/, destination_prefix: /dst/, at: "${{ steps.sync.outputs.revision }}"}}
 """
 
 

@@ -246,7 +246,7 @@ KILLED = -9
 
 @testbed.shared()
 def test_killed(a):
-    """kill -9 before helm, after it, and while it is at work: one new revision each, and a rollback of the run."""
+    """kill -9 before helm and after it: one new revision each, and a rollback of the run."""
     with scratch() as folder, a.namespace() as ns:
         d = Desk(folder, a, ns)
         with open(os.environ["WHERRY"], "rb") as f:

@@ -26,7 +26,7 @@ kube_folder_open(struct step_ctx *cx, const char *path, struct kube_folder *ret,
 {
 	struct arena a = ARENA_INIT;
 	struct buf manifest = BUF_INIT(0);
-	struct bytes text, sums;
+	struct bytes text = { 0 }, sums = { 0 };
 	int rc;
 
 	*ret = (struct kube_folder){ .target = step_local(cx, "folder"), .path = path };
@@ -47,7 +47,7 @@ kube_folder_read(struct step_ctx *cx, const struct kube_folder *f, uint32_t i, s
 {
 	const struct kube_store_file *file = &f->store.files[i];
 	const char *name = arena_printf(a, "%s/%s", f->path, file->path);
-	struct bytes text;
+	struct bytes text = { 0 };
 
 	if (read_file(cx, f, a, file->path, &text, err) < 0)
 		return -1;

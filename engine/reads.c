@@ -82,6 +82,26 @@ step_read(struct step_ctx *cx, const struct ref *ref, const struct value **ret, 
 	return 0;
 }
 
+/* In a dry-run: is what is listed what earlier steps would make? Then it is as they would, where that is known. */
+static bool
+is_ahead(struct step_ctx *cx, const struct query *q, struct page *ret, bool *ret_known)
+{
+	const struct target_type *type = q->target->type;
+	struct arena *keep = cx->op.arena;
+	struct value known;
+
+	*ret_known = false;
+	if (cx->at->shared->mode != MODE_PLAN || type->query_path == NULL || !ctx_look(cx, q->target, type->query_path(keep, q), &known))
+		return false;
+	if (type->foreseen != NULL && q->target->conn != NULL) {
+		arena_reset(&cx->page);
+		cx->op.arena = &cx->page;
+		*ret_known = type->foreseen(&cx->op, q->target->conn, q, ret);
+		cx->op.arena = keep;
+	}
+	return true;
+}
+
 int
 step_list(struct step_ctx *cx, const struct query *asked, struct page *ret, struct err *err)
 {
@@ -89,7 +109,7 @@ step_list(struct step_ctx *cx, const struct query *asked, struct page *ret, stru
 	const struct target_type *type = target->type;
 	struct query q;
 	struct arena *keep = cx->op.arena;
-	struct value known;
+	bool known;
 	unsigned tries = 0;
 	int rc;
 
@@ -97,10 +117,9 @@ step_list(struct step_ctx *cx, const struct query *asked, struct page *ret, stru
 		return err_set(err, ERR_FAILED, "target '%s' of kind %s cannot be listed", target->name, type->kind);
 	if (ctx_check(cx, err) < 0 || target_spell_query(cx, asked, &q, err) < 0)
 		return -1;
-	if (cx->at->shared->mode == MODE_PLAN && type->query_path != NULL &&
-	    ctx_look(cx, target, type->query_path(keep, &q), &known))
-		return err_set(err, ERR_PREDICTED, "what %s holds then is not known: an earlier step changes it",
-			       target->name);
+	if (is_ahead(cx, &q, ret, &known))
+		return known ? 0 : err_set(err, ERR_PREDICTED, "what %s holds then is not known: an earlier step changes it",
+					   target->name);
 	if (target_ready(cx, target, err) < 0)
 		return -1;
 	if (q.resume.len > 0) /* it may lie in the page that is let go now */

@@ -258,6 +258,8 @@ compare_batch(struct step_ctx *cx, struct stream *s, const struct batch *b, stru
 		}
 		count_op(s, &b->ops[i], find_item(&page, b->ops[i].key, &at));
 	}
+	if (s->bulk.on->type->foresee != NULL && s->bulk.on->type->foresee(&cx->op, s->bulk.on->conn, &s->bulk, b, err) < 0)
+		goto out;
 	pthread_mutex_lock(&s->lock);
 	s->batches++;
 	pthread_mutex_unlock(&s->lock);

@@ -181,6 +181,10 @@ struct target_type {
 	/* What would be after it. NULL: opaque. */
 	int (*predict)(struct opctx *, void *conn, const struct effect *, const struct value *before, struct prediction *ret,
 		       struct err *);
+	/* In a dry-run: keep what a stream would have put, and answer from it a list of what earlier steps would make (false: it
+	 * is not known). NULL: what a stream writes is unknown then. */
+	int (*foresee)(struct opctx *, void *conn, const struct bulk *, const struct batch *, struct err *);
+	bool (*foreseen)(struct opctx *, void *conn, const struct query *, struct page *ret);
 	/* After a crash or lost reply: was it done, and by us? NULL: cannot tell. */
 	int (*probe)(struct opctx *, void *conn, const struct effect *, const char *nonce, const struct value *before,
 		     enum probe *ret, struct err *);

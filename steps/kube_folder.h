@@ -12,7 +12,7 @@ struct kube_folder {
 	struct kube_store store;
 };
 
-/* ERR_PREDICTED in a dry-run where an earlier step makes the folder. */
+/* ERR_PREDICTED in a dry-run where an earlier step makes the folder and it is not foreseen what is in it. */
 int kube_folder_open(struct step_ctx *cx, const char *path, struct kube_folder *ret, struct err *err);
 /* The i-th object, in the arena. Frees what the last step_list of cx has read. */
 int kube_folder_read(struct step_ctx *cx, const struct kube_folder *f, uint32_t i, struct arena *a, struct value *ret, struct err *err);

@@ -3,8 +3,8 @@
  * as null, or {path, files, manifest}: how many files are in it, and the SHA-256 of its file manifest.json ("" without one).
  * A list from PATH/FILE holds that one file, if it is there. A stream `fill` on NAME.partial writes files, with keys
  * NAME.partial/FILE and mode 0600; the batch that has a cursor is the last, and brings all of it to the disk. What was cut
- * off begins anew, in an empty folder. Verbs: publish {from} on NAME gives the filled folder its name; remove {} takes a
- * folder back, with all that is in it. */
+ * off begins anew, in an empty folder. In a dry-run the files are kept for those who read them later (folder_foreseen.h).
+ * Verbs: publish {from} on NAME gives the filled folder its name; remove {} takes a folder back, with all that is in it. */
 #include "steps/target/targets.h"
 
 #include <dirent.h>
@@ -20,6 +20,7 @@
 #include "base/hash.h"
 #include "base/io.h"
 #include "base/text.h"
+#include "steps/target/folder_foreseen.h"
 
 #define CLAIM ".wherry" /* in a folder that is being filled: the nonce of who fills it */
 #define MANIFEST "manifest.json"
@@ -31,14 +32,14 @@ static int
 folder_open(struct opctx *op, const void *args, void **ret_conn, struct err *err)
 {
 	(void)op, (void)args, (void)err;
-	*ret_conn = NULL;
+	*ret_conn = folder_foreseen_new();
 	return 0;
 }
 
 static void
 folder_close(void *conn)
 {
-	(void)conn;
+	folder_foreseen_free(conn);
 }
 
 /* ---- what is there ---- */
@@ -151,6 +152,32 @@ folder_list(struct opctx *op, void *conn, const struct query *q, struct page *re
 	}
 	buf_done(&content);
 	return rc;
+}
+
+/* Files of NAME.partial are kept under the name that it is to have. */
+static int
+folder_foresee(struct opctx *op, void *conn, const struct bulk *b, const struct batch *batch, struct err *err)
+{
+	const size_t len = strlen(b->path), end = strlen(PARTIAL);
+
+	for (size_t i = 0; i < batch->n; i++) {
+		const struct op *o = &batch->ops[i];
+		const char *path = arena_printf(op->arena, "%.*s%.*s", (int)(len - end), b->path, (int)(o->key.len - len), (const char *)o->key.p + len);
+
+		if (folder_foreseen_keep(conn, (struct bytes){ path, strlen(path) }, o->value, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static bool
+folder_foreseen(struct opctx *op, void *conn, const struct query *q, struct page *ret)
+{
+	struct item *item = arena_alloc(op->arena, sizeof(*item));
+
+	item->key = q->from;
+	*ret = (struct page){ .items = item, .n = 1, .count = 1 };
+	return folder_foreseen_get(conn, op->arena, q->from, &item->value);
 }
 
 static const char *
@@ -363,10 +390,12 @@ folder_same(const struct effect *e, const struct value *before)
 static int
 folder_predict(struct opctx *op, void *conn, const struct effect *e, const struct value *before, struct prediction *ret, struct err *err)
 {
-	(void)op, (void)conn;
+	(void)op;
 	*ret = (struct prediction){ .confidence = is_remove(e) ? CONF_EXACT : CONF_PREDICTED, .after = VALUE_NULL };
-	if (is_remove(e))
+	if (is_remove(e)) {
+		folder_foreseen_forget(conn);
 		return 0;
+	}
 	if (before->kind == V_MAP)
 		return err_set(err, ERR_FAILED, "'%s' is there already, and is not replaced", e->on.path);
 	ret->after = value_unknown("a folder that has not been made");
@@ -424,6 +453,8 @@ const struct target_type folder_target = {
 	.same = folder_same,
 	.write = folder_write,
 	.predict = folder_predict,
+	.foresee = folder_foresee,
+	.foreseen = folder_foreseen,
 	.probe = folder_probe,
 	.invert = folder_invert,
 	.bulk_open = folder_bulk_open,

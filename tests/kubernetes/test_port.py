@@ -262,6 +262,29 @@ def test_compare(a):
             world.clean(a)
 
 
+@testbed.shared()
+def test_ahead(a):
+    """The dry-run of a plan that exports and then imports tells every object that would be made, as the run makes them; it writes nothing."""
+    with scratch() as folder, a.namespace() as ns, a.namespace() as other:
+        world, to = World(ns), os.path.join(folder, "out")
+        try:
+            world.make(a, ns)
+            d = Desk(folder, a, ns)
+            both = [step("x", "kubernetes.export", to=to, namespaces=[ns]),
+                    step("i", "kubernetes.import", namespaces={ns: other}, needs_=["x"], **{"from": to})]
+            told = d.plan(*both)
+            expect(not os.path.exists(to) and not os.path.exists(to + ".partial"), "the dry-run has written")
+            announced = sorted(e["ref"].split(" ", 1)[1] for e in told if e.get("event") == "action" and e["step"] == "i" and not e.get("unchanged"))
+            mark = a.audit_mark()
+            nothing_hidden(d, d.run(*both))
+            equal(len(announced), len(world) - 2, "objects that the dry-run lists: %s" % announced)
+            made = [e["objectRef"].get("name") or e["requestObject"]["metadata"]["name"] for e in a.audit(mark, user="wherry", verbs=("create",))
+                    if e["responseStatus"]["code"] == 201 and "dryRun" not in e["requestURI"] and not e["objectRef"]["resource"].startswith("selfsubject")]
+            equal(sorted(made), sorted(ref.rsplit("/", 1)[1] for ref in announced), "what was made, and what was announced")
+        finally:
+            world.clean(a)
+
+
 def write_export(folder, namespace, count):
     """What kubernetes.export would write of so many config maps."""
     os.makedirs(os.path.join(folder, "ConfigMap", namespace))
@@ -319,4 +342,4 @@ def test_killed(a):
         expect("not of this run" in refused.out + refused.err, str(refused))
 
 
-main(test_export, test_round, test_conflicts, test_compare, test_killed)
+main(test_export, test_round, test_conflicts, test_compare, test_ahead, test_killed)

@@ -24,17 +24,26 @@
 /* What a status means for the call that got it. */
 enum verdict {
 	VERDICT_OK,
-	VERDICT_AUTH,     /* not done: the token is missing, unknown or outdated */
+	VERDICT_AUTH,     /* not done: the token is missing or unknown */
+	VERDICT_OVERTAKEN, /* not done: somebody changed users or roles between asking and doing */
 	VERDICT_BUSY,     /* not done: the server wants us to slow down */
 	VERDICT_DEFINITE, /* not done: and it will not be */
 	VERDICT_UNSURE,   /* may have been done, or will be */
 };
+
+static bool
+is_overtaken(const struct grpc_answer *a)
+{
+	return a->status == GRPC_INVALID_ARGUMENT && strstr(a->why, "revision of auth store is old") != NULL;
+}
 
 static enum verdict
 verdict_of(const struct etcd_conn *c, const struct grpc_answer *a)
 {
 	if (a->status == GRPC_OK)
 		return VERDICT_OK;
+	if (is_overtaken(a))
+		return VERDICT_OVERTAKEN;
 	if (etcd_conn_is_auth(c, a))
 		return VERDICT_AUTH;
 	if (strstr(a->why, "too many requests") != NULL) /* status 2, or 8 in newer servers */
@@ -62,9 +71,8 @@ etcd_conn_is_auth(const struct etcd_conn *c, const struct grpc_answer *a)
 {
 	if (c->user == NULL || a->fate != GRPC_ANSWERED)
 		return false;
-	return a->status == GRPC_UNAUTHENTICATED ||
-	       (a->status == GRPC_INVALID_ARGUMENT &&
-		(strstr(a->why, "user name is empty") != NULL || strstr(a->why, "revision of auth store is old") != NULL));
+	return a->status == GRPC_UNAUTHENTICATED || is_overtaken(a) ||
+	       (a->status == GRPC_INVALID_ARGUMENT && strstr(a->why, "user name is empty") != NULL);
 }
 
 int
@@ -277,6 +285,10 @@ after_answer(struct opctx *cx, struct etcd_conn *c, const struct etcd_call *call
 		w->authenticated = true;
 		etcd_conn_forget_token(c, token);
 		return 0;
+	case VERDICT_OVERTAKEN: /* as often as it happens: each time it is another change */
+		if (token != NULL)
+			etcd_conn_forget_token(c, token);
+		/* fall through */
 	case VERDICT_BUSY:
 		(void)snprintf(w->last, sizeof(w->last), "%s: %s", c->peers[endpoint].name, a->why);
 		pause_call(cx, w);

@@ -21,7 +21,8 @@ LOOK = "targets: {db: {kind: etcd, endpoints: [%s]%s}}\nsteps:\n  - {id: look, u
 def steady(text):
     """Without what depends on who is faster: how often it was tried, and which of the two found the other gone."""
     text = re.sub(r"^TIME \w+: waiting for \w+: .*\n", "", text, flags=re.M)
-    return re.sub(r"((send failure|recv failure|openSSL SSL_\w+): .*?|empty reply from server )(?=[(\n])", "CUT OFF ", text)
+    return re.sub(r"((send failure|recv failure|openSSL SSL_\w+): .*?|empty reply from server |HTTP/2 stream 1 was not closed cleanly.*?)"
+                  r"(?=[(\n])", "CUT OFF ", text)
 
 
 def look(desk, row, code, urls, fields="", timeout="30s"):

@@ -240,6 +240,15 @@ class KV:
         self.token = None
 
     def call(self, path, body):
+        """One call; again where a change of users or roles has overtaken it, which etcd asks of its clients."""
+        while True:
+            reply, data = self.post(path, body)
+            if reply.status == 200:
+                return json.loads(data)
+            if b"revision of auth store is old" not in data:
+                raise RuntimeError("%s %s: %s %r" % (self.url, path, reply.status, data[:300]))
+
+    def post(self, path, body):
         for attempt in (0, 1):
             connection = getattr(self.local, "connection", None)
             if connection is None:
@@ -248,16 +257,12 @@ class KV:
                 connection.request("POST", "/v3/" + path, json.dumps(body), {"Content-Type": "application/json", **(
                     {"Authorization": self.token} if self.token else {})})
                 reply = connection.getresponse()
-                data = reply.read()
-                break
+                return reply, reply.read()
             except (http.client.HTTPException, OSError):
                 connection.close()
                 self.local.connection = None
                 if attempt:
                     raise
-        if reply.status != 200:
-            raise RuntimeError("%s %s: %s %r" % (self.url, path, reply.status, data[:300]))
-        return json.loads(data)
 
     def login(self, user, password):
         """This client, or another one to the same server, as a user."""

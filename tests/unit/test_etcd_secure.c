@@ -440,8 +440,7 @@ static int
 start(void **state)
 {
 	static struct client c;
-	char script[512];
-	const char *here;
+	const char *const script = TESTS_FOLDER "/lib/certs.sh";
 
 	(void)state;
 	signal(SIGPIPE, SIG_IGN);
@@ -451,8 +450,6 @@ start(void **state)
 	setenv("ETCDCTL_API", "3", 1);
 	snprintf(certs, sizeof(certs), "/tmp/wherry-certs-XXXXXX");
 	assert_non_null(mkdtemp(certs));
-	here = strrchr(__FILE__, '/');
-	snprintf(script, sizeof(script), "%.*s/../lib/certs.sh", (int)(here - __FILE__), __FILE__);
 	assert_int_equal(RUN(script, certs), 0);
 	server_start(&plain, "http");
 	server_prepare(&tls, "https");

@@ -264,8 +264,7 @@ static int
 start(void **state)
 {
 	static struct arena a; /* as long as the servers, which are started again by nobody */
-	char script[512];
-	const char *here = strrchr(__FILE__, '/');
+	const char *const script = TESTS_FOLDER "/lib/certs.sh";
 
 	(void)state;
 	signal(SIGPIPE, SIG_IGN);
@@ -273,7 +272,6 @@ start(void **state)
 	setenv("no_proxy", "*", 1);
 	snprintf(certs, sizeof(certs), "/tmp/wherry-certs-XXXXXX");
 	assert_non_null(mkdtemp(certs));
-	snprintf(script, sizeof(script), "%.*s/../lib/certs.sh", (int)(here - __FILE__), __FILE__);
 	assert_int_equal(RUN(script, certs), 0);
 	assert_int_equal(RUN(script, certs, "old", "tester", "-5"), 0);
 	assert_int_equal(RUN("openssl", "pkey", "-aes128", "-passout", "pass:x", "-in", cert(&a, "client.key"), "-out", cert(&a, "locked.key")), 0);

@@ -241,7 +241,7 @@ every_word_survives(void **state)
 static void
 bundled_plans_survive(void **state)
 {
-	DIR *d = opendir(WHERRY_PLANS);
+	DIR *d = opendir(TESTS_FOLDER "/../plans");
 	struct dirent *e;
 	unsigned n = 0;
 
@@ -254,7 +254,7 @@ bundled_plans_survive(void **state)
 
 		if (strstr(e->d_name, ".yaml") == NULL)
 			continue;
-		(void)snprintf(path, sizeof(path), "%s/%s", WHERRY_PLANS, e->d_name);
+		(void)snprintf(path, sizeof(path), "%s/%s", TESTS_FOLDER "/../plans", e->d_name);
 		assert_int_equal(io_read_file(path, 1 << 24, &text, &err), 0);
 		check_same(text.p, text.len);
 		buf_done(&text);

@@ -19,7 +19,7 @@
 #include "run.h"
 #include "sketch_registry.h"
 
-#define SKETCHES WHERRY_PLANS "/../tests/sketches/"
+#define SKETCHES TESTS_FOLDER "/sketches/"
 
 /* plan_reader.read: a bundled plan is one of the tree, or one of the sketches. */
 static int
@@ -31,7 +31,7 @@ read_plan(void *data, const char *from, const char *word, bool bundled, const ch
 	(void)data;
 	(void)from;
 	(void)key;
-	*ret_file = arena_printf(a, bundled ? WHERRY_PLANS "/%s.yaml" : SKETCHES "%s", word);
+	*ret_file = arena_printf(a, bundled ? TESTS_FOLDER "/../plans/%s.yaml" : SKETCHES "%s", word);
 	if (!bundled || io_read_file(*ret_file, YAML_MAX_BYTES, to, &absent) == 0)
 		return bundled ? 0 : io_read_file(*ret_file, YAML_MAX_BYTES, to, err);
 	*ret_file = arena_printf(a, SKETCHES "%s.yaml", word);

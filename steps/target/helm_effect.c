@@ -235,9 +235,33 @@ helm_effect_probe(struct opctx *op, void *conn, const struct effect *e, const ch
 	return 0;
 }
 
+/* Beside a release's objects helm makes those of the chart's hooks, where they are for that; they are in no diff. */
+static void
+tell_hooks(struct opctx *op, const struct value *hooks, const char *what)
+{
+	const char *before = arena_printf(op->arena, "pre-%s", what), *after = arena_printf(op->arena, "post-%s", what);
+
+	for (uint32_t i = 0; op->note != NULL && hooks != NULL && hooks->kind == V_MAP && i < hooks->len; i++) {
+		const char *when = hooks->pairs[i].v.s;
+
+		if (strstr(when, before) != NULL || strstr(when, after) != NULL)
+			op->note(op, arena_printf(op->arena, "helm runs the chart's hook %s (%s)", hooks->pairs[i].key, when));
+	}
+}
+
+/* An install brings the chart's definitions, too, and no uninstall takes them away. */
+static void
+tell_definitions(struct opctx *op, const struct value *release)
+{
+	const struct value all = helm_definitions(op->arena, value_get(release, "chart"));
+
+	for (uint32_t i = 0; op->note != NULL && i < all.len; i++)
+		op->note(op, arena_printf(op->arena, "helm creates %s unless it is there; nothing takes it back", all.pairs[i].key));
+}
+
 /* The revision that would be, as a rendered release of helm's says. */
 static struct value
-would_be(struct arena *a, const struct value *before, const struct value *release, const struct value *objects)
+would_be(struct arena *a, const struct value *before, const struct value *release, const struct value *objects, const struct value *hooks)
 {
 	const struct value none = value_map(NULL, 0), *config = value_get(release, "config"), *chart = value_get(value_get(release, "chart"), "metadata");
 	const struct pair pairs[] = {
@@ -251,6 +275,7 @@ would_be(struct arena *a, const struct value *before, const struct value *releas
 		{ "deployed", value_int(revision_of(before) + 1) },
 		{ "values", config != NULL && config->kind == V_MAP ? *config : none },
 		{ "objects", *objects },
+		{ "hooks", *hooks },
 	};
 	const struct value v = value_map(pairs, countof(pairs));
 
@@ -263,7 +288,8 @@ predict_upgrade(struct opctx *op, const struct helm_conn *c, const struct effect
 {
 	struct buf in = BUF_INIT(0);
 	struct words w = { 0 };
-	struct value release, objects;
+	const bool anew = before->kind == V_NULL;
+	struct value release, objects, hooks;
 	int rc = put_values(op->arena, &e->body, before, &in, err);
 
 	upgrade_words(op->arena, e, p, NULL, &w);
@@ -281,8 +307,12 @@ predict_upgrade(struct opctx *op, const struct helm_conn *c, const struct effect
 	if (release.kind == V_NULL)
 		return err_set(err, ERR_FAILED, "there is no release %s", p->release);
 	objects = helm_objects(op->arena, value_get_str(&release, "manifest", ""), p->namespace);
+	hooks = helm_hooks(op->arena, value_get(&release, "hooks"), p->namespace);
+	tell_hooks(op, &hooks, anew ? "install" : "upgrade");
+	if (anew)
+		tell_definitions(op, &release);
 	ret->confidence = ret->seen ? CONF_PREDICTED : CONF_SIMULATED;
-	ret->after = would_be(op->arena, before, &release, &objects);
+	ret->after = would_be(op->arena, before, &release, &objects, &hooks);
 	return 0;
 }
 
@@ -303,6 +333,7 @@ predict_rollback(struct opctx *op, const struct helm_conn *c, const struct effec
 	ret->after = value_unknown("a revision that an earlier step would make");
 	if (then.kind != V_MAP)
 		return 0;
+	tell_hooks(op, value_get(&then, "hooks"), "rollback");
 	for (size_t i = 0; i < countof(anew); i++)
 		pairs[i] = (struct pair){ anew[i], value_int(revision_of(before) + 1) };
 	pairs[2] = (struct pair){ "status", value_str("deployed") };
@@ -310,6 +341,21 @@ predict_rollback(struct opctx *op, const struct helm_conn *c, const struct effec
 	over = value_map(pairs, 4);
 	ret->after = helm_paths_merge(op->arena, &then, &over);
 	return 0;
+}
+
+/* What stays of it with its history is a release that has no objects. */
+static struct value
+without_objects(struct arena *a, const struct effect *e, const struct value *before)
+{
+	struct pair *pairs = arena_array(a, 2, sizeof(*pairs));
+	struct value over;
+
+	if (!flag(&e->body, "keep_history"))
+		return VALUE_NULL;
+	pairs[0] = (struct pair){ "status", value_str("uninstalled") };
+	pairs[1] = (struct pair){ "deployed", value_int(0) };
+	over = value_map(pairs, 2);
+	return helm_paths_merge(a, before, &over);
 }
 
 int
@@ -329,8 +375,9 @@ helm_effect_predict(struct opctx *op, void *conn, const struct effect *e, const 
 		return predict_upgrade(op, conn, e, &p, before, ret, err);
 	if (is(e, "rollback"))
 		return predict_rollback(op, conn, e, &p, before, ret, err);
+	tell_hooks(op, value_get(before, "hooks"), "delete");
 	ret->confidence = CONF_EXACT;
-	ret->after = VALUE_NULL;
+	ret->after = without_objects(op->arena, e, before);
 	return 0;
 }
 

@@ -3,7 +3,8 @@
  *   release/NAMESPACE/NAME   a release; NAMESPACE empty: the cluster's own. Reads as null, or as {revision, status, updated,
  *                            description, chart, version, app_version, deployed, values, objects}: of its newest revision;
  *                            deployed is the revision that runs (0: none), values what was set beside the chart's defaults,
- *                            objects its rendered manifest as {KIND.GROUP/NAMESPACE/NAME: object}
+ *                            objects its rendered manifest as {KIND.GROUP/NAMESPACE/NAME: object}; its images also have
+ *                            hooks, {KIND.GROUP/NAMESPACE/NAME: when}, which are no part of the manifest
  *   chart/PATH               a chart's folder or archive on this machine. Reads as {name, version, app_version} */
 #ifndef WHERRY_TARGET_HELM_PATHS_H
 #define WHERRY_TARGET_HELM_PATHS_H

@@ -41,7 +41,7 @@ helm_release_read(struct opctx *op, const struct helm_conn *c, const struct helm
 	const char *status;
 	struct value all, about;
 	int64_t deployed;
-	struct pair *pairs = arena_array(a, 10, sizeof(*pairs));
+	struct pair *pairs = arena_array(a, 11, sizeof(*pairs));
 	const char *const look[] = { "status", p->release, "--output", "json", "--revision", arena_printf(a, "%" PRIi64, revision), NULL };
 	const char *which;
 
@@ -73,7 +73,8 @@ helm_release_read(struct opctx *op, const struct helm_conn *c, const struct helm
 	pairs[7] = (struct pair){ "deployed", value_int(deployed) };
 	pairs[8] = (struct pair){ "values", config != NULL && config->kind == V_MAP ? *config : value_map(NULL, 0) };
 	pairs[9] = (struct pair){ "objects", helm_objects(a, value_get_str(&all, "manifest", ""), p->namespace) };
-	*ret = value_map(pairs, 10);
+	pairs[10] = (struct pair){ "hooks", helm_hooks(a, value_get(&all, "hooks"), p->namespace) };
+	*ret = value_map(pairs, 11);
 	return 0;
 }
 
@@ -189,6 +190,54 @@ helm_objects(struct arena *a, const char *manifest, const char *namespace)
 	return value_map(pairs, n);
 }
 
+/* The words of a list, with blanks between them. */
+static const char *
+joined(struct arena *a, const struct value *list)
+{
+	const char *text = "";
+
+	for (uint32_t i = 0; list != NULL && list->kind == V_LIST && i < list->len; i++)
+		if (list->items[i].kind == V_STRING)
+			text = arena_printf(a, "%s%s%s", text, text[0] != '\0' ? " " : "", list->items[i].s);
+	return text;
+}
+
+struct value
+helm_hooks(struct arena *a, const struct value *list, const char *namespace)
+{
+	const uint32_t len = list != NULL && list->kind == V_LIST ? list->len : 0;
+	struct pair *pairs = arena_array(a, len, sizeof(*pairs));
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < len; i++) {
+		const struct value objects = helm_objects(a, value_get_str(&list->items[i], "manifest", ""), namespace), known = value_map(pairs, n);
+
+		if (objects.len > 0 && value_get(&known, objects.pairs[0].key) == NULL)
+			pairs[n++] = (struct pair){ objects.pairs[0].key, value_str(joined(a, value_get(&list->items[i], "events"))) };
+	}
+	return value_map(pairs, n);
+}
+
+struct value
+helm_definitions(struct arena *a, const struct value *chart)
+{
+	const struct value *files = value_get(chart, "files");
+	struct buf all = BUF_INIT(0);
+	struct value ret;
+
+	for (uint32_t i = 0; files != NULL && files->kind == V_LIST && i < files->len; i++) {
+		const char *data = value_get_str(&files->items[i], "data", "");
+
+		if (strncmp(value_get_str(&files->items[i], "name", ""), "crds/", 5) != 0)
+			continue;
+		buf_puts(&all, "\n---\n");
+		(void)base64_decode(&all, data, strlen(data));
+	}
+	ret = helm_objects(a, all.len > 0 ? arena_strndup(a, all.p, all.len) : "", "");
+	buf_done(&all);
+	return ret;
+}
+
 struct value
 helm_objects_hide(struct arena *a, const struct value *objects)
 {
@@ -205,20 +254,29 @@ helm_objects_hide(struct arena *a, const struct value *objects)
 struct value
 helm_release_shown(struct arena *a, const struct value *release, bool diff)
 {
-	struct pair *pairs;
+	const struct value nothing = value_map(NULL, 0);
+	const bool gone = diff && strcmp(value_get_str(release, "status", ""), "uninstalled") == 0;
+	struct pair *pairs = arena_array(a, release->kind == V_MAP ? release->len : 2, sizeof(*pairs));
 	size_t n = 0;
 
+	if (diff && release->kind == V_NULL) {
+		pairs[n++] = (struct pair){ "objects", nothing };
+		pairs[n++] = (struct pair){ "values", nothing };
+		return value_map(pairs, n);
+	}
 	if (release->kind != V_MAP)
 		return *release;
-	pairs = arena_array(a, release->len, sizeof(*pairs));
 	for (uint32_t i = 0; i < release->len; i++) {
 		const struct pair *p = &release->pairs[i];
 
-		if (diff && (strcmp(p->key, "updated") == 0 || strcmp(p->key, "description") == 0 || strcmp(p->key, "deployed") == 0))
+		if (strcmp(p->key, "hooks") == 0 ||
+		    (diff && (strcmp(p->key, "updated") == 0 || strcmp(p->key, "description") == 0 || strcmp(p->key, "deployed") == 0)))
 			continue;
 		pairs[n] = *p;
 		if (strcmp(p->key, "values") == 0)
 			pairs[n].v = helm_paths_hide(a, &p->v, "values");
+		else if (gone && strcmp(p->key, "objects") == 0)
+			pairs[n].v = nothing;
 		else if (strcmp(p->key, "objects") == 0)
 			pairs[n].v = helm_objects_hide(a, &p->v);
 		n++;

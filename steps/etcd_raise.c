@@ -119,7 +119,8 @@ says(struct step_ctx *cx, const struct raise *r)
 
 	if (r->puts <= 0)
 		return "leave the store's revision as it is";
-	return step_text(cx, "raise the store's revision from %" PRIi64 " to %" PRIi64 ": %" PRIi64 " transactions, about %s of history%s%s",
+	/* less where something else is written meanwhile, such as by the steps before this one in a dry-run */
+	return step_text(cx, "raise the store's revision from %" PRIi64 " to %" PRIi64 ": at most %" PRIi64 " transactions, about %s of history%s%s",
 			 r->from, r->args->to, r->puts, size_text((uint64_t)r->puts * HISTORY_COST, size),
 			 r->args->rate > 0 ? ", at least " : "",
 			 r->args->rate > 0 ? duration_text((int64_t)((double)r->puts / r->args->rate) * 1000000000, time) : "");

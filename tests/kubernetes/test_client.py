@@ -183,7 +183,7 @@ def away(a):
                 proxy.heal()
         out = process.communicate(timeout=LIMIT)[0]
         equal(process.returncode, 0, "exit code: %s" % out)
-        equal(sorted(set(changes(a, mark))), [("patch", "configmaps", "m%d" % i) for i in range(6)], "what was changed, some of it perhaps twice")
+        equal(sorted(set(changes(a, mark))), ["patch configmaps %s/m%d" % (ns, i) for i in range(6)], "what was changed, some of it perhaps twice")
 
 
 @testbed.own()

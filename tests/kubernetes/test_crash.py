@@ -94,7 +94,7 @@ def test_undo_killed(a):
                 d.w.ok("rollback", run, "--yes", "--format", "plain")
                 equal([data(a, ns, "old"), data(a, ns, "new")], [{"x": "1"}, None], "config maps after %s" % story[0])
                 done = changes(a, mark)
-                expect(1 <= len(done) <= (2 if done[0][0] == "patch" else 1), "requests of the rollback: %s" % done)
+                expect(1 <= len(done) <= (2 if done[0].startswith("patch ") else 1), "requests of the rollback: %s" % done)
     return None
 
 

@@ -147,7 +147,7 @@ def test_interrupted(a):
         a.restart("kube-apiserver")
         a.apply(config("later"), namespace=ns)
         equal(run.wait(LIMIT), 0, "exit code of the resume")
-        equal(changes(a, mark), [("delete", "configmaps", "goes")], "what was done")
+        equal(changes(a, mark), ["delete configmaps %s/goes" % ns], "what was done")
 
 
 main(test_objects, test_rollout, test_stuck, test_many, test_interrupted)

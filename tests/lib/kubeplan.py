@@ -3,8 +3,11 @@
 import json
 import os
 
+import audit
 import testbed
-from wtest import Wherry, equal, expect
+from truth import Truth
+from witness import OnCluster
+from wtest import Wherry, expect
 
 HEAD = """wherry: v1
 name: %s
@@ -12,10 +15,10 @@ params:
   password: {type: string, secret: true, env: KUBE_PASSWORD}
 targets:
   k: {kind: kubernetes, kubeconfig: %s, namespace: %s}
+  h: {kind: helm, cluster: k, binary: %s}
 steps:
 """
 PASSWORD = "of-the-plan-7"
-VERBS = {"apply": "patch", "create": "create", "patch": "patch", "delete": "delete"}  # as the server calls them
 
 
 class Desk:
@@ -31,7 +34,8 @@ class Desk:
         self.n += 1
         path = os.path.join(self.folder, "plan-%d.yaml" % self.n)
         with open(path, "w") as f:
-            f.write(HEAD % ("p%d" % self.n, self.kubeconfig, self.namespace) + "".join("  - %s\n" % s for s in steps))
+            f.write(HEAD % ("p%d" % self.n, self.kubeconfig, self.namespace, self.cluster.world.program("helm")) +
+                    "".join("  - %s\n" % s for s in steps))
         return path
 
     def run(self, *steps, code=0, words=()):
@@ -43,32 +47,15 @@ class Desk:
         """The lines of the dry-run, as values."""
         return self.w.ok("plan", self.file(steps), "--format", "json", code=code).json()
 
-    def both(self, *steps):
-        """Dry-run, then run: what the one announces is what the audit log has of the other."""
-        announced = sorted(action(e) for e in self.plan(*steps) if e.get("event") == "action" and not e.get("unchanged"))
-        mark = self.cluster.audit_mark()
-        done = self.run(*steps)
-        equal(changes(self.cluster, mark), announced, "what was done, and what was announced")
-        return done
-
-
-def action(event):
-    """(verb, resource, name) of an action of a dry-run."""
-    kind, _, name = event["ref"].split(" ", 1)[1].split("/", 2)
-    name, _, sub = name.partition("#")
-    return VERBS[event["verb"]], kind.split(".")[0].lower() + "s" + ("/" + sub if sub else ""), name
+    def both(self, *steps, looks=()):
+        """Dry-run, then run: what the one announces is what becomes of it."""
+        seen = OnCluster(self.cluster, looks=looks)
+        return Truth(self.w, self.folder, {"k": seen, "h": seen}).prove(self.file(steps), run="r%d" % self.n)
 
 
 def changes(cluster, mark, user="wherry"):
-    """The same of every request that changed something."""
-    got = []
-    for e in cluster.audit(mark, user=user, verbs=("create", "update", "patch", "delete", "deletecollection")):
-        ref = e["objectRef"]
-        if "dryRun" in e["requestURI"] or ref["resource"].startswith("selfsubject") or e["responseStatus"]["code"] >= 300:
-            continue
-        sub = ref.get("subresource")
-        got.append((e["verb"], ref["resource"] + ("/" + sub if sub else ""), ref.get("name") or e["requestObject"]["metadata"]["name"]))
-    return sorted(got)
+    """The requests since then that changed something."""
+    return sorted(audit.told(e) for e in audit.requests(cluster.audit(mark, user=user)))
 
 
 def config(name, **data):

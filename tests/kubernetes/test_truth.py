@@ -1,0 +1,247 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The dry-run tells the truth: of every step type on Kubernetes and of helm, and of whole plans, what was announced is what the audit
+logs and the other servers saw, no more and no less."""
+import os
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+import testbed  # noqa: E402
+from kubeplan import Desk, config, deployment, step  # noqa: E402
+from truth import Truth, Untrue  # noqa: E402
+from witness import OnCluster  # noqa: E402
+from wtest import equal, expect, main, scratch  # noqa: E402
+
+HOOK = """apiVersion: v1
+kind: ConfigMap
+metadata: {name: "{{ .Release.Name }}-before", annotations: {helm.sh/hook: "pre-install,pre-upgrade"}}
+data: {size: "{{ .Values.size }}"}
+"""
+CHART = {
+    "Chart.yaml": "apiVersion: v2\nname: small\nversion: 1.2.3\n",
+    "values.yaml": "size: 1\nmore: false\n",
+    "templates/one.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: \"{{ .Release.Name }}-one\"}\ndata: {size: \"{{ .Values.size }}\"}\n",
+    "templates/two.yaml": "apiVersion: v1\nkind: Secret\nmetadata: {name: \"{{ .Release.Name }}-two\"}\nstringData: {p: \"{{ .Values.password }}\"}\n",
+    "templates/more.yaml": "{{ if .Values.more }}\napiVersion: v1\nkind: ServiceAccount\nmetadata: {name: \"{{ .Release.Name }}-more\"}\n{{ end }}\n",
+    "templates/role.yaml": "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {name: \"{{ .Release.Namespace }}-{{ .Release.Name }}\"}\n"
+                           "rules: [{apiGroups: [''], resources: [pods], verbs: [get]}]\n",
+    "templates/before.yaml": HOOK,
+}
+
+
+class World(Desk):
+    """A namespace with one object of each kind that the rows need."""
+
+    def __init__(self, folder, cluster, namespace):
+        super().__init__(folder, cluster, namespace)
+        self.chart = os.path.join(folder, "chart")
+        for name, text in CHART.items():
+            path = os.path.join(self.chart, name)
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, "w") as f:
+                f.write(text)
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "pod"}, "spec": {"terminationGracePeriodSeconds": 0, "containers": [
+            {"name": "c", "image": testbed.IMAGE, "command": ["sleep", "1000"], "imagePullPolicy": "Never"}]}}
+        cluster.apply(pod, deployment("web", replicas=0), *(config(n, x="1") for n in ("seed", "merged", "labelled", "noted", "goes")),
+                      namespace=namespace)
+        cluster.wait_until("condition=Ready", "pod/pod", namespace=namespace)
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def release(self, name):
+        """A row's release, installed by the plan."""
+        return helm("first", "upgrade", name, chart=self.chart, install=True, set={"password": "a"})
+
+
+def helm(name, uses, release, **inputs):
+    return step(name, "helm." + uses, **{"in": "h", "release": release, **inputs})
+
+
+def apply(w):
+    return [step("a", "kubernetes.apply", objects=[config("new", x="1"), config("seed", x="1"), {
+                "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "stringData": {"p": "${{ params.password }}"}}], force=True),
+            step("b", "kubernetes.apply", object=config("new", x="2"), needs_=["a"])]
+
+
+def patch(w):
+    return [step("m", "kubernetes.patch", kind="cm", name="merged", merge={"data": {"x": None, "y": "2"}}),
+            step("j", "kubernetes.patch", kind="cm", name="merged", json=[{"op": "add", "path": "/data/z", "value": "3"}], needs_=["m"]),
+            step("again", "kubernetes.patch", kind="cm", name="merged", merge={"data": {"y": "2"}}, needs_=["j"]),
+            step("t", "kubernetes.patch", kind="deploy", name="web", strategic={"spec": {"template": {"metadata": {"labels": {"x": "y"}}}}}),
+            step("s", "kubernetes.patch", kind="deploy", name="web", subresource="scale", merge={"spec": {"replicas": 0}}, needs_=["t"])]
+
+
+def exec_(w):
+    return [step("look", "kubernetes.exec", pod="pod", argv=["ls", "/"], read_only=True),
+            step("act", "kubernetes.exec", pod="pod", argv=["touch", "/tmp/it"], needs_=["look"]),
+            step("twice", "kubernetes.exec", pod="pod", argv=["touch", "/tmp/it"], idempotent=True, needs_=["act"])]
+
+
+def copy_to(w):
+    with open(w.path("source"), "w") as f:
+        f.write("content")
+    return [step("to", "kubernetes.copy-to", pod="pod", path="/tmp/there", **{"from": w.path("source")}),
+            step("same", "kubernetes.copy-to", pod="pod", path="/tmp/there", needs_=["to"], **{"from": w.path("source")})]
+
+
+def copy_from(w):
+    return [step("from", "kubernetes.copy-from", pod="pod", path="/etc/hostname", to=w.path("back"))]
+
+
+def export(w):
+    return [step("x", "kubernetes.export", namespaces=[w.namespace], to=w.path("exported"))]
+
+
+def import_(w):
+    w.run(step("x", "kubernetes.export", namespaces=[w.namespace], kinds=["ConfigMap", "Deployment"], to=w.path("source-of-import")))
+    moved = {w.namespace: w.namespace + "-moved"}
+    return [step("i", "kubernetes.import", namespaces=moved, **{"from": w.path("source-of-import")}),
+            step("r", "kubernetes.import", namespaces=moved, on_existing="replace", needs_=["i"], **{"from": w.path("source-of-import")}),
+            step("gone", "kubernetes.delete", kind="Namespace", name=moved[w.namespace], wait=False, needs_=["r"])]
+
+
+# what a plan of it is; every step type of these families has one
+ROWS = {
+    "kubernetes.get": lambda w: [step("g", "kubernetes.get", kind="cm", name="seed")],
+    "kubernetes.list": lambda w: [step("l", "kubernetes.list", kind="cm")],
+    "kubernetes.info": lambda w: [step("i", "kubernetes.info")],
+    "kubernetes.can-i": lambda w: [step("c", "kubernetes.can-i", all=[{"verb": "create", "kind": "Pod"}])],
+    "kubernetes.apply": apply,
+    "kubernetes.create": lambda w: [step("c", "kubernetes.create", object=config("made", x="1"))],
+    "kubernetes.patch": patch,
+    "kubernetes.delete": lambda w: [step("d", "kubernetes.delete", kind="cm", name="goes"),
+                                    step("n", "kubernetes.delete", kind="cm", name="never", missing_ok=True)],
+    "kubernetes.scale": lambda w: [step("s", "kubernetes.scale", kind="Deployment", name="web", replicas=1),
+                                   step("n", "kubernetes.scale", kind="Deployment", name="web", replicas=1, needs_=["s"]),
+                                   step("b", "kubernetes.scale", kind="Deployment", name="web", replicas=0, needs_=["n"])],
+    "kubernetes.label": lambda w: [step("l", "kubernetes.label", kind="cm", name="labelled", labels={"a": "b", "c": None})],
+    "kubernetes.annotate": lambda w: [step("a", "kubernetes.annotate", kind="cm", name="noted", annotations={"example.org/a": "b"})],
+    "kubernetes.wait": lambda w: [step("w", "kubernetes.wait", kind="cm", name="seed", until="${{ value.data.x == '1' }}")],
+    "kubernetes.export": export,
+    "kubernetes.import": import_,
+    "kubernetes.compare": lambda w: [step("c", "kubernetes.compare", namespaces=[w.namespace], **{"from": "k"})],
+    "kubernetes.logs": lambda w: [step("l", "kubernetes.logs", pod="pod")],
+    "kubernetes.exec": exec_,
+    "kubernetes.copy-from": copy_from,
+    "kubernetes.copy-to": copy_to,
+    "helm.status": lambda w: [w.release("looked"), helm("s", "status", "looked", needs_=["first"])],
+    "helm.values": lambda w: [helm("v", "values", "looked")],
+    "helm.template": lambda w: [helm("t", "template", "none", chart=w.chart)],
+    "helm.upgrade": lambda w: [helm("u", "upgrade", "looked", chart=w.chart, set={"size": 2, "more": True}),
+                               helm("p", "upgrade", "looked", chart=w.chart, set={"password": "${{ params.password }}"}, needs_=["u"])],
+    "helm.rollback": lambda w: [helm("b", "rollback", "looked", revision=1)],
+    "helm.uninstall": lambda w: [w.release("short"), helm("x", "uninstall", "looked", keep_history=True),
+                                 helm("y", "uninstall", "short", needs_=["first"])],
+}
+
+
+@testbed.shared(node=True)
+def test_every_step(a):
+    """One plan a step type; a new type without a row is an error."""
+    with scratch() as folder, a.namespace() as ns:
+        w, broken = World(folder, a, ns), []
+        types = {t["name"] for t in w.w.ok("steps", "--format", "json").json() if t["name"].startswith(("kubernetes.", "helm."))}
+        equal(types - set(ROWS), set(), "step types of which no plan is here")
+        for name in [n for n in ROWS if n in types]:  # exec is left out where its library is absent
+            try:
+                w.both(*ROWS[name](w), looks=["ls /"])
+            except Untrue as e:
+                broken.append("%s: %s" % (name, e))
+        expect(not broken, "\n".join(broken))
+
+
+class Doctored(Truth):
+    """A dry-run that somebody has changed, and a world in which somebody else does things in wherry's name."""
+
+    change = staticmethod(lambda events: events)
+    stray = staticmethod(lambda: None)
+    while_planning = False
+
+    def announce(self, file, words):
+        got = super().announce(file, words)
+        if self.while_planning:
+            self.stray()
+        return self.change(got)
+
+    def perform(self, file, words):
+        got = super().perform(file, words)
+        if not self.while_planning:
+            self.stray()
+        return got
+
+
+@testbed.shared()
+def test_can_fail(a):
+    """What a dry-run leaves out, makes up or calls by another name is found; so is whatever else wherry's user does, or the dry-run."""
+    with scratch() as folder, a.namespace() as ns:
+        w = Desk(folder, a, ns)
+
+        def wrong(change=None, stray=None, while_planning=False):
+            """How the proof fails; each time two config maps are made anew."""
+            a.kubectl("delete", "cm", "one", "two", "stray", "--ignore-not-found", namespace=ns)
+            truth = Doctored(w.w, folder, {"k": OnCluster(a)})
+            truth.change, truth.stray, truth.while_planning = change or truth.change, stray or truth.stray, while_planning
+            try:
+                truth.prove(w.file([step("a", "kubernetes.apply", object=config("one", x="1")), step("b", "kubernetes.create", object=config("two"))]))
+            except Untrue as e:
+                return sorted(e.differences)
+            return []
+
+        def line(what, name):
+            return "a: %s configmaps %s/%s" % (what, ns, name)
+
+        def by_wherry(*words):
+            return lambda: a.kubectl(*words, namespace=ns, kubeconfig=a.wherry_config)
+
+        def edited(name, **members):
+            return lambda events: [{**e, **members} if e["event"] == "action" and e["ref"].endswith(name) else e for e in events]
+
+        equal(wrong(), [], "differences where all is true")
+        equal(wrong(lambda events: [e for e in events if e["event"] != "action"]),
+              ["not announced: " + line("create", "two"), "not announced: " + line("patch", "one")], "nothing announced")
+        equal(wrong(edited("/one", unchanged=True)), ["not announced: " + line("patch", "one")], "called unchanged")
+        equal(wrong(edited("/one", ref="k ConfigMap/%s/other" % ns)),
+              ["announced, and has not happened: " + line("patch", "other"), "not announced: " + line("patch", "one")], "another name")
+        equal(wrong(edited("/two", verb="delete")),
+              ["announced, and has not happened: " + line("delete", "two"), "not announced: " + line("create", "two")], "another verb")
+        equal(wrong(lambda events: events + [e for e in events if e["event"] == "action"][:1]),
+              ["announced, and has not happened: " + line("patch", "one")], "announced twice")
+        create = by_wherry("create", "cm", "stray")
+        equal(wrong(stray=create), ["not announced: " + line("create", "stray")], "a stray request in the run")
+        equal(wrong(stray=create, while_planning=True), [line("create", "stray") + " (by the dry-run itself)"], "one in the dry-run")
+        equal(wrong(stray=by_wherry("create", "cm", "stray", "--dry-run=server"), while_planning=True), [], "a dry-run of the server's")
+        equal(wrong(stray=lambda: a.kubectl("create", "cm", "stray", namespace=ns)), [], "a request of somebody else")
+        equal(wrong(stray=lambda: open(os.path.join(folder, "stray"), "w").close(), while_planning=True),
+              ["file %s/stray (by the dry-run itself)" % os.path.realpath(folder)], "a file")
+
+
+@testbed.shared(node=True)
+def test_can_fail_inside(a):
+    """The same of what is not a plain request: commands in pods, and helm's."""
+    with scratch() as folder, a.namespace() as ns:
+        w = World(folder, a, ns)
+        seen = OnCluster(a)
+
+        def wrong(steps, change):
+            truth = Doctored(w.w, folder, {"k": seen, "h": seen})
+            truth.change = change
+            try:
+                truth.prove(w.file(steps))
+            except Untrue as e:
+                return sorted(e.differences)
+            return []
+
+        look = [step("look", "kubernetes.exec", pod="pod", argv=["ls", "/"], read_only=True)]
+        equal(wrong(look, lambda events: events), ["a: exec pods %s/pod (by the dry-run itself)" % ns, "not announced: a: exec pods %s/pod" % ns],
+              "a command that nobody called harmless")
+        install = [w.release("one")]
+        hidden = wrong(install, lambda events: [
+            {**e, "diff": "\n".join(x for x in e["diff"].splitlines() if "one-two" not in x)} if e["event"] == "action" else e
+            for e in events if e["event"] != "note"])
+        equal(hidden, ["not announced: a: helm %s/one: create secrets %s/one-two" % (ns, ns),
+                       "not announced: a: helm %s/one: hook configmaps %s/one-before" % (ns, ns)], "an object and a hook that were not told")
+
+
+if __name__ == "__main__":
+    main(test_every_step, test_can_fail, test_can_fail_inside)

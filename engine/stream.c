@@ -286,13 +286,13 @@ put_batch(struct step_ctx *cx, struct stream *s, unsigned lane, const struct bat
 	wait = window_charge(&s->window, ops, bytes);
 	if (wait > 0 && step_sleep(cx, wait, err) < 0)
 		return -1;
-	while (!window_enter(&s->window))
+	while (!window_enter(&s->window, bytes))
 		if (ctx_check(cx, err) < 0)
 			return -1;
 	do
 		rc = s->bulk.on->type->bulk_put(&cx->op, s->conn_bulk, lane, b, ret, ret_revision, err);
 	while (rc < 0 && ctx_wait_away(cx, s->bulk.on, &tries, err));
-	window_leave(&s->window, rc == 0 ? bytes : 0);
+	window_leave(&s->window, bytes, rc == 0);
 	FAULT("stream.put");
 	return rc;
 }

@@ -3,13 +3,13 @@
  * where it no longer does: more in flight than helps only queues inside the server. */
 #include "window.h"
 
-#include <stdbool.h>
 #include <time.h>
 
 #include "base/clock.h"
 
 #define WINDOW_START 4
 #define WINDOW_MAX 64
+#define WEIGHT_MAX (6U << 20) /* each is in memory twice: as it was read, and as it is sent */
 #define MEASURE (200 * NS_PER_MS)
 #define GAIN 1.05
 
@@ -35,19 +35,27 @@ window_done(struct window *w)
 	pthread_mutex_destroy(&w->lock);
 }
 
+static bool
+has_room(const struct window *w, uint64_t bytes)
+{
+	return w->active == 0 || (w->active < w->limit && w->weight + bytes <= WEIGHT_MAX);
+}
+
 int
-window_enter(struct window *w)
+window_enter(struct window *w, uint64_t bytes)
 {
 	const int64_t end = clock_now() + 200 * NS_PER_MS;
 	const struct timespec until = { .tv_sec = end / NS_PER_S, .tv_nsec = end % NS_PER_S };
 	bool room;
 
 	pthread_mutex_lock(&w->lock);
-	if (w->active >= w->limit)
+	if (!has_room(w, bytes))
 		(void)pthread_cond_timedwait(&w->freed, &w->lock, &until);
-	room = w->active < w->limit;
-	if (room)
+	room = has_room(w, bytes);
+	if (room) {
 		w->active++;
+		w->weight += bytes;
+	}
 	pthread_mutex_unlock(&w->lock);
 	return room;
 }
@@ -75,14 +83,15 @@ window_charge(struct window *w, uint64_t ops, uint64_t bytes)
 }
 
 void
-window_leave(struct window *w, uint64_t bytes)
+window_leave(struct window *w, uint64_t bytes, bool done)
 {
 	const int64_t now = clock_now();
 	double speed;
 
 	pthread_mutex_lock(&w->lock);
 	w->active--;
-	w->bytes += bytes;
+	w->weight -= bytes;
+	w->bytes += done ? bytes : 0;
 	if (now - w->since >= MEASURE) {
 		speed = (double)w->bytes * (double)NS_PER_S / (double)(now - w->since);
 		if (speed > w->best * GAIN) {

@@ -10,8 +10,8 @@
 #define CHUNK_MIN 508   /* four full transactions */
 #define AHEAD 3         /* segments that last for about as long as a page takes to be read */
 #define SWEEP_PAGE 50000
-#define SHEET_BYTES (3U << 20) /* of items, with what is known about them */
-#define SHEET_ROOM ((13U << 18) - 64)
+#define SHEET_BYTES (2U << 20) /* of items, with what is known about them */
+#define SHEET_ROOM ((9U << 18) - 64)
 #define ITEM_COST (sizeof(struct item) + 32) /* beside its bytes */
 #define GROWTH 8
 #define REACH 2         /* pages of keys that a page's range is to hold */

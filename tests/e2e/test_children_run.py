@@ -331,7 +331,7 @@ def taken_back():
     with scratch() as folder:
         world = World(folder, MOVE, inner=inner())
         world.touch("bad.c")
-        world.run("-j", "2", code=1)
+        world.run("-j", "1", code=1)  # a before b
         equal(world.files(), ["a", "b", "c"], "files")
         shown = world.w.ok("rollback", "r1", "--dry-run")
         expect("move[a]/write" in shown.out and "move[c]/write" in shown.out, str(shown))

@@ -8,6 +8,7 @@
 
 #include "steps/kube_managed.h"
 #include "steps/kube_object.h"
+#include "steps/kube_sleep.h"
 
 #define IS(object, member, text) (strcmp(value_get_str((object), (member), ""), (text)) == 0)
 
@@ -96,8 +97,10 @@ kube_clean_leaves(const struct value *object, unsigned flags)
 		return "comes with every cluster";
 	if (meta(object, "deletionTimestamp") != NULL)
 		return "is being deleted";
-	if ((flags & KUBE_CLEAN_OWNED) == 0 && has_controller(object))
+	if ((flags & KUBE_CLEAN_OWNED) == 0 && has_controller(object) && ((flags & KUBE_CLEAN_OPERATED) == 0 || kube_sleep_follows(object)))
 		return "is made by its controller";
+	if ((flags & KUBE_CLEAN_ENDED) != 0 && kube_sleep_ended(object))
+		return "has run to its end";
 	return NULL;
 }
 
@@ -190,15 +193,15 @@ static const struct rule rules[] = {
 	{ "ServiceAccount", "secrets", 0 },
 	{ "Service", "spec healthCheckNodePort", 0 },
 	{ "PersistentVolumeClaim", "spec volumeName", KUBE_CLEAN_VOLUMES },
-	{ "PersistentVolumeClaim", "metadata annotations pv.kubernetes.io/bind-completed", KUBE_CLEAN_VOLUMES },
-	{ "PersistentVolumeClaim", "metadata annotations pv.kubernetes.io/bound-by-controller", KUBE_CLEAN_VOLUMES },
+	{ "PersistentVolumeClaim", "metadata annotations pv.kubernetes.io/bind-completed", 0 },
+	{ "PersistentVolumeClaim", "metadata annotations pv.kubernetes.io/bound-by-controller", 0 },
 	{ "PersistentVolumeClaim", "metadata annotations volume.kubernetes.io/storage-provisioner", 0 },
 	{ "PersistentVolumeClaim", "metadata annotations volume.beta.kubernetes.io/storage-provisioner", 0 },
 	{ "PersistentVolumeClaim", "metadata annotations volume.kubernetes.io/selected-node", 0 },
 	{ "PersistentVolume", "spec claimRef uid", 0 },
 	{ "PersistentVolume", "spec claimRef resourceVersion", 0 },
 	{ "PersistentVolume", "spec claimRef", KUBE_CLEAN_VOLUMES },
-	{ "PersistentVolume", "metadata annotations pv.kubernetes.io/bound-by-controller", KUBE_CLEAN_VOLUMES },
+	{ "PersistentVolume", "metadata annotations pv.kubernetes.io/bound-by-controller", 0 },
 	{ "Pod", "spec nodeName", 0 },
 	{ "Pod", "spec priority", 0 },
 	{ "Pod", "spec preemptionPolicy", 0 },

@@ -11,6 +11,8 @@ enum kube_clean {
 	KUBE_CLEAN_STATUS = 1,  /* keep status */
 	KUBE_CLEAN_VOLUMES = 2, /* keep which volume a claim has, and which claim a volume */
 	KUBE_CLEAN_OWNED = 4,   /* objects that a controller makes are kept, too */
+	KUBE_CLEAN_OPERATED = 8, /* those of them whose controller is no workload of Kubernetes' own */
+	KUBE_CLEAN_ENDED = 16,  /* Jobs and Pods that have run to their end are left out */
 };
 
 /* Why the object is left out, in few words; NULL: it is kept. */

@@ -62,6 +62,15 @@ kube_check_kind(const char *kind, struct err *err)
 }
 
 int
+kube_check_kinds(const struct value *kinds, struct err *err)
+{
+	for (uint32_t i = 0; kinds != NULL && kinds->kind == V_LIST && i < kinds->len; i++)
+		if (kinds->items[i].kind == V_STRING && kube_check_kind(kinds->items[i].s, err) < 0)
+			return -1;
+	return 0;
+}
+
+int
 kube_check_namespace(const char *namespace, struct err *err)
 {
 	if (!is_rfc1123(namespace, false) || strlen(namespace) > LABEL_MAX)

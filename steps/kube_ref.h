@@ -5,6 +5,7 @@
 #define WHERRY_STEPS_KUBE_REF_H
 
 #include "base/arena.h"
+#include "value.h"
 
 /* An object as inputs name it. name may be NAMESPACE/NAME; namespace NULL: the target's own. */
 struct kube_name {
@@ -14,6 +15,7 @@ struct kube_name {
 /* ERR_PLAN where it cannot be the name of a kind (Deployment, deploy, deployments.apps, Deployment.v1.apps), of a
  * namespace (RFC 1123 label) or of an object (RFC 1123 subdomain; roles and their bindings: any path segment). */
 int kube_check_kind(const char *kind, struct err *err);
+int kube_check_kinds(const struct value *kinds, struct err *err); /* a list of them, or NULL */
 int kube_check_namespace(const char *namespace, struct err *err);
 int kube_check_name(const char *kind, const char *name, struct err *err);
 /* All of it, and that a namespace within the name is the one beside it. */

@@ -23,6 +23,11 @@ struct job {
 	uint64_t found;
 };
 
+struct name {
+	struct name *next;
+	const char *text;
+};
+
 struct work {
 	const struct kube_select *s;
 	kube_selected_fn *fn;
@@ -32,6 +37,8 @@ struct work {
 	pthread_mutex_t lock; /* what follows */
 	size_t next;
 	uint64_t found, left_out;
+	struct arena names;   /* of the volumes that claims are bound to */
+	struct name *volumes;
 };
 
 int
@@ -44,9 +51,8 @@ kube_select_check(const struct kube_select *s, struct err *err)
 	for (uint32_t i = 0; s->namespaces != NULL && i < s->namespaces->len; i++)
 		if (s->namespaces->items[i].kind == V_STRING && kube_check_namespace(s->namespaces->items[i].s, err) < 0)
 			return -1;
-	for (uint32_t i = 0; s->kinds != NULL && i < s->kinds->len; i++)
-		if (s->kinds->items[i].kind == V_STRING && kube_check_kind(s->kinds->items[i].s, err) < 0)
-			return -1;
+	if (kube_check_kinds(s->kinds, err) < 0)
+		return -1;
 	return s->selector != NULL ? kube_check_selector("selector", s->selector, err) : 0;
 }
 
@@ -239,6 +245,21 @@ take(const struct work *w, const struct job *job, const struct item *item, struc
 	return 0;
 }
 
+/* A claim takes its volume with it. */
+static void
+note_volume(struct work *w, const struct value *object)
+{
+	const struct value *volume = kube_object_get(object, "spec", "volumeName");
+	struct name *name;
+
+	if ((w->s->flags & KUBE_CLEAN_VOLUMES) == 0 || volume == NULL || volume->kind != V_STRING || volume->len == 0 ||
+	    strcmp(value_get_str(object, "kind", ""), "PersistentVolumeClaim") != 0)
+		return;
+	name = arena_alloc(&w->names, sizeof(*name));
+	*name = (struct name){ w->volumes, arena_strdup(&w->names, volume->s) };
+	w->volumes = name;
+}
+
 static int
 take_page(struct step_ctx *cx, struct work *w, struct job *job, unsigned lane, const struct page *page, struct err *err)
 {
@@ -255,6 +276,8 @@ take_page(struct step_ctx *cx, struct work *w, struct job *job, unsigned lane, c
 	if (rc == 0 && n > 0)
 		rc = w->fn(cx, w->data, lane, list, n, err);
 	pthread_mutex_lock(&w->lock);
+	for (size_t i = 0; i < n; i++)
+		note_volume(w, &list[i].object);
 	job->found += n;
 	w->found += n;
 	w->left_out += page->n - n;
@@ -356,6 +379,17 @@ take_definitions(struct step_ctx *cx, struct work *w, struct err *err)
 }
 
 static int
+take_volumes(struct step_ctx *cx, struct work *w, struct err *err)
+{
+	const bool listed = lists_kind(w, "PersistentVolume") && w->s->selector == NULL;
+
+	for (const struct name *v = w->volumes; v != NULL && !listed; v = v->next)
+		if (take_one(cx, w, step_text(cx, "PersistentVolume//%s", v->text), !w->s->gaps, err) < 0)
+			return -1;
+	return 0;
+}
+
+static int
 take_namespaces(struct step_ctx *cx, struct work *w, struct err *err)
 {
 	struct job all = { .group = "", .kind = "Namespace", .plural = "namespaces", .namespace = "" };
@@ -385,8 +419,11 @@ kube_select_run(struct step_ctx *cx, const struct kube_select *s, kube_selected_
 	if (rc == 0)
 		rc = take_definitions(cx, &w, err);
 	if (rc == 0)
+		rc = take_volumes(cx, &w, err);
+	if (rc == 0)
 		rc = take_namespaces(cx, &w, err);
 	pthread_mutex_destroy(&w.lock);
+	arena_done(&w.names);
 	*ret_left_out = w.left_out;
 	return rc;
 }

@@ -27,7 +27,8 @@ typedef int kube_selected_fn(struct step_ctx *cx, void *data, unsigned lane, con
 
 /* What can be said of them before the cluster is asked. */
 int kube_select_check(const struct kube_select *s, struct err *err);
-/* All of them: the objects, then the definitions of those that are custom, then the namespaces. ret_left_out: how many were
+/* All of them: the objects, then the definitions of those that are custom, the volumes that claims are bound to (with
+ * KUBE_CLEAN_VOLUMES), and the namespaces. ret_left_out: how many were
  * left out, because a controller makes them, or every cluster has them. */
 int kube_select_run(struct step_ctx *cx, const struct kube_select *s, kube_selected_fn *fn, void *data, uint64_t *ret_left_out,
 		    struct err *err);

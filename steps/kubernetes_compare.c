@@ -13,6 +13,7 @@
 #include "steps/kube_folder.h"
 #include "steps/kube_object.h"
 #include "steps/kube_select.h"
+#include "steps/kube_word.h"
 #include "steps/kube_yaml.h"
 
 #define DEFINITION "CustomResourceDefinition." /* one that nothing there needs is no difference */
@@ -22,7 +23,7 @@ struct compare_args {
 	struct target *in, *from;
 	const char *folder, *selector, *differences;
 	const struct value *namespaces, *kinds, *moved, *ignore;
-	bool all_namespaces, extra, secrets, volumes, owned;
+	bool all_namespaces, extra, secrets, volumes, owned, finished;
 	int64_t parallel, limit;
 };
 
@@ -47,7 +48,8 @@ selection(const struct compare_args *a, struct target *in, const struct value *n
 {
 	return (struct kube_select){ .in = in, .namespaces = namespaces, .kinds = a->kinds, .all = a->all_namespaces, .selector = a->selector,
 		.secrets = a->secrets ? "keep" : "skip", .parallel = (unsigned)a->parallel, .gaps = true,
-		.flags = (a->volumes ? KUBE_CLEAN_VOLUMES : 0) | (a->owned ? KUBE_CLEAN_OWNED : 0) };
+		.flags = (a->volumes ? KUBE_CLEAN_VOLUMES : 0) | (a->owned ? KUBE_CLEAN_OWNED : 0) |
+			(a->finished ? 0 : KUBE_CLEAN_ENDED) };
 }
 
 static int
@@ -94,39 +96,18 @@ take_objects(struct step_ctx *cx, void *data, unsigned lane, const struct kube_s
 	return rc;
 }
 
-/* Is this the plan's word for the kind: itself or its plural, in any case? */
-static bool
-is_word(const char *word, size_t len, const char *kind)
-{
-	static const char *const ends[] = { "", "s", "es" };
-	const size_t own = strlen(kind);
-
-	for (size_t i = 0; i < countof(ends); i++)
-		if (len == own + strlen(ends[i]) && strncasecmp(word, kind, own) == 0 && strncasecmp(word + own, ends[i], len - own) == 0)
-			return true;
-	return own > 0 && kind[own - 1] == 'y' && len == own + 2 && strncasecmp(word, kind, own - 1) == 0 && strncasecmp(word + own - 1, "ies", 3) == 0;
-}
-
 /* Is an object of a folder among those that are asked for? A selector is not asked again: it was when it was exported. */
 static bool
 is_selected(const struct compare_args *a, const struct value *object)
 {
-	const char *kind = value_get_str(object, "kind", ""), *version = value_get_str(object, "apiVersion", ""), *slash = strchr(version, '/');
-	const size_t group = slash != NULL ? (size_t)(slash - version) : 0;
 	const struct value *namespace = kube_object_get(object, "metadata", "namespace");
-	const bool whole = strcmp(kind, "Namespace") == 0;
-	bool kinds = a->kinds == NULL || whole, namespaces = a->namespaces == NULL;
+	const bool whole = kube_word_is(object, "", "Namespace"), kinds = a->kinds == NULL || whole || kube_word_in(a->kinds, object);
+	bool namespaces = a->namespaces == NULL;
 
-	if (strcmp(kind, "Secret") == 0 && slash == NULL && !a->secrets)
+	if (kube_word_is(object, "", "Secret") && !a->secrets)
 		return false;
 	if (whole)
 		namespace = kube_object_get(object, "metadata", "name");
-	for (uint32_t i = 0; !kinds && i < a->kinds->len; i++) {
-		const char *word = a->kinds->items[i].s;
-		const size_t len = strcspn(word, ".");
-
-		kinds = is_word(word, len, kind) && (word[len] == '\0' || (strlen(word + len + 1) == group && strncmp(word + len + 1, version, group) == 0));
-	}
 	for (uint32_t i = 0; !namespaces && namespace != NULL && i < a->namespaces->len; i++)
 		namespaces = namespace->kind == V_STRING && strcmp(a->namespaces->items[i].s, namespace->s) == 0;
 	return kinds && (namespaces || namespace == NULL);
@@ -385,6 +366,7 @@ static const struct field compare_inputs[] = {
 	{ "secrets", F_BOOL, .offset = offsetof(struct compare_args, secrets), .dflt = "true", .help = "compare Secrets, too; what they hold is never told" },
 	{ "extra", F_BOOL, .offset = offsetof(struct compare_args, extra), .help = "there may be more objects here than there" },
 	{ "owned", F_BOOL, .offset = offsetof(struct compare_args, owned), .help = "as for kubernetes.export" },
+	{ "finished", F_BOOL, .offset = offsetof(struct compare_args, finished), .dflt = "true", .help = "as for kubernetes.export" },
 	{ "volumes", F_BOOL, .offset = offsetof(struct compare_args, volumes), .help = "as for kubernetes.export" },
 	{ "differences", F_STRING, .offset = offsetof(struct compare_args, differences), .dflt = "refused", .choices = differences_words,
 	  .help = "refused fails where there is one, allowed only tells them" },

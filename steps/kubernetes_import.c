@@ -15,6 +15,7 @@
 #include "steps/kube_order.h"
 #include "steps/kube_ref.h"
 #include "steps/kube_until.h"
+#include "steps/kube_word.h"
 #include "steps/target/kube_paths.h"
 
 #define PAGE 500
@@ -25,7 +26,7 @@
 struct import_args {
 	struct target *in;
 	const char *from, *on_existing;
-	const struct value *namespaces;
+	const struct value *namespaces, *kinds, *without;
 	int64_t parallel;
 };
 
@@ -38,6 +39,7 @@ struct import {
 	const struct import_args *args;
 	struct kube_folder folder;
 	struct kube_order order;
+	uint32_t n; /* objects that are imported */
 	struct group *groups;
 	size_t ngroups, cap;
 	struct map seen; /* groups by path */
@@ -104,6 +106,12 @@ read_object(struct step_ctx *cx, const struct import *m, uint32_t item, struct a
 	return 0;
 }
 
+static bool
+is_wanted(const struct import_args *a, const struct value *object)
+{
+	return (a->kinds == NULL || kube_word_in(a->kinds, object)) && (a->without == NULL || !kube_word_in(a->without, object));
+}
+
 static int
 look_through(struct step_ctx *cx, struct import *m, struct err *err)
 {
@@ -115,6 +123,11 @@ look_through(struct step_ctx *cx, struct import *m, struct err *err)
 
 	for (uint32_t i = 0; rc == 0 && i < n; i++) {
 		rc = read_object(cx, m, i, &a, &v, &name, err);
+		if (rc == 0 && !is_wanted(m->args, &v)) {
+			arena_reset(&a);
+			continue;
+		}
+		m->n++;
 		if (rc == 0 && !kube_order_add(&m->order, i, &v))
 			rc = err_set(err, ERR_FAILED, "two objects would be %s", kube_ref_text(&a, &name));
 		if (rc == 0 && !is_shared(&v)) {
@@ -333,7 +346,7 @@ object_done(struct step_ctx *cx, void *data, const struct settled *s, struct err
 
 	(void)s, (void)err;
 	m->done++;
-	step_progress(cx, (uint64_t)m->folder.store.n + m->done, 2 * (uint64_t)m->folder.store.n, "objects");
+	step_progress(cx, (uint64_t)m->folder.store.n + m->done, (uint64_t)m->folder.store.n + m->n, "objects");
 	return 0;
 }
 
@@ -405,7 +418,7 @@ import_run(struct step_ctx *cx, const void *args, struct err *err)
 	for (uint32_t i = 0; rc == 0 && i < waves; i++)
 		rc = run_wave(cx, &m, i > 0 ? ends[i - 1] : 0, ends[i], err);
 	if (rc == 0)
-		rc = step_output(cx, "objects", value_int(m.folder.store.n), err);
+		rc = step_output(cx, "objects", value_int(m.n), err);
 	map_done(&m.seen);
 	kube_order_done(&m.order);
 	kube_folder_close(&m.folder);
@@ -424,13 +437,16 @@ static const struct field import_inputs[] = {
 		  "also takes away what the file has not. Namespaces and definitions that are there are left by fail, too" },
 	{ "namespaces", F_MAP, .offset = offsetof(struct import_args, namespaces),
 	  .help = "other names for namespaces, {old: new}, wherever objects have or name them" },
+	{ "kinds", F_LIST, F_STRING, offsetof(struct import_args, kinds),
+	  .help = "only objects of these kinds, as Kind, plural or Kind.group; what they need has to be there" },
+	{ "without", F_LIST, F_STRING, offsetof(struct import_args, without), .help = "no objects of these kinds" },
 	{ "parallel", F_INT, .offset = offsetof(struct import_args, parallel), .dflt = "16", .min = 1, .max = 64,
 	  .help = "how many objects are written at a time" },
 	{ 0 },
 };
 
 static const struct field import_outputs[] = {
-	{ "objects", F_INT, .help = "how many objects the folder holds: all of them are there now" },
+	{ "objects", F_INT, .help = "how many objects it was: all of them are there now" },
 	{ 0 },
 };
 
@@ -439,6 +455,8 @@ import_check(const void *args, struct err *err)
 {
 	const struct import_args *a = args;
 
+	if (kube_check_kinds(a->kinds, err) < 0 || kube_check_kinds(a->without, err) < 0)
+		return -1;
 	for (uint32_t i = 0; a->namespaces != NULL && i < a->namespaces->len; i++) {
 		const struct value *to = &a->namespaces->pairs[i].v;
 

@@ -59,8 +59,13 @@
 	X(kubernetes_annotate_step) \
 	X(kubernetes_wait_step)     \
 	X(kubernetes_export_step)   \
+	X(kubernetes_transform_step) \
 	X(kubernetes_import_step)   \
 	X(kubernetes_compare_step)  \
+	X(kubernetes_sleep_step)    \
+	X(kubernetes_asleep_step)   \
+	X(kubernetes_wake_step)     \
+	X(kubernetes_awake_step)    \
 	X(kubernetes_logs_step)     \
 	X(helm_status_step)         \
 	X(helm_values_step)         \

@@ -38,6 +38,7 @@ struct memo {
 	bool begun;                    /* may have happened: its intent is on record, and `before` with it */
 	bool lost;                     /* begun already when its last intent was recorded */
 	bool light;                    /* one of many: its images are let go once it has settled */
+	uint8_t goes;                  /* writes in a row whose reply was lost, and that were not done */
 	size_t room;                   /* bytes of private values that are reserved for its end */
 };
 struct series;

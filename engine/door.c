@@ -12,11 +12,14 @@
 
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/fault.h"
 #include "base/hash.h"
 #include "base/text.h"
 
 #define ROOM_FOR_WORDS 4096 /* of a reply, beside what the images hold */
+#define GOES_MAX 3          /* at a write whose replies are lost, and that was not done each time */
+#define ON_ITS_WAY (NS_PER_S / 2) /* so long, what was sent may still arrive; doubled with each go */
 
 const char *
 ref_text(struct step_ctx *cx, const struct ref *ref)
@@ -280,20 +283,21 @@ door_write(struct step_ctx *cx, struct memo *e, const struct effect *f, struct v
 	}
 	door_settled(cx, f->on.target, e, EFFECT_UNKNOWN, NULL, err->msg);
 	lost = *err;
+	if (f->class == EFFECT_PROBE && lost.retryable)
+		step_note(cx, "looking whether it was done: %s", lost.msg);
 	if (f->class == EFFECT_IDEMPOTENT) {
 		err->retryable = true;
 		return -1;
 	}
-	if (f->class == EFFECT_PROBE && ctx_check(cx, err) == 0) {
+	if (f->class == EFFECT_PROBE && step_sleep(cx, lost.retryable ? ON_ITS_WAY << e->goes : 0, err) == 0) {
 		rc = door_settle(cx, e, f, ret, err);
-		if (rc > 0)
-			return 0;
-		if (rc == 0) { /* the world says: not done */
-			*err = lost;
-			err->kind = ERR_FAILED;
-			err->retryable = true;
-		}
-		return -1;
+		if (rc != 0)
+			return rc > 0 ? 0 : -1;
+		*err = lost; /* the world says: not done */
+		err->kind = ERR_FAILED;
+		err->retryable = true;
+		e->goes = lost.retryable ? (e->goes + 1) % GOES_MAX : 0;
+		return e->goes > 0 ? 1 : -1;
 	}
 	door_in_doubt(cx, e, "was begun, and whether it has happened is not known", err);
 	return err_wrap(err, "%s", lost.msg);
@@ -313,9 +317,9 @@ door_is_so(struct step_ctx *cx, struct memo *e, const struct effect *f, const st
 	return true;
 }
 
-int
-door_perform(struct step_ctx *cx, struct memo *e, const struct effect *f, const struct value *before, struct value *ret,
-	     struct err *err)
+/* As door_perform, and as door_write 1. */
+static int
+go(struct step_ctx *cx, struct memo *e, const struct effect *f, const struct value *before, struct value *ret, struct err *err)
 {
 	struct value later;
 
@@ -334,6 +338,21 @@ door_perform(struct step_ctx *cx, struct memo *e, const struct effect *f, const 
 	if (door_intent(cx, e, f, NULL, &e->before, err) < 0)
 		return -1;
 	return door_write(cx, e, f, ret, err);
+}
+
+int
+door_perform(struct step_ctx *cx, struct memo *e, const struct effect *f, const struct value *before, struct value *ret,
+	     struct err *err)
+{
+	struct value now = *before;
+	int rc;
+
+	while ((rc = go(cx, e, f, &now, ret, err)) > 0) {
+		*err = (struct err)ERR_INIT;
+		if (door_see(cx, f, &now, err) < 0)
+			return -1;
+	}
+	return rc;
 }
 
 bool

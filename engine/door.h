@@ -41,7 +41,8 @@ int door_settle(struct step_ctx *, struct memo *, const struct effect *, struct 
 bool door_answered(struct step_ctx *, const struct memo *);
 /* Is it so already? Then it has settled. */
 bool door_is_so(struct step_ctx *, struct memo *, const struct effect *, const struct value *before);
-/* Behind its intent: the write and what follows from its reply. */
+/* Behind its intent: the write and what follows from its reply. 1 with err: the reply was lost, and the world says that it was
+ * not done; it may be done at once, behind another intent. */
 int door_write(struct step_ctx *, struct memo *, const struct effect *, struct value *ret, struct err *);
 /* From what was seen: already so, or intent and write. */
 int door_perform(struct step_ctx *, struct memo *, const struct effect *, const struct value *before, struct value *ret,

@@ -21,7 +21,8 @@ struct part {
 	struct value after;
 	bool over;                      /* settled */
 	bool earlier;                   /* in an earlier walk */
-	bool begun;                     /* its write, in this round */
+	bool begun;                     /* its write, in this go */
+	bool again;                     /* its reply was lost, and it was not done */
 	struct err *err;                /* what has become of it; of a prediction also what it needs */
 	int rc;
 };
@@ -223,8 +224,11 @@ see(struct step_ctx *cx, struct part *p, struct err *err)
 static int
 write_one(struct step_ctx *cx, struct part *p, struct err *err)
 {
+	const int rc = door_write(cx, p->memo, &p->f, &p->after, err);
+
 	p->begun = true;
-	p->over = door_write(cx, p->memo, &p->f, &p->after, err) == 0;
+	p->over = rc == 0;
+	p->again = rc > 0;
 	return p->over ? 0 : -1;
 }
 
@@ -254,12 +258,17 @@ give_up(struct round *r)
 }
 
 static int
-perform(struct round *r, struct err *err)
+go(struct round *r, struct err *err)
 {
 	const struct attempt *at = r->cx->at;
 	bool any = false;
 	int rc;
 
+	for (struct part *p = r->parts; p < r->parts + r->n; p++) {
+		p->begun = p->again = false;
+		p->rc = 0;
+		p->err = NULL;
+	}
 	if (run_stage(r, settle, true, err) < 0 || run_stage(r, see, false, err) < 0)
 		return -1;
 	for (size_t i = 0; i < r->n; i++)
@@ -272,6 +281,30 @@ perform(struct round *r, struct err *err)
 		return -1;
 	rc = run_stage(r, write_one, false, err);
 	give_up(r);
+	return rc;
+}
+
+/* Has nothing failed but writes that may be done again at once? */
+static bool
+is_to_go_again(const struct round *r)
+{
+	bool any = false;
+
+	for (const struct part *p = r->parts; p < r->parts + r->n; p++) {
+		if (p->rc < 0 && !p->again)
+			return false;
+		any = any || p->again;
+	}
+	return any;
+}
+
+static int
+perform(struct round *r, struct err *err)
+{
+	int rc;
+
+	while ((rc = go(r, err)) < 0 && is_to_go_again(r))
+		*err = (struct err)ERR_INIT;
 	return rc;
 }
 

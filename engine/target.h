@@ -172,7 +172,8 @@ struct target_type {
 	void (*watch_close)(void *watch);
 
 	/* Perform. 0 with a reply (OK or DEFINITE with value), or -1 with err: ERR_UNKNOWN when the reply was lost after
-	 * sending, else a definite failure. nonce is unique to the effect and kept where the other side can keep it. */
+	 * sending (retryable: by an accident on the way, so that it may be done again at once where `probe` says that it was
+	 * not done), else a definite failure. nonce is unique to the effect and kept where the other side can keep it. */
 	int (*write)(struct opctx *, void *conn, const struct effect *, const char *nonce, struct reply *ret, struct err *);
 	/* Which state does the effect's pre- and after-image show? NULL: `read` of its path. */
 	int (*image)(struct opctx *, void *conn, const struct effect *, struct value *ret, struct err *);

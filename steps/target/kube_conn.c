@@ -357,6 +357,8 @@ kube_ask(struct opctx *op, struct kube_conn *c, const struct kube_ask *ask, stru
 	/* never sent in the last try, but perhaps done in one before */
 	if (rc < 0 && w.unknown && (err->kind == ERR_UNREACHABLE || err->kind == ERR_TIMEOUT || err->kind == ERR_CANCELLED))
 		*err = w.lost;
+	if (rc < 0 && err->kind == ERR_UNKNOWN)
+		err->retryable = true;
 	ret->status = r.status;
 	ret->body = r.body;
 	buf_done(&r.head);

@@ -101,14 +101,20 @@ kube_status_text(struct arena *a, const struct value *status)
 bool
 kube_status_proves_nothing_done(const struct value *status, bool *ret_may_pass)
 {
+	static const char *const words[] = {
+		/* etcd and its client look at the size first: etcd's api/v3rpc/rpctypes/error.go, grpc-go's stream.go */
+		"etcdserver: request is too large", "trying to send message larger than max", "etcdserver: mvcc: database space exceeded",
+		/* what is no object of its kind: apimachinery/pkg/util/managedfields/internal/structuredmerge.go */
+		"failed to create typed ",
+	};
 	const char *message = value_get_str(status, "message", "");
+	bool proven = false;
 
 	/* admission comes before storage: apiserver/pkg/admission/plugin/webhook/errors/statuserror.go */
 	if (strstr(message, "failed calling webhook ") != NULL)
 		return *ret_may_pass = true;
-	/* what is no object of its kind is told as a 500: apimachinery/pkg/util/managedfields/internal/structuredmerge.go */
-	if (strncmp(message, "failed to create typed ", strlen("failed to create typed ")) != 0)
-		return false;
-	*ret_may_pass = false;
-	return true;
+	for (size_t i = 0; i < countof(words) && !proven; i++)
+		proven = strstr(message, words[i]) != NULL;
+	*ret_may_pass = *ret_may_pass && !proven;
+	return proven;
 }

@@ -28,8 +28,8 @@ request(struct opctx *op, struct kube_conn *c, const struct effect *e, const str
 	*about = (struct kube_reply){ .body = BUF_INIT(0) };
 	*ret = VALUE_NULL;
 	rc = kube_request(op, e, p, how, &r, err);
-	if (rc == 0)
-		rc = kube_ask(op, c, &r.ask, about, err);
+	if (rc == 0 && (rc = kube_ask(op, c, &r.ask, about, err)) < 0 && strstr(err->msg, " large") != NULL)
+		(void)err_wrap(err, "%s, %zu bytes", e->on.path, r.ask.body.len);
 	kube_request_done(&r);
 	if (rc == 0 && value_parse_json(op->arena, about->body.p, about->body.len, ret, err) < 0) {
 		err->kind = ERR_UNKNOWN;
@@ -107,9 +107,10 @@ apply(struct opctx *op, struct kube_conn *c, const struct effect *e, const struc
 
 /* ---- create ---- */
 
-/* Someone has the name. An undo waits for the old object to go. 1: try again. */
+/* Someone has the name. An undo waits for the old object to go. 1: try again, 0: it is this effect's own object, late. */
 static int
-taken(struct opctx *op, struct kube_conn *c, const struct effect *e, const struct kube_path *p, struct err *err)
+taken(struct opctx *op, struct kube_conn *c, const struct effect *e, const struct kube_path *p, const char *nonce, struct value *ret,
+      struct err *err)
 {
 	struct err why = ERR_INIT;
 	struct value now;
@@ -117,6 +118,10 @@ taken(struct opctx *op, struct kube_conn *c, const struct effect *e, const struc
 	if (kube_read_plain(op, c, p, &now, &why) < 0 || now.kind != V_MAP) {
 		err->retryable = true;
 		return -1;
+	}
+	if (e->class == EFFECT_PROBE && kube_managed_by(&now, kube_manager_of(op->arena, nonce))) {
+		*ret = now;
+		return 0;
 	}
 	if (!kube_is_going(&now)) {
 		err_set(err, kube_is_undo(e) ? ERR_IN_DOUBT : ERR_FAILED, "%s is there already", e->on.path);
@@ -140,9 +145,14 @@ create(struct opctx *op, struct kube_conn *c, const struct effect *e, const stru
 	int rc;
 
 	while ((rc = request(op, c, e, p, &how, &about, ret, err)) < 0) {
-		if (about.status != 409 || !reason_is(&about, "AlreadyExists") || taken(op, c, e, p, err) <= 0)
+		if (about.status != 409 || !reason_is(&about, "AlreadyExists"))
+			break;
+		rc = taken(op, c, e, p, nonce, ret, err);
+		if (rc < 0)
 			break;
 		*err = ERR_INIT;
+		if (rc == 0)
+			return 0;
 	}
 	if (rc < 0 && about.status == 403 && strstr(err->msg, "being terminated") != NULL)
 		err->retryable = true; /* a namespace that goes may come again */

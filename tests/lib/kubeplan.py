@@ -2,12 +2,14 @@
 """Plans on a namespace of a real cluster, and what the audit log says became of them."""
 import json
 import os
+import re
 
 import audit
 import testbed
+import told
 from truth import Truth
 from witness import OnCluster
-from wtest import Wherry, expect
+from wtest import Wherry, expect, golden
 
 HEAD = """wherry: v1
 name: %s
@@ -42,6 +44,15 @@ class Desk:
         """Run id rN of the N-th plan."""
         path = self.file(steps)
         return self.w.ok("run", path, "--yes", "--run-id", "r%d" % self.n, "--format", "plain", *words, code=code)
+
+    def told(self, row, done):
+        """All that the command said is what tests/golden/told/kube-ROW.txt holds."""
+        text = told.told(done, [a.replace(self.folder + "/", "") for a in done.argv[1:]], (self.folder, "DIR"), (self.namespace, "NS"))
+        for number, name in ((r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "UID"), (r"\br\d+\b", "RUN"), (r"plan-\d+", "plan"),
+                             (r"t[0-9a-f]{6}\.example", "GROUP.example"), (r"\d{6,}(?= bytes| vs)", "MANY")):
+            text = re.sub(number, name, text)
+        golden("told/kube-%s.txt" % row, text)
+        return done
 
     def plan(self, *steps, code=0):
         """The lines of the dry-run, as values."""

@@ -154,6 +154,30 @@ test_lost_reply_is_probed(void **state)
 	assert_int_equal(world_lines("ka"), 1);
 }
 
+/* What the world says was not done is done at once, but not without end. */
+static void
+test_lost_request_is_sent_again(void **state)
+{
+	(void)state;
+	atomic_store(&drops, 2);
+	assert_int_equal(go(PROBE, MODE_RUN, false, NULL), 0);
+	assert_int_equal(world_lines("ka"), 1);
+	assert_int_equal(atomic_load(&count), 3);
+}
+
+static void
+test_request_that_is_always_lost_fails(void **state)
+{
+	(void)state;
+	atomic_store(&drops, 100);
+	assert_int_equal(go(PROBE, MODE_RUN, false, NULL), 1);
+	assert_int_equal(world_lines("ka"), 0);
+	assert_int_equal(atomic_load(&count), 3);
+	atomic_store(&drops, 0);
+	assert_int_equal(go(PROBE, MODE_RUN, true, NULL), 0);
+	assert_int_equal(world_lines("ka"), 1);
+}
+
 static void
 test_lost_reply_of_opaque_is_in_doubt(void **state)
 {
@@ -255,6 +279,7 @@ main(void)
 		T(runs_in_order), T(resume_of_done_does_nothing), T(dry_run_changes_nothing),
 		T(dead_before_write_idempotent), T(probe_finds_it_done), T(probe_finds_it_not_done),
 		T(opaque_stops_and_asks), T(resolved_done_goes_on), T(resolved_not_done_does_it), T(lost_reply_is_probed),
+		T(lost_request_is_sent_again), T(request_that_is_always_lost_fails),
 		T(lost_reply_of_opaque_is_in_doubt), T(liar_is_refused), T(secret_output_is_refused),
 		T(judging_for_itself_is_in_doubt), T(failure_stops_and_finally_runs), T(finally_runs_again_after_reopen),
 		T(continue_goes_on), T(a_path_has_one_spelling),

@@ -59,10 +59,38 @@ test_masked(void **state)
 	assert_int_equal(err.kind, ERR_FAILED);
 }
 
+/* Only what was refused before anything was stored may be called a failure. */
+static void
+test_proves(void **state)
+{
+	static const struct {
+		const char *message;
+		bool proves, may_pass;
+	} cases[] = {
+		{ "Internal error occurred: failed calling webhook \"a.b\": failed to call webhook: EOF", true, true },
+		{ "etcdserver: request is too large", true, false },
+		{ "rpc error: code = ResourceExhausted desc = trying to send message larger than max (2500604 vs. 2097152)", true, false },
+		{ "etcdserver: mvcc: database space exceeded", true, false },
+		{ "failed to create typed patch object (a; v1, Kind=B): .c: field not declared in schema", true, false },
+		{ "etcdserver: request timed out", false, true },
+		{ "etcdserver: leader changed", false, true },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < countof(cases); i++) {
+		const struct pair pairs[] = { { "message", value_str(cases[i].message) } };
+		const struct value status = value_map(pairs, 1);
+		bool may_pass = true;
+
+		assert_int_equal(kube_status_proves_nothing_done(&status, &may_pass), cases[i].proves);
+		assert_int_equal(may_pass, cases[i].may_pass);
+	}
+}
+
 int
 main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_quoted), cmocka_unit_test(test_masked) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_quoted), cmocka_unit_test(test_masked), cmocka_unit_test(test_proves) };
 	const int rc = cmocka_run_group_tests(tests, NULL, NULL);
 
 	arena_done(&arena);

@@ -295,6 +295,24 @@ test_what_is_so_is_unchanged(void **state)
 	assert_int_equal(t.intents, 310);
 }
 
+/* Those whose requests were lost on their way are done at once, and all others once. */
+static void
+test_lost_requests_are_sent_again(void **state)
+{
+	struct told t;
+
+	(void)state;
+	looks = true;
+	atomic_store(&drops, 10);
+	assert_int_equal(go(PUT("n: 300, class: probe"), MODE_RUN, false, NULL), 0);
+	assert_lines(0, 300, 1);
+	assert_int_equal(atomic_load(&undeclared), 0);
+	assert_int_equal(atomic_load(&count), 310);
+	assert_int_equal(handed, 300);
+	t = told();
+	assert_int_equal(t.ok, 300);
+}
+
 static void
 test_a_failure_begins_nothing_new(void **state)
 {
@@ -469,7 +487,7 @@ main(void)
 	static const struct CMUnitTest tests[] = {
 #define T(name) cmocka_unit_test_setup_teardown(test_##name, begin, teardown)
 		T(each_is_done_once_behind_its_intent), T(a_second_walk_is_answered), T(one_object_many_times),
-		T(what_is_so_is_unchanged), T(a_failure_begins_nothing_new), T(killed_before_a_write), T(killed_after_a_write),
+		T(what_is_so_is_unchanged), T(lost_requests_are_sent_again), T(a_failure_begins_nothing_new), T(killed_before_a_write), T(killed_after_a_write),
 		T(killed_idempotent), T(one_in_doubt), T(a_word_leaves_idempotent_ones), T(a_lost_batch_may_hold_a_round),
 		T(dry_run_tells_in_order), T(guards_run_once), T(refused), T(bodies_do_not_stay),
 	};

@@ -30,6 +30,7 @@ static const char *die_at;    /* "before" or "after" the write with this count *
 static int die_count;
 static atomic_int count;
 static bool lose_reply;       /* the write happens, its reply does not come back */
+static atomic_int drops;      /* so many writes are lost on their way */
 
 struct world {
 	char path[128];
@@ -93,6 +94,11 @@ world_write(struct opctx *op, void *conn, const struct effect *f, const char *no
 	(void)op;
 	if (nth == die_count && strcmp(die_at, "before") == 0)
 		raise(SIGKILL);
+	if (atomic_load(&drops) > 0 && atomic_fetch_sub(&drops, 1) > 0) {
+		(void)err_set(err, ERR_UNKNOWN, "the request was lost");
+		err->retryable = true;
+		return -1;
+	}
 	fd = open(w->path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 	(void)snprintf(line, sizeof(line), "%s %s\n", f->on.path, nonce);
 	if (fd < 0 || io_write_all(fd, line, strlen(line), err) < 0)
@@ -265,6 +271,7 @@ setup(void **state)
 	with.approve = NULL;
 	with.not_after = 0;
 	lose_reply = false;
+	atomic_store(&drops, 0);
 	return mkdtemp(dir) != NULL ? 0 : -1;
 }
 

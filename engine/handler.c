@@ -392,6 +392,12 @@ step_run_id(const struct step_ctx *cx)
 	return cx->at->shared->run;
 }
 
+const char *
+step_path(const struct step_ctx *cx)
+{
+	return cx->at->path;
+}
+
 int64_t
 step_deadline(const struct step_ctx *cx)
 {

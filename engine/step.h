@@ -133,6 +133,8 @@ const char *step_text(struct step_ctx *, const char *fmt, ...) PRINTF(2, 3);
 struct target *step_local(struct step_ctx *, const char *kind);
 /* The run's id and folder (symbolic in a dry-run). */
 const char *step_run_id(const struct step_ctx *);
+/* The step's path in it. */
+const char *step_path(const struct step_ctx *);
 int64_t step_deadline(const struct step_ctx *);
 /* A random number for jitter, from the run's seed. */
 uint64_t step_random(struct step_ctx *);

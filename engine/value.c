@@ -71,6 +71,32 @@ value_map(const struct pair *pairs, size_t n)
 	return v;
 }
 
+struct value
+value_map_of(struct arena *a, const struct pair *pairs, size_t n)
+{
+	struct pair *list = arena_array(a, n, sizeof(*list));
+	size_t kept = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (pairs[i].v.kind != V_NULL)
+			list[kept++] = pairs[i];
+	return value_map(list, kept);
+}
+
+struct value
+value_words(struct arena *a, const char *const *words)
+{
+	struct value *list;
+	size_t n = 0;
+
+	while (words[n] != NULL)
+		n++;
+	list = arena_array(a, n, sizeof(*list));
+	for (size_t i = 0; i < n; i++)
+		list[i] = value_str(words[i]);
+	return value_list(list, n);
+}
+
 const struct value *
 value_get(const struct value *v, const char *key)
 {

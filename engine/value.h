@@ -60,6 +60,12 @@ struct value value_secret(const struct secret *s);
 /* A list or map over the caller's array (borrowed); the flags of the parts are gathered. */
 struct value value_list(const struct value *items, size_t n);
 struct value value_map(const struct pair *pairs, size_t n);
+/* The same of a copy in the arena, without what is null; of texts up to a NULL, which are borrowed. */
+struct value value_map_of(struct arena *a, const struct pair *pairs, size_t n);
+struct value value_words(struct arena *a, const char *const *words);
+#define VALUE_MAP(a, ...) \
+	value_map_of((a), (const struct pair[]){ __VA_ARGS__ }, sizeof((const struct pair[]){ __VA_ARGS__ }) / sizeof(struct pair))
+#define VALUE_WORDS(a, ...) value_words((a), (const char *const[]){ __VA_ARGS__, NULL })
 /* Member of a map by key, or NULL when it is not there or v is no map. */
 const struct value *value_get(const struct value *v, const char *key);
 /* The string of member `key`, or dflt when absent or not a string. */

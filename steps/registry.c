@@ -67,6 +67,8 @@
 	X(kubernetes_wake_step)     \
 	X(kubernetes_awake_step)    \
 	X(kubernetes_logs_step)     \
+	X(kubernetes_freeze_step)   \
+	X(kubernetes_unfreeze_step) \
 	X(helm_status_step)         \
 	X(helm_values_step)         \
 	X(helm_template_step)       \

@@ -24,17 +24,6 @@ static const struct field kube_fields[] = {
 	{ 0 },
 };
 
-static struct value
-map_of(struct arena *a, const struct pair *pairs, size_t n)
-{
-	struct pair *copy = arena_array(a, n, sizeof(*copy));
-
-	memcpy(copy, pairs, n * sizeof(*copy));
-	return value_map(copy, n);
-}
-#define MAP_OF(a, ...) \
-	map_of((a), (const struct pair[]){ __VA_ARGS__ }, sizeof((const struct pair[]){ __VA_ARGS__ }) / sizeof(struct pair))
-
 static int
 kube_identity(struct opctx *op, void *conn, struct value *ret, struct err *err)
 {
@@ -46,14 +35,14 @@ kube_identity(struct opctx *op, void *conn, struct value *ret, struct err *err)
 		if (status != 403)
 			return -1;
 		/* who may not see it is known by the address */
-		*ret = MAP_OF(op->arena, { "server", value_str(arena_strdup(op->arena, kube_conn_name(conn))) });
+		*ret = VALUE_MAP(op->arena, { "server", value_str(arena_strdup(op->arena, kube_conn_name(conn))) });
 		return 0;
 	}
 	uid = value_get_str(value_get(&namespace, "metadata"), "uid", NULL);
 	if (uid == NULL)
 		return err_set(err, ERR_FAILED, "%s: its namespace kube-system has no uid: is it a Kubernetes API server?",
 			       kube_conn_name(conn));
-	*ret = MAP_OF(op->arena, { "kube_system_uid", value_str(uid) });
+	*ret = VALUE_MAP(op->arena, { "kube_system_uid", value_str(uid) });
 	return 0;
 }
 
@@ -77,83 +66,6 @@ kube_read_plain(struct opctx *op, struct kube_conn *c, const struct kube_path *p
 	return rc;
 }
 
-/* The resource's attributes as a review wants them. */
-static int
-attributes(struct opctx *op, struct kube_conn *c, const struct kube_paths *p, struct value *ret, struct err *err)
-{
-	const char *dot = strchr(p->kind, '.'), *namespace = strcmp(p->namespace, "*") == 0 ? "" : p->namespace;
-	const char *plural, *group;
-	const struct kube_kind *k;
-
-	if (kube_kind_find(op, c, p->kind, &k, err) == 0) {
-		plural = k->plural;
-		group = k->group;
-		if (!k->namespaced)
-			namespace = "";
-		else if (p->namespace[0] == '\0')
-			namespace = kube_conn_namespace(c);
-	} else if (err->kind == ERR_FAILED) { /* rules may be about what is not there */
-		*err = ERR_INIT;
-		plural = dot != NULL ? arena_strndup(op->arena, p->kind, (size_t)(dot - p->kind)) : p->kind;
-		group = dot != NULL ? dot + 1 : strcmp(p->kind, "*") == 0 ? "*" : "";
-	} else {
-		return -1;
-	}
-	*ret = MAP_OF(op->arena, { "namespace", value_str(namespace) }, { "verb", value_str(p->verb) },
-		      { "group", value_str(group) }, { "resource", value_str(plural) },
-		      { "subresource", value_str(p->sub != NULL ? p->sub : "") }, { "name", value_str(p->name) });
-	return 0;
-}
-
-/* https://kubernetes.io/docs/reference/kubernetes-api/authorization-resources/self-subject-access-review-v1/ */
-static int
-read_can_i(struct opctx *op, struct kube_conn *c, const struct kube_paths *p, struct value *ret, struct err *err)
-{
-	struct arena *a = op->arena;
-	struct buf text = BUF_INIT(0);
-	struct kube_ask ask = { .method = "POST", .url = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews" };
-	struct kube_reply r = { 0 };
-	const struct value *status, *denied, *allowed;
-	struct value about, doc;
-	int rc = -1;
-
-	if (attributes(op, c, p, &about, err) < 0)
-		return -1;
-	doc = MAP_OF(a, { "apiVersion", value_str("authorization.k8s.io/v1") },
-		     { "kind", value_str("SelfSubjectAccessReview") },
-		     { "spec", MAP_OF(a, { "resourceAttributes", about }) });
-	if (value_json(&text, &doc, err) < 0)
-		goto out;
-	ask.body = (struct bytes){ text.p, text.len };
-	if (kube_ask(op, c, &ask, &r, err) < 0 || value_parse_json(a, r.body.p, r.body.len, &doc, err) < 0)
-		goto out;
-	status = value_get(&doc, "status");
-	allowed = value_get(status, "allowed");
-	denied = value_get(status, "denied");
-	*ret = MAP_OF(a, { "allowed", value_bool(allowed != NULL && value_true(allowed)) },
-		      { "denied", value_bool(denied != NULL && value_true(denied)) },
-		      { "reason", value_str(value_get_str(status, "reason", "")) });
-	rc = 0;
-out:
-	kube_reply_done(&r);
-	buf_done(&text);
-	return rc;
-}
-
-static struct value
-words(struct arena *a, const char *const *list)
-{
-	struct value *ret;
-	size_t n = 0;
-
-	while (list[n] != NULL)
-		n++;
-	ret = arena_array(a, n, sizeof(*ret));
-	for (size_t i = 0; i < n; i++)
-		ret[i] = value_str(list[i]);
-	return value_list(ret, n);
-}
-
 static int
 read_kinds(struct opctx *op, struct kube_conn *c, struct value *ret, struct err *err)
 {
@@ -167,11 +79,11 @@ read_kinds(struct opctx *op, struct kube_conn *c, struct value *ret, struct err 
 		n++;
 	list = arena_array(op->arena, n, sizeof(*list));
 	for (size_t i = 0; i < n; i++)
-		list[i] = MAP_OF(op->arena, { "kind", value_str(all[i]->kind) }, { "group", value_str(all[i]->group) },
-				 { "version", value_str(all[i]->version) }, { "plural", value_str(all[i]->plural) },
-				 { "namespaced", value_bool(all[i]->namespaced) }, { "preferred", value_bool(all[i]->preferred) },
-				 { "verbs", words(op->arena, all[i]->verbs) },
-				 { "subresources", words(op->arena, all[i]->subresources) });
+		list[i] = VALUE_MAP(op->arena, { "kind", value_str(all[i]->kind) }, { "group", value_str(all[i]->group) },
+				    { "version", value_str(all[i]->version) }, { "plural", value_str(all[i]->plural) },
+				    { "namespaced", value_bool(all[i]->namespaced) }, { "preferred", value_bool(all[i]->preferred) },
+				    { "verbs", value_words(op->arena, all[i]->verbs) },
+				    { "subresources", value_words(op->arena, all[i]->subresources) });
 	*ret = value_list(list, n);
 	return 0;
 }
@@ -191,7 +103,11 @@ kube_read(struct opctx *op, void *conn, const char *path, struct value *ret, str
 		*ret = kube_paths_hide(op->arena, ret);
 		return 0;
 	case KUBE_CAN_I:
-		return read_can_i(op, conn, &parsed, ret, err);
+		return kube_read_can_i(op, conn, &parsed, ret, err);
+	case KUBE_CANARY:
+		return kube_read_canary(op, conn, &parsed, ret, err);
+	case KUBE_WHOAMI:
+		return kube_read_whoami(op, conn, ret, err);
 	case KUBE_VERSION:
 		return kube_get(op, conn, "/version", ret, NULL, err);
 	case KUBE_KINDS:

@@ -10,6 +10,11 @@ int kube_read(struct opctx *op, void *conn, const char *path, struct value *ret,
 /* As kube_read of an object, but nothing is hidden in it: for images. */
 int kube_read_plain(struct opctx *op, struct kube_conn *c, const struct kube_path *p, struct value *ret, struct err *err);
 
+/* kube_review.c: the reads that are asked by a POST, which changes nothing. */
+int kube_read_can_i(struct opctx *op, struct kube_conn *c, const struct kube_paths *p, struct value *ret, struct err *err);
+int kube_read_whoami(struct opctx *op, struct kube_conn *c, struct value *ret, struct err *err);
+int kube_read_canary(struct opctx *op, struct kube_conn *c, const struct kube_paths *p, struct value *ret, struct err *err);
+
 /* kube_list.c: an item is the object as `read` would have it, as JSON, with nothing hidden; keys are canonical. */
 int kube_list(struct opctx *op, void *conn, const struct query *q, struct page *ret, struct err *err);
 

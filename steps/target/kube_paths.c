@@ -119,6 +119,12 @@ is_log(const char *path)
 	return strncmp(path, "log/", 4) == 0;
 }
 
+static bool
+is_canary(const char *path)
+{
+	return strncmp(path, "canary/", 7) == 0;
+}
+
 /* NAMESPACE/POD/CONTAINER/PATH or NAMESPACE/POD?QUERY from p on. */
 static int
 parse_within(struct arena *a, const char *path, const char *p, struct kube_paths *ret, struct err *err)
@@ -150,8 +156,8 @@ kube_paths_parse(struct arena *a, const char *path, struct kube_paths *ret, stru
 	const char *verb = path + 6, *slash;
 
 	*ret = (struct kube_paths){ .what = KUBE_OBJECT };
-	if (strcmp(path, "version") == 0 || strcmp(path, "kinds") == 0) {
-		ret->what = path[0] == 'v' ? KUBE_VERSION : KUBE_KINDS;
+	if (strcmp(path, "version") == 0 || strcmp(path, "kinds") == 0 || strcmp(path, "whoami") == 0) {
+		ret->what = path[0] == 'v' ? KUBE_VERSION : path[0] == 'k' ? KUBE_KINDS : KUBE_WHOAMI;
 		return 0;
 	}
 	if (is_file(path) || is_log(path)) {
@@ -173,6 +179,10 @@ kube_paths_parse(struct arena *a, const char *path, struct kube_paths *ret, stru
 	}
 	if (parse_object(a, path, path, ret, err) < 0)
 		return -1;
+	if (is_canary(path)) {
+		ret->what = KUBE_CANARY;
+		return ret->name[0] == '\0' ? bad(path, "it names no canary", err) : 0;
+	}
 	if (ret->name[0] == '\0' && ret->sub != NULL)
 		return bad(path, "a subresource needs a name", err);
 	if (ret->name[0] != '\0' && ret->query != NULL)
@@ -237,7 +247,7 @@ cut_up(const char *path, struct cut *ret)
 {
 	const char *first = strchr(path, '/'), *second = first != NULL ? strchr(first + 1, '/') : NULL;
 
-	if (second == NULL || strncmp(path, "can-i/", 6) == 0 || strncmp(path, "here/", 5) == 0)
+	if (second == NULL || is_canary(path) || strncmp(path, "can-i/", 6) == 0 || strncmp(path, "here/", 5) == 0)
 		return false;
 	if (is_file(path) || is_log(path)) {
 		*ret = (struct cut){ { "Pod", 3 }, { first + 1, (size_t)(second - first - 1) }, { second + 1, strcspn(second + 1, "/?") }, true };

@@ -5,7 +5,9 @@
  *                                       values percent-encoded
  * NAMESPACE empty: the target's own, and nothing for kinds without. In NAME stands %XX for what a path has words for.
  * Read-only: `can-i/VERB/KIND/NAMESPACE/[NAME][#SUBRESOURCE]` (a SelfSubjectAccessReview, which changes nothing; KIND may be
- * one that the server does not have, as `*` is; NAMESPACE * asks for all) reads as {allowed, denied, reason};
+ * one that the server does not have, as `*` is; NAMESPACE * asks for all) reads as {allowed, denied, reason}; `whoami` as
+ * {username, uid, groups}, or null where the server does not tell; `canary/NAMESPACE/NAME[?LABEL=VALUE,…]` (a ConfigMap
+ * that is tried and not made) as {taken, policy: the ValidatingAdmissionPolicy that refuses it, why};
  * `version` as the server's /version; `kinds` as a list of {kind, group, version, plural, namespaced, preferred, verbs,
  * subresources}. In pods: `file/NAMESPACE/POD/CONTAINER/PATH`, a file in a container (empty: its default one);
  * `log/NAMESPACE/POD?QUERY` (kube_logs.h). And `here/PATH`, a file of this machine that comes out
@@ -17,13 +19,14 @@
 #include "base/buf.h"
 #include "value.h"
 
-enum kube_paths_what { KUBE_OBJECT, KUBE_LIST, KUBE_CAN_I, KUBE_VERSION, KUBE_KINDS, KUBE_FILE, KUBE_LOG, KUBE_HERE };
+enum kube_paths_what { KUBE_OBJECT, KUBE_LIST, KUBE_CAN_I, KUBE_CANARY, KUBE_WHOAMI, KUBE_VERSION, KUBE_KINDS, KUBE_FILE, KUBE_LOG,
+	KUBE_HERE };
 
 struct kube_paths {
 	enum kube_paths_what what;
 	const char *kind, *namespace, *name; /* as written; name without its escapes, "" for a list */
 	const char *sub;                     /* NULL: the object itself */
-	const char *query;                   /* of a list: NULL: none */
+	const char *query;                   /* of a list, a canary: NULL: none */
 	const char *verb;                    /* of can-i */
 	const char *container, *file;        /* of a file: NULL for the default one; its path. Of one that is here, file alone */
 };

@@ -15,21 +15,6 @@ kube_manager_of(struct arena *a, const char *nonce)
 }
 
 static struct value
-pairs_of(struct arena *a, const struct pair *pairs, size_t n)
-{
-	struct pair *list = arena_array(a, n, sizeof(*list));
-	size_t kept = 0;
-
-	for (size_t i = 0; i < n; i++)
-		if (pairs[i].v.kind != V_NULL)
-			list[kept++] = pairs[i];
-	return value_map(list, kept);
-}
-/* A map of those pairs that are not null. */
-#define PAIRS(a, ...) \
-	pairs_of((a), (const struct pair[]){ __VA_ARGS__ }, sizeof((const struct pair[]){ __VA_ARGS__ }) / sizeof(struct pair))
-
-static struct value
 text_or_null(const char *s)
 {
 	return s != NULL && s[0] != '\0' ? value_str(s) : VALUE_NULL;
@@ -94,10 +79,10 @@ tested(struct arena *a, const struct value *ops, const char *uid, const char *ve
 	size_t n = 0;
 
 	if (uid != NULL)
-		items[n++] = PAIRS(a, { "op", value_str("test") }, { "path", value_str("/metadata/uid") }, { "value", value_str(uid) });
+		items[n++] = VALUE_MAP(a, { "op", value_str("test") }, { "path", value_str("/metadata/uid") }, { "value", value_str(uid) });
 	if (version != NULL)
-		items[n++] = PAIRS(a, { "op", value_str("test") }, { "path", value_str("/metadata/resourceVersion") },
-				   { "value", value_str(version) });
+		items[n++] = VALUE_MAP(a, { "op", value_str("test") }, { "path", value_str("/metadata/resourceVersion") },
+				       { "value", value_str(version) });
 	if (ops->len > 0)
 		memcpy(items + n, ops->items, ops->len * sizeof(*items));
 	return value_list(items, n + ops->len);
@@ -132,19 +117,19 @@ delete_options(struct arena *a, const struct effect *e, const struct kube_manner
 		if (strcmp(propagation, names[i][0]) == 0)
 			policy = names[i][1];
 	*all = value_str("All");
-	return PAIRS(a, { "apiVersion", value_str("v1") }, { "kind", value_str("DeleteOptions") },
-		     { "preconditions", uid != NULL ? PAIRS(a, { "uid", value_str(uid) }) : VALUE_NULL },
-		     { "propagationPolicy", text_or_null(policy) }, { "gracePeriodSeconds", member_or_null(&e->body, "grace") },
-		     { "dryRun", how->dry ? value_list(all, 1) : VALUE_NULL });
+	return VALUE_MAP(a, { "apiVersion", value_str("v1") }, { "kind", value_str("DeleteOptions") },
+			 { "preconditions", uid != NULL ? VALUE_MAP(a, { "uid", value_str(uid) }) : VALUE_NULL },
+			 { "propagationPolicy", text_or_null(policy) }, { "gracePeriodSeconds", member_or_null(&e->body, "grace") },
+			 { "dryRun", how->dry ? value_list(all, 1) : VALUE_NULL });
 }
 
 /* https://kubernetes.io/docs/concepts/scheduling-eviction/api-eviction/ */
 static struct value
 eviction(struct arena *a, const struct effect *e, const struct kube_path *p, const struct kube_manner *how)
 {
-	return PAIRS(a, { "apiVersion", value_str("policy/v1") }, { "kind", value_str("Eviction") },
-		     { "metadata", PAIRS(a, { "name", value_str(p->name) }, { "namespace", text_or_null(p->namespace) }) },
-		     { "deleteOptions", delete_options(a, e, how) });
+	return VALUE_MAP(a, { "apiVersion", value_str("policy/v1") }, { "kind", value_str("Eviction") },
+			 { "metadata", VALUE_MAP(a, { "name", value_str(p->name) }, { "namespace", text_or_null(p->namespace) }) },
+			 { "deleteOptions", delete_options(a, e, how) });
 }
 
 int

@@ -32,17 +32,19 @@ class Desk:
         self.w = Wherry(os.path.join(folder, "state"), env={"KUBE_PASSWORD": PASSWORD})
         self.n = 0
 
-    def file(self, steps):
+    def file(self, steps, last=()):
+        """last: the steps of `finally`."""
         self.n += 1
         path = os.path.join(self.folder, "plan-%d.yaml" % self.n)
         with open(path, "w") as f:
             f.write(HEAD % ("p%d" % self.n, self.kubeconfig, self.namespace, self.cluster.world.program("helm")) +
                     "".join("  - %s\n" % s for s in steps))
+            f.write("".join(["finally:\n"] + ["  - %s\n" % s for s in last]) if last else "")
         return path
 
-    def run(self, *steps, code=0, words=()):
+    def run(self, *steps, last=(), code=0, words=()):
         """Run id rN of the N-th plan."""
-        path = self.file(steps)
+        path = self.file(steps, last)
         return self.w.ok("run", path, "--yes", "--run-id", "r%d" % self.n, "--format", "plain", *words, code=code)
 
     def told(self, row, done):

@@ -182,7 +182,8 @@ class World:
                 pid = f.read().strip()
         except OSError:
             return False
-        script = 'grep -qaF "$0" /proc/$1/cmdline && kill -$2 $1'
+        script = ('for i in 1 2 3; do grep -qaF "$0" /proc/$1/cmdline && { kill -$2 $1; exit; }; [ -e /proc/$1 ] || exit 1; '
+                  'grep -q . /proc/$1/cmdline && exit 1; sleep 0.1; done; exit 1')  # it is empty for a moment in an exec
         return subprocess.run(self.inside() + ["sh", "-c", script, self.folder, pid, str(int(number))], capture_output=True, env=ENV).returncode == 0
 
     def runs(self, place, name):

@@ -69,6 +69,13 @@ test_what_is_no_object(void **state)
 	assert_int_equal(parsed("can-i/get/*/*/").what, KUBE_CAN_I);
 	assert_int_equal(parsed("version").what, KUBE_VERSION);
 	assert_int_equal(parsed("kinds").what, KUBE_KINDS);
+	assert_int_equal(parsed("whoami").what, KUBE_WHOAMI);
+	p = parsed("canary/web/x?a=b,example.com/c=d");
+	assert_int_equal(p.what, KUBE_CANARY);
+	assert_string_equal(p.namespace, "web");
+	assert_string_equal(p.query, "a=b,example.com/c=d");
+	assert_true(kube_paths_plain("canary/web/x"));
+	assert_false(kube_paths_cover("*/*/", "canary/web/x"));
 }
 
 /* What is in a pod, and what of this machine goes there or comes from there. */
@@ -100,7 +107,7 @@ test_within(void **state)
 static void
 test_malformed(void **state)
 {
-	static const char *const bad[] = { "", "Pod", "Pod/x", "/web/x", "Pod/web/x/y", "Pod/web/..", "Pod/./x", "Pod/web/a\nb",
+	static const char *const bad[] = { "", "canary/web", "canary/web/", "Pod", "Pod/x", "/web/x", "Pod/web/x/y", "Pod/web/..", "Pod/./x", "Pod/web/a\nb",
 		"Pod/web/x#", "Pod/web/#log", "Pod/web/x?a=b", "Pod/*/x", "Pod/web/%2F", "Pod/web/%2e%2e", "Pod/web/%", "Pod/web/%4",
 		"Pod/web/?a b", "Pod/web/?a\r\nX: y", "Pod/web/\xff", "can-i/", "can-i//Pod/web/", "can-i/get", "can-i/get/Pod", "file/", "file/web",
 		"file/web/x", "file/web/x/c", "file/web/x/c/", "file/web//c/x", "file/web/x?a/b", "log/web", "log/web/", "log/web/x",

@@ -73,8 +73,11 @@ class Cluster(machinery.Cluster):
         try:
             self.wait_until("create", "serviceaccount/default", namespace=name)
             yield name
-        finally:
-            self.kubectl("delete", "namespace", name, "--wait=false")
+        except BaseException:
+            with contextlib.suppress(wtest.Violation):  # what failed first is to be told
+                self.kubectl("delete", "namespace", name, "--wait=false")
+            raise
+        self.kubectl("delete", "namespace", name, "--wait=false")
 
     def audit_mark(self):
         """The place in the audit log from which on requests are new."""

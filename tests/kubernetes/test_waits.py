@@ -33,15 +33,22 @@ def test_objects(a):
     """There, gone, so many, as an expression wants, settled: ended by the change, and a time-out says what is missing."""
     with scratch() as folder, a.namespace() as ns:
         d = Desk(folder, a, ns)
-        threads = [later(1, lambda: a.apply(config("one", x="1"), namespace=ns)), later(2, lambda: a.apply(config("one", x="2"), namespace=ns)),
-                   later(3, lambda: a.kubectl("delete", "cm", "one", namespace=ns))]
         mark = a.audit_mark()
+
+        def drive():
+            """Each change once the wait for it watches."""
+            for k, act in enumerate((lambda: a.apply(config("one", x="1"), namespace=ns), lambda: a.apply(config("one", x="2"), namespace=ns),
+                                     lambda: a.kubectl("delete", "cm", "one", namespace=ns)), 1):
+                wait_for(lambda: len({e["auditID"] for e in a.audit(mark, user="wherry", verbs=["watch"], resource="configmaps")}) >= k,
+                         "wait %d begins" % k)
+                act()
+
+        driver = later(0, drive)
         d.run(step("there", "kubernetes.wait", kind="ConfigMap", name="one"),
               step("two", "kubernetes.wait", kind="cm", name="one", until="${{ value.data.x == '2' }}", needs_=["there"]),
               step("gone", "kubernetes.wait", kind="cm", name="one", absent=True, needs_=["two"]),
               check("steps.two.outputs.object.data.x == '2' and steps.gone.outputs.count == 0 and steps.gone.outputs.object == nil"))
-        for t in threads:
-            t.join()
+        driver.join()
         reads = a.audit(mark, user="wherry", verbs=("get", "list", "watch"), resource="configmaps")
         expect(len([e for e in reads if e["stage"] == "ResponseComplete"]) <= 9, "it polls: %d requests" % len(reads))
         a.apply(config("a"), config("b"), namespace=ns)

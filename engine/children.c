@@ -88,6 +88,12 @@ children_open(struct coord *c, uint32_t owner, struct err *err)
 	return 0;
 }
 
+const struct hist_step *
+children_past(const struct coord *c, uint32_t owner)
+{
+	return c->o->history != NULL ? history_step(c->o->history, path_of(c, owner)) : NULL;
+}
+
 /* Open it as what it was: nothing of it goes on by itself. */
 static int
 open_closed(struct coord *c, uint32_t owner, struct err *err)
@@ -101,20 +107,16 @@ open_closed(struct coord *c, uint32_t owner, struct err *err)
 static bool
 has_past(struct coord *c, uint32_t owner)
 {
-	uint32_t n;
+	const struct hist_step *hs = c->live[owner].anew ? NULL : children_past(c, owner);
 
-	if (c->o->history == NULL || c->live[owner].anew)
-		return false;
-	(void)children_past(c, path_of(c, owner), live_kind(c, owner) == LIVE_EACH ? '[' : '/', &n);
-	return n > 0;
+	return hs != NULL && history_inside(c->o->history, hs, hs) != NULL;
 }
 
 int
 children_open_past(struct coord *c, const struct scope *s, struct err *err)
 {
-	for (uint32_t i = s->base; i < c->nlive; i++)
-		if (live_kind(c, i) != LIVE_STEP && !c->live[i].open && scope_is_within(scope_of(c, i), s) && has_past(c, i) &&
-		    open_closed(c, i, err) < 0)
+	for (uint32_t i = s->n > 0 ? s->base : NO_LIVE; i != NO_LIVE; i = live_next(c, s, i))
+		if (live_kind(c, i) != LIVE_STEP && !c->live[i].open && has_past(c, i) && open_closed(c, i, err) < 0)
 			return -1;
 	return 0;
 }
@@ -287,66 +289,4 @@ children_unreadable(struct coord *c, uint32_t owner)
 	for (size_t i = 0; i < sub->plan->ntargets; i++)
 		if (sub->targets[i] != 0)
 			overlay_put(&c->overlay, in->targets[sub->targets[i] - 1], "*", &unknown, NULL);
-}
-
-static int
-by_path(const void *a, const void *b)
-{
-	const struct hist_step *const *x = a, *const *y = b;
-
-	return strcmp((*x)->path, (*y)->path);
-}
-
-static void
-find_kin(struct coord *c)
-{
-	const struct history *h = c->o->history;
-
-	c->has_kin = true;
-	c->kin = arena_array(&c->keep, h->nsteps, sizeof(struct hist_step *));
-	for (uint32_t i = 0; i < h->nsteps; i++)
-		if (strpbrk(h->steps[i].path, "/[") != NULL)
-			c->kin[c->nkin++] = &h->steps[i];
-	if (c->nkin > 0)
-		qsort(c->kin, c->nkin, sizeof(*c->kin), by_path);
-}
-
-/* -1, 0, 1: the path comes before those that begin so, is one of them, comes after them. */
-static int
-place(const char *path, const char *begin, size_t len, char then)
-{
-	const int order = strncmp(path, begin, len);
-
-	return order != 0 ? order : (int)(unsigned char)path[len] - (int)(unsigned char)then;
-}
-
-/* The first of them that does not come before (or, past, after) those that begin so. */
-static uint32_t
-bound(const struct coord *c, const char *path, size_t len, char then, bool past)
-{
-	uint32_t low = 0, high = c->nkin;
-
-	while (low < high) {
-		const uint32_t middle = low + (high - low) / 2;
-		const int at = place(c->kin[middle]->path, path, len, then);
-
-		if (at < 0 || (past && at == 0))
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return low;
-}
-
-const struct hist_step *const *
-children_past(struct coord *c, const char *path, char then, uint32_t *ret_n)
-{
-	const size_t len = strlen(path);
-	uint32_t first;
-
-	if (!c->has_kin)
-		find_kin(c);
-	first = bound(c, path, len, then, false);
-	*ret_n = bound(c, path, len, then, true) - first;
-	return (const struct hist_step *const *)c->kin + first;
 }

@@ -19,9 +19,8 @@ void children_close(struct coord *, struct scope *);
 void children_taken_back(struct coord *, struct scope *);
 /* Dry-run: it could not be opened, so what it would change cannot be told. */
 void children_unreadable(struct coord *, uint32_t owner);
-/* What the journal knows of steps whose path begins with `path` and that character ('/' or '['): the first, and how many;
- * sorted by path. */
-const struct hist_step *const *children_past(struct coord *, const char *path, char then, uint32_t *ret_n);
+/* What the journal of a resumed run knows of a step that may have opened a scope, or NULL: to begin history_inside() with. */
+const struct hist_step *children_past(const struct coord *, uint32_t owner);
 /* items.c: open the scope over the items of a step's `foreach`; NULL with err. */
 struct scope *items_open(struct coord *, uint32_t owner, struct err *err);
 /* The outputs of all items, a map by key, and what `.items` is; in coord.eval. */

@@ -40,13 +40,12 @@ summary(struct front *f, const struct edit *e)
 static const char *
 what_stands(struct front *f, const struct opened *o, const char *id)
 {
-	const struct history *h = &o->history;
+	const struct hist_step *of = history_step(&o->history, id);
 	const char *first = NULL;
 	uint32_t n = 0;
 
-	for (uint32_t i = 0; i < h->nsteps; i++)
-		for (const struct hist_effect *e = edit_is_of(h->steps[i].path, id) && !h->steps[i].undo ? h->steps[i].effects : NULL;
-		     e != NULL; e = e->next)
+	for (const struct hist_step *s = of; s != NULL; s = history_inside(&o->history, of, s))
+		for (const struct hist_effect *e = s->undo ? NULL : s->effects; e != NULL; e = e->next)
 			if (history_stands(e) && e->state != EFFECT_UNCHANGED && n++ == 0)
 				first = e->ref;
 	return arena_printf(&f->arena, "what it did stands: '%.200s'%s; wherry rollback takes it back", first != NULL ? first : "?",
@@ -234,18 +233,18 @@ apply(struct opened *o, const struct record *r, struct err *err)
 
 /* The step is pending again, and with what it has done all that it holds. */
 static int
-reopen(struct opened *o, const struct plan *plan, const struct edit_step *s, struct err *err)
+reopen(struct opened *o, const struct edit_step *s, struct err *err)
 {
-	const bool holds = s->again && !s->inside && (plan->steps[s->index].each || plan_sub_of(plan, s->index) != NULL);
+	const struct hist_step *of = s->again && !s->inside ? history_step(&o->history, s->id) : NULL;
 	struct record r = { .type = REC_REOPEN, .wall = clock_wall_ms(), .step = s->id, .kind = s->again ? "edited" : NULL };
 
 	if (!s->again && !s->retried)
 		return 0;
 	if (apply(o, &r, err) < 0)
 		return -1;
-	for (uint32_t i = 0; holds && i < o->history.nsteps; i++) {
-		r.step = o->history.steps[i].path;
-		if (strcmp(r.step, s->id) != 0 && edit_is_of(r.step, s->id) && apply(o, &r, err) < 0)
+	for (const struct hist_step *in = of; in != NULL && (in = history_inside(&o->history, of, in)) != NULL;) {
+		r.step = in->path;
+		if (apply(o, &r, err) < 0)
 			return -1;
 	}
 	return 0;
@@ -272,7 +271,7 @@ front_edit_record(struct front *f, struct opened *o, const struct edited *e, con
 	if (apply(o, &r, err) < 0)
 		return -1;
 	for (uint32_t i = 0; i < e->edit->n; i++)
-		if (reopen(o, options->plan, &e->edit->steps[i], err) < 0)
+		if (reopen(o, &e->edit->steps[i], err) < 0)
 			return -1;
 	return 0;
 }

@@ -37,6 +37,7 @@ struct task {
 	struct memory memory;
 	struct attempt *attempt;
 	int64_t started, deadline;
+	int64_t timer;         /* when it goes on, in coord.timers; 0: it waits for none */
 };
 
 /* A step whose end is staged; told to those who wait, and to people, after the sync. */
@@ -54,6 +55,7 @@ struct held_event {
 };
 struct held_events {
 	struct held_event *first, *last;
+	struct foreseen *foreseen; /* what the step would do, if a step of finally takes it back; newest first */
 };
 
 /* What an expression or a binding sees: a scope, and the step in it. */
@@ -72,11 +74,7 @@ struct coord {
 	struct scope **scopes;      /* the first is the run's own */
 	uint32_t nscopes, scopes_cap;
 	struct map inside;          /* the scope that a step has opened */
-	const struct hist_step **kin; /* what the journal knows of children, by path */
-	uint32_t nkin;
-	bool has_kin;               /* that is made */
 	struct scope *idle;         /* those in which nothing was active any more, at some time since the last look */
-	struct scope *pooled;       /* those with pools */
 	struct scope *stopped;      /* those that a failure has stopped since the last look */
 	struct live *live;          /* of all scopes; moves when one is added */
 	uint32_t nlive, live_cap;
@@ -87,9 +85,10 @@ struct coord {
 	size_t nlocals;
 	struct overlay overlay;
 	struct holds holds;         /* in keep */
+	struct history past;        /* the fold of the journal as far as it was read last: for undo and rollback */
 	struct shared shared;
 	struct pool *pool;
-	struct heap ready, timers, held; /* held: ready, but not before what is in doubt has settled */
+	struct heap ready, timers, held; /* held: ready, but not before what is in doubt has settled; timers: see coord_next_timer */
 	struct attempt *attempts;   /* under way */
 	unsigned running;
 	unsigned owed;              /* ends of effects under way, of those that have many at once */
@@ -120,8 +119,8 @@ struct coord {
 	int64_t drain_until, tick_at;
 	uint64_t rng;
 	uint32_t changes;
-	struct foreseen *foreseen;  /* dry-run: effects of steps that a step of finally takes back, newest first */
 	struct held_events *events; /* dry-run, by step */
+	uint32_t nforeseen;
 	uint32_t printed;           /* dry-run: steps printed so far */
 };
 
@@ -210,8 +209,11 @@ void coord_park(struct coord *, struct attempt *);
 void coord_wake(struct coord *, struct attempt *);
 /* Its time or its word has come, or its time-out: go on with it. 1: it holds a worker now. */
 int coord_unpark(struct coord *, struct attempt *);
-/* Those that will not go on (all, or those that a failure has stopped): they stay pending. */
-void coord_drop_parked(struct coord *, bool all);
+/* It will not go on, and stays pending. */
+void coord_drop_parked(struct coord *, struct attempt *);
+/* Queue a step for later; when the first one's time comes, or NEVER. A step whose task says otherwise is not in there. */
+void coord_set_timer(struct coord *, uint32_t step, int64_t at);
+int64_t coord_next_timer(struct coord *);
 /* Those that wait for people and have run out of time go on. */
 void coord_park_timers(struct coord *, int64_t now);
 /* people.c: gates, and the inbox. */

@@ -47,14 +47,13 @@ coord_print_ready(struct coord *c, bool all)
 {
 	if (c->o->mode != MODE_PLAN)
 		return;
-	for (; c->printed != NO_LIVE && (c->live[c->printed].over || all); c->printed = live_next(c, c->printed))
+	for (; c->printed != NO_LIVE && (c->live[c->printed].over || all); c->printed = live_next(c, c->scopes[0], c->printed))
 		for (const struct held_event *h = c->events[c->printed].first; h != NULL; h = h->next)
 			report_event(c->o->report, &h->event);
 }
 
 struct foreseen {
 	struct foreseen *next;
-	uint32_t step, number;
 	struct undo_effect x;
 };
 
@@ -79,15 +78,15 @@ coord_foresee(struct coord *c, const struct door_letter *l)
 	if (l->effect == NULL || !may_be_undone(c, step) || scope_of(c, step)->roll != NULL)
 		return;
 	f = arena_alloc(&c->keep, sizeof(*f));
-	*f = (struct foreseen){ .next = c->foreseen, .step = step };
-	f->x = (struct undo_effect){ .number = c->foreseen != NULL ? c->foreseen->x.number + 1 : 1, .state = EFFECT_OK,
+	f->next = c->events[step].foreseen;
+	f->x = (struct undo_effect){ .number = ++c->nforeseen, .state = EFFECT_OK,
 		.stream = l->before == NULL, .nonce = "", .ref = keep_text(c, l->event.ref) };
 	f->x.effect = (struct effect){ .on = { l->effect->on.target, keep_text(c, l->effect->on.path) },
 		.verb = keep_text(c, l->effect->verb), .says = keep_text(c, l->effect->says), .class = l->effect->class,
 		.body = value_copy(&c->keep, &l->effect->body) };
 	f->x.before = l->before != NULL ? value_copy(&c->keep, l->before) : VALUE_NULL;
 	f->x.after = l->after != NULL ? value_copy(&c->keep, l->after) : VALUE_NULL;
-	c->foreseen = f;
+	c->events[step].foreseen = f;
 }
 
 const struct undo_effect *
@@ -96,13 +95,12 @@ coord_foreseen(struct coord *c, uint32_t step, struct arena *a, size_t *ret_n)
 	struct undo_effect *list;
 	size_t n = 0;
 
-	for (const struct foreseen *f = c->foreseen; f != NULL; f = f->next)
-		n += f->step == step;
+	for (const struct foreseen *f = c->events[step].foreseen; f != NULL; f = f->next)
+		n++;
 	list = arena_array(a, n, sizeof(*list));
 	*ret_n = n;
 	n = 0;
-	for (const struct foreseen *f = c->foreseen; f != NULL; f = f->next)
-		if (f->step == step)
-			list[n++] = f->x;
+	for (const struct foreseen *f = c->events[step].foreseen; f != NULL; f = f->next)
+		list[n++] = f->x;
 	return list;
 }

@@ -87,17 +87,14 @@ edit_is_of(const char *path, const char *id)
 
 /* Is it so of the step, or of one that it holds? */
 static bool
-any(const struct compare *c, const struct plan *p, const struct step *s, bool (*is)(const struct step *, const struct hist_step *))
+any(const struct compare *c, const struct step *s, bool (*is)(const struct step *, const struct hist_step *))
 {
 	const struct history *h = c->sides->history;
-	const struct hist_step *hs = history_step(h, s->id);
+	const struct hist_step *of = history_step(h, s->id), *in = of;
 
-	if (!s->each && plan_sub_of(p, (uint32_t)(s - p->steps)) == NULL)
-		return hs != NULL && is(s, hs);
-	for (uint32_t i = 0; i < h->nsteps; i++)
-		if (!h->steps[i].undo && edit_is_of(h->steps[i].path, s->id) && is(s, &h->steps[i]))
-			return true;
-	return false;
+	while (in != NULL && (in->undo || !is(s, in)))
+		in = history_inside(h, of, in);
+	return in != NULL;
 }
 
 bool
@@ -125,16 +122,19 @@ static const char *
 new_need(const struct compare *c, const struct step *was, const struct step *now)
 {
 	const struct plan *p = c->sides->now;
+	struct map before = edit_needs(c->sides->was, was);
+	const char *why = NULL;
 
-	for (uint32_t k = 0; k < now->need_count; k++) {
+	for (uint32_t k = 0; k < now->need_count && why == NULL; k++) {
 		const struct need *n = &p->needs[now->need_first + k];
 		const char *id = p->steps[n->to].id;
 
-		if (!n->weak && !edit_is_guard(now, n->to) && !edit_needs(c->sides->was, was, id, false) &&
+		if (!n->weak && !edit_is_guard(now, n->to) && map_get(&before, id, strlen(id)) != 0 &&
 		    !edit_is_finished(history_step(c->sides->history, id)))
-			return arena_printf(&c->ret->arena, "it needs '%s' now, which has not run", id);
+			why = arena_printf(&c->ret->arena, "it needs '%s' now, which has not run", id);
 	}
-	return NULL;
+	map_done(&before);
+	return why;
 }
 
 static void
@@ -143,7 +143,7 @@ redo(struct compare *c, struct edit_step *e, const struct step *s, const char *w
 	e->verdict = EDIT_REDO;
 	e->why = why;
 	e->again = true;
-	e->harmful = any(c, c->sides->now, s, edit_is_harmful);
+	e->harmful = any(c, s, edit_is_harmful);
 	c->ret->changed = true;
 }
 
@@ -222,14 +222,14 @@ judge_unfinished(struct compare *c, struct edit_step *e, const struct step *was,
 		why = edit_other_terms(c->sides->was, was, c->sides->now, now);
 	c->ret->changed = c->ret->changed || why != NULL;
 	e->why = why;
-	if (any(c, c->sides->now, now, is_in_doubt)) {
+	if (any(c, now, is_in_doubt)) {
 		e->verdict = EDIT_DOUBT;
 		e->blocking = work != NULL;
-	} else if (work != NULL && any(c, c->sides->now, now, edit_is_harmful)) {
+	} else if (work != NULL && any(c, now, edit_is_harmful)) {
 		redo(c, e, now, why);
 	} else if (why != NULL) {
 		e->verdict = EDIT_CHANGED;
-		e->again = work != NULL && any(c, c->sides->now, now, edit_has_effects);
+		e->again = work != NULL && any(c, now, edit_has_effects);
 		e->retried = edit_has_no_way(hs);
 	}
 }
@@ -300,11 +300,11 @@ judge_missing(struct compare *c, uint32_t index)
 	struct edit_step *e = &c->ret->steps[c->ret->n++];
 
 	*e = (struct edit_step){ .id = s->id, .index = index, .verdict = EDIT_GONE };
-	if (any(c, c->sides->was, s, is_in_doubt)) {
+	if (any(c, s, is_in_doubt)) {
 		e->verdict = EDIT_DOUBT;
 		e->blocking = true;
 		e->why = "it is not in the plan any more";
-	} else if (any(c, c->sides->was, s, edit_leaves_something)) {
+	} else if (any(c, s, edit_leaves_something)) {
 		e->verdict = EDIT_ORPHANED;
 	}
 	c->ret->changed = c->ret->changed || !edit_is_named(c->sides->orphans, e->id);

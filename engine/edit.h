@@ -81,8 +81,8 @@ bool edit_same_each(const struct plan *a, const struct step *x, const struct pla
 bool edit_same_frame(const struct plan *a, const struct plan *b);
 /* Do the plans that two steps run say the same? */
 bool edit_same_sub(const struct plan *a, const struct step *x, const struct plan *b, const struct step *y);
-/* Does the step of the plan need the other one? */
-bool edit_needs(const struct plan *, const struct step *, const char *id, bool weak);
+/* What the step needs: by id, 1 where it only waits for the end; for map_done. */
+struct map edit_needs(const struct plan *, const struct step *);
 /* Is that step (by number) one of its guards? */
 bool edit_is_guard(const struct step *, uint32_t);
 

@@ -150,18 +150,15 @@ bool
 edit_inside(const struct edit_sides *sides, struct edit *ret, const struct edit_step *holder, const struct plan *was, const struct plan *now)
 {
 	struct inside in = { .sides = sides, .ret = ret, .holder = holder, .was = was, .now = now };
+	const struct hist_step *of = history_step(sides->history, holder->id);
 
 	if (!edit_same_frame(was, now))
 		return false;
 	in.why = xcalloc(now->nsteps + 1, sizeof(*in.why));
 	find_why(&in);
-	for (uint32_t i = 0; i < sides->history->nsteps; i++) {
-		const struct hist_step *hs = &sides->history->steps[i];
-		const size_t len = strlen(holder->id);
-
-		if (!hs->undo && edit_is_of(hs->path, holder->id) && hs->path[len] != '\0')
-			judge_path(&in, hs, hs->path + len);
-	}
+	for (const struct hist_step *hs = of; hs != NULL && (hs = history_inside(sides->history, of, hs)) != NULL;)
+		if (!hs->undo)
+			judge_path(&in, hs, hs->path + strlen(of->path));
 	free(in.why);
 	return true;
 }

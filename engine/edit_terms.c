@@ -14,29 +14,34 @@ edit_is_guard(const struct step *s, uint32_t to)
 	return false;
 }
 
-bool
-edit_needs(const struct plan *p, const struct step *s, const char *id, bool weak)
+struct map
+edit_needs(const struct plan *p, const struct step *s)
 {
+	struct map ret = MAP_INIT;
+
 	for (uint32_t k = 0; k < s->need_count; k++) {
 		const struct need *n = &p->needs[s->need_first + k];
 
-		if (n->weak == weak && strcmp(p->steps[n->to].id, id) == 0)
-			return true;
+		(void)map_add(&ret, p->steps[n->to].id, strlen(p->steps[n->to].id), n->weak);
 	}
-	return false;
+	return ret;
 }
 
-/* Does a need of a's step of the one plan lack in the other's? */
+/* Each has at most one need on a step. */
 static bool
-lacks_need(const struct plan *a, const struct step *of_a, const struct plan *b, const struct step *of_b)
+same_needs(const struct plan *a, const struct step *x, const struct plan *b, const struct step *y)
 {
-	for (uint32_t k = 0; k < of_a->need_count; k++) {
-		const struct need *n = &a->needs[of_a->need_first + k];
+	struct map others = edit_needs(b, y);
+	uint32_t k = 0;
 
-		if (!edit_needs(b, of_b, a->steps[n->to].id, n->weak))
-			return true;
+	for (; k < x->need_count; k++) {
+		const struct need *n = &a->needs[x->need_first + k];
+
+		if (map_get(&others, a->steps[n->to].id, strlen(a->steps[n->to].id)) != n->weak)
+			break;
 	}
-	return false;
+	map_done(&others);
+	return k == x->need_count && x->need_count == y->need_count;
 }
 
 static bool
@@ -102,7 +107,7 @@ edit_other_terms(const struct plan *a, const struct step *was, const struct plan
 {
 	if (!edit_same_node(was->when, now->when))
 		return "its 'when' is another one";
-	if (lacks_need(a, was, b, now) || lacks_need(b, now, a, was))
+	if (!same_needs(a, was, b, now))
 		return "it waits for others";
 	if (!same_guards(a, was, b, now))
 		return "its guards are others";

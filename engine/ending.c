@@ -271,7 +271,7 @@ retry_later(struct coord *c, struct attempt *at)
 	ns = back_off(r, at);
 	if (clock_now() + ns >= at->deadline)
 		return false;
-	heap_push(&c->timers, clock_now() + ns, at->step);
+	coord_set_timer(c, at->step, clock_now() + ns);
 	c->live[at->step].status = STEP_PENDING;
 	coord_record(c, &(struct record){ .type = REC_RETRY, .step = at->path, .attempt = at->number,
 		.kind = err_kind_name(at->err.kind), .msg = at->err.msg }, false);

@@ -65,6 +65,7 @@ struct hist_step {
 	const char *undoer;             /* STEP_UNDONE: the step of a `finally` that has taken it back; NULL: a rollback has */
 	const char *note;               /* what it said last, until anything else is known of it */
 	const char *word_message;       /* the message of the inbox that brought the last word on it */
+	uint32_t around, inside, newest, beside; /* of history_inside.c: numbers from 1, 0: none */
 };
 
 struct hist_target {
@@ -118,6 +119,10 @@ void history_apply_intent(struct history *, struct hist_step *, const struct rec
 int history_apply_effect(struct history *, struct hist_step *, const struct record *, struct err *err);
 int history_apply_doubt(struct history *, struct hist_step *, const struct record *, struct err *err);
 void history_apply_resolve(struct hist_step *, const struct record *);
+/* history_apply.c: the step of this path, which is new if it is not there. */
+struct hist_step *history_take(struct history *, const char *path);
+/* history_inside.c, for history_take: the step of this number, which is new, goes where its path says. */
+void history_lay(struct history *, uint32_t at);
 /* history_edit.c, for history_apply: an edited plan counts from here on. */
 int history_apply_plan(struct history *, const struct record *, struct err *err);
 /* history_again.c, for the fold: a step (unit "all": with all that is inside of it) or all that failed, was blocked or was cut
@@ -129,6 +134,11 @@ void history_forget_changed(struct hist_step *);
 /* Apply one record: fits journal_record_fn with data = struct history *. */
 int history_apply(void *data, uint64_t seq, const struct record *r, struct err *err);
 struct hist_step *history_step(const struct history *, const char *path); /* or NULL */
+/* The steps (and undos) inside of one that opens a scope, at any depth, those around others first: the first (at: the step itself),
+ * and each next one; NULL at the end. */
+struct hist_step *history_inside(const struct history *, const struct hist_step *of, const struct hist_step *at);
+/* The same that begins with at NULL; of NULL: all of the run. */
+struct hist_step *history_next(const struct history *, const struct hist_step *of, const struct hist_step *at);
 /* As history_step, for all steps of a plan in its order, each once: mostly they also began in that order, so that the next
  * is the one after the last, and once all have been found there are no more. Begins with zeroes. */
 struct hist_walk {

@@ -60,14 +60,10 @@ reopen(struct history *h, struct hist_step *s, const struct record *r)
 void
 history_reopen(struct history *h, struct hist_step *s, const struct record *r)
 {
-	const char *path = s->path;
-	const size_t len = strlen(path);
-
 	reopen(h, s, r);
-	for (uint32_t i = 0; r->unit != NULL && i < h->nsteps; i++)
-		if (!h->steps[i].undo && strncmp(h->steps[i].path, path, len) == 0 &&
-		    (h->steps[i].path[len] == '/' || h->steps[i].path[len] == '['))
-			reopen(h, &h->steps[i], r);
+	for (struct hist_step *in = s; r->unit != NULL && (in = history_inside(h, s, in)) != NULL;)
+		if (!in->undo)
+			reopen(h, in, r);
 }
 
 /* One record for all: were it many, a crash between them could leave half a run reopened. */

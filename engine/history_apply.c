@@ -21,8 +21,8 @@ history_keep(struct history *h, const struct value *v)
 	return s;
 }
 
-static struct hist_step *
-step_of(struct history *h, const char *path)
+struct hist_step *
+history_take(struct history *h, const char *path)
 {
 	struct hist_step *s;
 	const char *kept;
@@ -41,7 +41,10 @@ step_of(struct history *h, const char *path)
 	s->path = kept;
 	s->undo = is_undo_path(kept);
 	h->nundos += s->undo;
-	return s;
+	i = h->nsteps - 1;
+	history_lay(h, i);
+	h->recent = i;
+	return &h->steps[i];
 }
 
 static void
@@ -229,7 +232,7 @@ apply_to_step(struct history *h, const struct record *r, struct err *err)
 
 	if (r->step == NULL)
 		return err_set(err, ERR_REFUSED, "%s without a step", record_type_name(r->type));
-	s = step_of(h, r->step);
+	s = history_take(h, r->step);
 	s->note = NULL;
 	if (s->seq == 0 && (r->type == REC_START || r->type == REC_INTENT || r->type == REC_SETTLED || r->type == REC_END))
 		s->seq = h->records;

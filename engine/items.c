@@ -16,6 +16,8 @@ struct list {
 	struct map keys;
 };
 
+static const struct value gone = { .kind = V_UNKNOWN, .flags = VF_UNKNOWN, .s = "its item is not in the list any more" };
+
 static int
 bad_key(struct err *err, const struct sight *in, const struct node *key, const char *why)
 {
@@ -88,21 +90,20 @@ find_keys(struct coord *c, struct sight *in, const struct node *key, struct list
 static void
 add_orphans(struct coord *c, uint32_t owner, struct list *l)
 {
-	static const struct value gone = { .kind = V_UNKNOWN, .flags = VF_UNKNOWN, .s = "its item is not in the list any more" };
+	const struct hist_step *of = children_past(c, owner);
 	const size_t len = strlen(path_of(c, owner));
-	const struct hist_step *const *past;
-	uint32_t n;
+	uint32_t room = l->n;
 
-	past = children_past(c, path_of(c, owner), '[', &n);
-	if (n == 0)
-		return;
-	l->items = memcpy(arena_array(&c->keep, (size_t)l->n + n, sizeof(*l->items)), l->items, l->n * sizeof(*l->items));
-	for (uint32_t i = 0; i < n; i++) {
-		const char *key = past[i]->path + len + 1;
+	for (const struct hist_step *in = of; in != NULL && (in = history_inside(c->o->history, of, in)) != NULL;) {
+		const char *key = in->path + len + 1;
 		const size_t key_len = strcspn(key, "]");
 
-		if (past[i]->undo || map_add(&l->keys, key, key_len, l->n) != MAP_NONE)
+		if (in->undo || in->path[len] != '[' || map_add(&l->keys, key, key_len, l->n) != MAP_NONE)
 			continue;
+		if (l->n == room) {
+			room = 2 * room + 16;
+			l->items = memcpy(arena_array(&c->keep, room, sizeof(*l->items)), l->items, l->n * sizeof(*l->items));
+		}
 		l->items[l->n++] = (struct each){ arena_strndup(&c->keep, key, key_len), &gone };
 		l->norphans++;
 	}

@@ -49,8 +49,8 @@ struct journal_help *journal_help_new(void);
 void journal_help(struct journal_help *);
 void journal_help_free(struct journal_help *); /* or NULL; both threads are done with it */
 
-/* Read our own journal again: what is durable by now. */
-int journal_again(const struct journal *, journal_record_fn *fn, void *data, struct err *err);
+/* Read our own journal: what has become durable since this was called last; at first, all of it. */
+int journal_again(struct journal *, journal_record_fn *fn, void *data, struct err *err);
 
 /* Stage a record for the next batch (values over JOURNAL_INLINE_MAX are first written to files and synced here; private
  * ones are synced once a batch, and what they will need is reserved here). -1 only for such a file or its room, or for

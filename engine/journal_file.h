@@ -112,6 +112,7 @@ struct journal {
 	struct frame *frames;        /* staged; memory is kept for reuse */
 	size_t nframes, cap;
 	struct private private;
+	struct scan again;           /* how far journal_again has come */
 	struct err failed;           /* the sticky error */
 };
 

@@ -268,11 +268,3 @@ fail:
 		err_next(err, "see to that folder, then do it again");
 	return -1;
 }
-
-int
-journal_again(const struct journal *j, journal_record_fn *fn, void *data, struct err *err)
-{
-	struct scan s;
-
-	return scan_file(j->fd, j->path, j->folder, strrchr(j->folder, '/') + 1, NULL, fn, data, &s, err);
-}

@@ -41,6 +41,7 @@ struct reader {
 	char *window;
 	size_t room, have;
 	uint64_t at;     /* of the window in the file */
+	uint64_t until;  /* where good batches are known to end, or UINT64_MAX: the end is to be judged */
 	bool forgotten;  /* private values are gone for good */
 	int private;     /* the file of private values, once it was needed */
 	struct arena arena;
@@ -61,14 +62,16 @@ look(struct reader *r, uint64_t at, size_t n, const char **ret, struct err *err)
 		r->window = xrealloc(r->window, r->room);
 	}
 	if (at < r->at || at + n > r->at + r->have) {
+		const size_t most = r->until - at < r->room ? (size_t)(r->until - at) : r->room;
+
 		r->at = at;
 		r->have = 0;
 		do {
-			got = pread(r->fd, r->window + r->have, r->room - r->have, (off_t)(at + r->have));
+			got = pread(r->fd, r->window + r->have, most - r->have, (off_t)(at + r->have));
 			if (got < 0 && errno != EINTR)
 				return err_errno(err, "read '%s'", r->path);
 			r->have += got > 0 ? (size_t)got : 0;
-		} while (got != 0 && r->have < r->room);
+		} while (got != 0 && r->have < most);
 	}
 	*ret = at + n <= r->at + r->have ? r->window + (at - r->at) : NULL;
 	return 0;
@@ -273,7 +276,7 @@ scan(struct reader *r, struct err *err)
 	const char *p, *why;
 	struct batch b;
 
-	for (;;) {
+	while (s->end < r->until) {
 		if (look_batch(r, s->end, &b, hash, &p, &why, err) < 0)
 			return -1;
 		if (why == NULL && follows(s, &b) != NULL)
@@ -291,30 +294,49 @@ scan(struct reader *r, struct err *err)
 		looked_again = s->end;
 		r->have = 0;
 	}
+	return 0;
+}
+
+static int
+scan_with(struct reader *r, const char *run, struct err *err)
+{
+	int rc;
+
+	r->private = -1;
+	r->forgotten = r->folder != NULL && store_is_forgotten(r->folder);
+	batch_tag(run, r->tag);
+	r->h = sha256_new();
+	help_begin(r->help, r->fd, r->tag);
+	rc = scan(r, err);
+	help_end(r->help);
+	if (r->private >= 0)
+		(void)close(r->private);
+	free(r->window);
+	sha256_free(r->h);
+	arena_done(&r->arena);
+	return rc;
 }
 
 int
 scan_file(int fd, const char *path, const char *folder, const char *run, struct journal_help *help, journal_record_fn *fn,
 	  void *data, struct scan *ret, struct err *err)
 {
-	struct reader r = { .fd = fd, .path = path, .folder = folder, .private = -1, .help = help, .fn = fn, .data = data,
+	struct reader r = { .fd = fd, .path = path, .folder = folder, .until = UINT64_MAX, .help = help, .fn = fn, .data = data,
 			    .s = ret };
-	int rc;
 
-	r.forgotten = folder != NULL && store_is_forgotten(folder);
 	*ret = (struct scan){ 0 };
 	memset(ret->hash, '0', SHA256_HEX - 1);
-	batch_tag(run, r.tag);
-	r.h = sha256_new();
-	help_begin(help, fd, r.tag);
-	rc = scan(&r, err);
-	help_end(help);
-	if (r.private >= 0)
-		(void)close(r.private);
-	free(r.window);
-	sha256_free(r.h);
-	arena_done(&r.arena);
-	return rc;
+	return scan_with(&r, run, err);
+}
+
+int
+journal_again(struct journal *j, journal_record_fn *fn, void *data, struct err *err)
+{
+	struct reader r = { .fd = j->fd, .path = j->path, .folder = j->folder, .until = j->end, .fn = fn, .data = data, .s = &j->again };
+
+	if (j->again.end == 0)
+		memset(j->again.hash, '0', SHA256_HEX - 1);
+	return scan_with(&r, strrchr(j->folder, '/') + 1, err);
 }
 
 int

@@ -27,7 +27,7 @@ coord_park(struct coord *c, struct attempt *at)
 	e.attempt = at->number;
 	coord_record(c, &(struct record){ .type = REC_START, .step = at->path, .attempt = at->number }, false);
 	report_event(c->o->report, &e);
-	heap_push(&c->timers, at->park.until < at->deadline ? at->park.until : at->deadline, at->step);
+	coord_set_timer(c, at->step, at->park.until < at->deadline ? at->park.until : at->deadline);
 }
 
 static void
@@ -68,20 +68,34 @@ coord_unpark(struct coord *c, struct attempt *at)
 }
 
 void
-coord_drop_parked(struct coord *c, bool all)
+coord_drop_parked(struct coord *c, struct attempt *at)
 {
-	struct attempt *next;
+	unlink_parked(c, at);
+	c->live[at->step].status = STEP_PENDING;
+	c->live[at->step].task->attempt = NULL;
+	live_deactivate(c, at->step);
+	coord_attempt_free(at);
+}
 
-	for (struct attempt *at = c->parked; at != NULL; at = next) {
-		next = at->next;
-		if (!all && coord_may_go(c, at->step))
-			continue;
-		unlink_parked(c, at);
-		c->live[at->step].status = STEP_PENDING;
-		c->live[at->step].task->attempt = NULL;
-		live_deactivate(c, at->step);
-		coord_attempt_free(at);
+void
+coord_set_timer(struct coord *c, uint32_t step, int64_t at)
+{
+	c->live[step].task->timer = at;
+	heap_push(&c->timers, at, step);
+}
+
+int64_t
+coord_next_timer(struct coord *c)
+{
+	while (c->timers.n > 0) {
+		const struct heap_item *first = &c->timers.list[0];
+		const struct task *t = c->live[first->step].task;
+
+		if (t != NULL && t->timer == first->key)
+			return first->key;
+		(void)heap_pop(&c->timers);
 	}
+	return NEVER;
 }
 
 void

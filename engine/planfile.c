@@ -56,20 +56,14 @@ add_action(struct foretold *f, const struct event *e)
 	f->actions[f->nactions++] = value_map(p, 7);
 }
 
-/* In order of their names: who is met first depends on the workers. */
 static void
 add_target(struct foretold *f, const struct event *e)
 {
-	size_t at = f->ntargets;
-
 	if (f->ntargets == f->targets_cap) {
 		f->targets_cap = 2 * f->targets_cap + 8;
 		f->targets = xreallocarray(f->targets, f->targets_cap, sizeof(*f->targets));
 	}
-	for (; at > 0 && strcmp(f->targets[at - 1].key, e->ref) > 0; at--)
-		f->targets[at] = f->targets[at - 1];
-	f->targets[at] = (struct pair){ arena_strdup(&f->arena, e->ref), kept_text(&f->arena, e->msg) };
-	f->ntargets++;
+	f->targets[f->ntargets++] = (struct pair){ arena_strdup(&f->arena, e->ref), kept_text(&f->arena, e->msg) };
 }
 
 static void
@@ -111,9 +105,20 @@ foretold_actions(const struct foretold *f)
 	return value_list(f->actions, f->nactions);
 }
 
+static int
+by_key(const void *a, const void *b)
+{
+	const struct pair *x = a, *y = b;
+
+	return strcmp(x->key, y->key);
+}
+
+/* In order of their names: who is met first depends on the workers. */
 struct value
 foretold_targets(const struct foretold *f)
 {
+	if (f->ntargets > 0)
+		qsort(f->targets, f->ntargets, sizeof(*f->targets), by_key);
 	return value_map(f->targets, f->ntargets);
 }
 
@@ -195,9 +200,12 @@ foretold_compare_actions(const struct value *was, const struct value *now, struc
 int
 foretold_compare_targets(const struct value *was, const struct value *now, struct err *err)
 {
-	for (uint32_t i = 0; i < was->len; i++) {
-		const struct value *other = value_get(now, was->pairs[i].key);
+	for (uint32_t i = 0, k = 0; i < was->len; i++) { /* both are in order of their names */
+		const struct value *other;
 
+		while (k < now->len && strcmp(now->pairs[k].key, was->pairs[i].key) < 0)
+			k++;
+		other = k < now->len && strcmp(now->pairs[k].key, was->pairs[i].key) == 0 ? &now->pairs[k].v : NULL;
 		if (other != NULL && !value_eq(&was->pairs[i].v, other))
 			return err_set(err, ERR_REFUSED, "target '%s' is another one: it was %s and is %s", was->pairs[i].key,
 				       was->pairs[i].v.kind == V_STRING ? was->pairs[i].v.s : "?", other->s);

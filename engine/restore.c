@@ -24,13 +24,6 @@ has_finished(const struct hist_step *hs)
 	return hs->status == STEP_DONE || hs->status == STEP_UNCHANGED || hs->status == STEP_SKIPPED;
 }
 
-/* What the journal knows below a scope: of the run's own, all. */
-static const struct hist_step *
-past_of(const struct coord *c, const struct hist_step *const *below, uint32_t k)
-{
-	return below != NULL ? below[k] : &c->o->history->steps[k];
-}
-
 /* Is it inside of what the path (of len bytes) has opened? */
 static bool
 is_inside(const char *inner, const char *path, size_t len)
@@ -51,12 +44,11 @@ is_settled_inside(const struct hist_step *hs, const char *path, size_t len)
 static uint32_t
 find_undone(struct coord *c, const struct scope *s, bool again, uint32_t *list, bool *seen)
 {
-	uint32_t n = 0, all = c->o->history->nsteps;
-	const struct hist_step *const *below = s->parent != NULL ? children_past(c, path_of(c, s->owner), '/', &all) : NULL;
+	uint32_t n = 0;
+	const struct hist_step *of = s->parent != NULL ? children_past(c, s->owner) : NULL, *hs = NULL;
 	const size_t skip = s->parent != NULL ? strlen(path_of(c, s->owner)) + 1 : 0;
 
-	for (uint32_t k = 0; k < all; k++) {
-		const struct hist_step *hs = past_of(c, below, k);
+	while ((s->parent == NULL || of != NULL) && (hs = history_next(c->o->history, of, hs)) != NULL) {
 		const char *id = hs->path + skip;
 		const size_t len = hs->status == STEP_UNDONE || hs->status == STEP_PENDING ? strcspn(id, "/[") : 0;
 		const uint32_t i = len > 0 && (hs->status == STEP_UNDONE || id[len] != '\0') ? plan_find(s->plan, id, len) : MAP_NONE;
@@ -211,11 +203,10 @@ coord_unsettled(const struct coord *c, uint32_t step)
 static bool
 has_run_inside(struct coord *c, uint32_t step)
 {
-	uint32_t n;
-	const struct hist_step *const *past = children_past(c, path_of(c, step), live_kind(c, step) == LIVE_EACH ? '[' : '/', &n);
+	const struct hist_step *of = children_past(c, step), *in = of;
 
-	for (uint32_t k = 0; k < n; k++)
-		if (!past[k]->undo && maybe_effects(past[k]) > 0)
+	while (in != NULL && (in = history_inside(c->o->history, of, in)) != NULL)
+		if (!in->undo && maybe_effects(in) > 0)
 			return true;
 	return false;
 }
@@ -232,31 +223,26 @@ is_orphan(const struct coord *c, uint32_t step)
 static bool
 is_part(struct coord *c, uint32_t item)
 {
-	uint32_t n;
-	const struct hist_step *const *past = children_past(c, path_of(c, item), '/', &n);
+	const struct hist_step *of = children_past(c, item), *in = of;
 
-	for (uint32_t k = 0; k < n; k++)
-		if (!past[k]->undo && (past[k]->status == STEP_UNDONE || past[k]->status == STEP_PENDING) &&
-		    !is_settled_inside(past[k], path_of(c, item), strlen(path_of(c, item))))
+	while (in != NULL && (in = history_inside(c->o->history, of, in)) != NULL)
+		if (!in->undo && (in->status == STEP_UNDONE || in->status == STEP_PENDING) &&
+		    !is_settled_inside(in, of->path, strlen(of->path)))
 			return true;
 	return false;
 }
 
 /* Nothing walks an orphan any more, so only a person can say what became of it. */
 static void
-ask_about_orphan(struct coord *c, uint32_t orphan, const struct hist_step *hs)
+ask_about_orphan(struct coord *c, const struct hist_step *of)
 {
+	const struct hist_step *hs = of;
 	struct err err = ERR_INIT;
-	uint32_t n, k = 0;
-	const struct hist_step *const *inside = children_past(c, path_of(c, orphan), '/', &n);
 
-	if (!history_in_doubt(hs)) {
-		while (k < n && (inside[k]->undo || !history_in_doubt(inside[k])))
-			k++;
-		if (k == n)
-			return;
-		hs = inside[k];
-	}
+	while (hs != NULL && (hs->undo || !history_in_doubt(hs)))
+		hs = history_inside(c->o->history, of, hs);
+	if (hs == NULL)
+		return;
 	err_set(&err, ERR_IN_DOUBT, "it had begun something, and its item is not in the list any more");
 	next_resolve(&err, c->shared.run, hs->path);
 	coord_pause(c, hs->path, &err);
@@ -273,7 +259,7 @@ restore_step(struct coord *c, struct scope *s, uint32_t i, const struct hist_ste
 		restore_failure(c, s, i, hs);
 	if (is_orphan(c, i)) {
 		if (!c->o->rollback && !c->o->abort)
-			ask_about_orphan(c, i, hs);
+			ask_about_orphan(c, hs);
 		return;
 	}
 	l->outputs = hs->status != STEP_UNDONE || c->o->rollback ? hs->outputs : NULL;

@@ -114,29 +114,41 @@ note_past(struct coord *c, struct rollback *r, const struct hist_step *hs, const
 	}
 }
 
+static void
+add_turn(struct turn **list, uint32_t *n, uint32_t *cap, struct turn t)
+{
+	if (*n == *cap) {
+		*cap = 2 * *cap + 16;
+		*list = xreallocarray(*list, *cap, sizeof(**list));
+	}
+	(*list)[(*n)++] = t;
+}
+
 /* A later step was taken back before an earlier one, so what stands on an object now is of the one that was taken back
  * last: of those, the one whose effects came first. */
 static void
-note_all_past(struct coord *c, struct rollback *r)
+note_all_past(struct coord *c, const struct scope *in, struct rollback *r)
 {
-	const struct history *past = r->past;
-	struct turn *done = xcalloc(past->nsteps + 1, sizeof(*done));
-	uint32_t n = 0;
+	const struct hist_step *of = in->parent != NULL ? history_step(r->past, path_of(c, in->owner)) : NULL, *hs = NULL;
+	struct turn *done = NULL;
+	uint32_t n = 0, cap = 0;
 
-	for (uint32_t i = 0; i < past->nsteps; i++) {
-		const bool undo = is_undo_path(past->steps[i].path);
+	while ((in->parent == NULL || of != NULL) && (hs = history_next(r->past, of, hs)) != NULL) {
+		uint64_t last = 0;
 
-		done[n] = (struct turn){ .step = i };
-		for (const struct hist_effect *e = undo ? NULL : past->steps[i].effects; e != NULL; e = e->next)
-			if (e->undone && e->seq > done[n].last)
-				done[n].last = e->seq;
-		n += done[n].last > 0;
+		for (const struct hist_effect *e = hs->undo ? NULL : hs->effects; e != NULL; e = e->next)
+			if (e->undone && e->seq > last)
+				last = e->seq;
+		if (last > 0)
+			add_turn(&done, &n, &cap, (struct turn){ .step = (uint32_t)(hs - r->past->steps), .last = last });
 	}
-	qsort(done, n, sizeof(*done), later_first);
+	if (n > 0)
+		qsort(done, n, sizeof(*done), later_first);
 	for (uint32_t i = 0; i < n; i++) {
-		const struct hist_step *hs = &past->steps[done[i].step];
-		const struct hist_step *undo = history_step(past, undo_path(&r->arena, hs->path));
+		const struct hist_step *undo;
 
+		hs = &r->past->steps[done[i].step];
+		undo = history_step(r->past, undo_path(&r->arena, hs->path));
 		if (undo != NULL)
 			note_past(c, r, hs, undo);
 	}
@@ -147,27 +159,24 @@ note_all_past(struct coord *c, struct rollback *r)
 static int
 choose(struct coord *c, const struct scope *in, struct rollback *r, struct err *err)
 {
-	const char *to = c->o->rollback_to;
+	const char *to = in->parent == NULL ? c->o->rollback_to : NULL;
+	uint32_t cap = 0;
 
-	r->turns = xcalloc(c->nlive - in->base + 1, sizeof(*r->turns));
-	for (uint32_t i = in->base; i < c->nlive; i++) {
+	for (uint32_t i = in->n > 0 ? in->base : NO_LIVE; i != NO_LIVE; i = live_next(c, in, i)) {
 		const struct scope *of = scope_of(c, i);
-		const struct step *s = step_of(c, i);
 		const char *path = path_of(c, i);
 		const struct hist_step *hs = history_step(r->past, path);
-		struct turn *t = &r->turns[r->nturns];
+		struct turn t = { .step = i };
 
-		if (i >= of->base + of->nmain || live_kind(c, i) != LIVE_STEP || !scope_is_within(of, in))
+		if (i >= of->base + of->nmain || live_kind(c, i) != LIVE_STEP)
 			continue;
-		if (!span_of(hs, roll_is_torn(c, i, hs), t) ||
-		    (to != NULL && in->parent == NULL && strcmp(path, to) != 0 && t->last < c->o->rollback_since))
+		if (!span_of(hs, roll_is_torn(c, i, hs), &t) || (to != NULL && strcmp(path, to) != 0 && t.last < c->o->rollback_since))
 			continue;
-		if (s->irreversible != NULL) {
-			err_set(err, ERR_IN_DOUBT, "there is no way back over step '%s', which has run: %s", path, s->irreversible);
+		if (step_of(c, i)->irreversible != NULL) {
+			err_set(err, ERR_IN_DOUBT, "there is no way back over step '%s', which has run: %s", path, step_of(c, i)->irreversible);
 			return err_next(err, "wherry abort %s", c->shared.run);
 		}
-		t->step = i;
-		r->nturns++;
+		add_turn(&r->turns, &r->nturns, &cap, t);
 	}
 	if (r->nturns > 0)
 		qsort(r->turns, r->nturns, sizeof(*r->turns), later_first);
@@ -181,17 +190,11 @@ coord_roll_begin(struct coord *c, struct scope *s, struct err *err)
 
 	coord_roll_done(s); /* a failure of its own may have taken it back before */
 	s->roll = r;
-	r->past = &r->own;
-	if (c->o->history != NULL && c->o->rollback)
-		r->past = c->o->history;
-	else if (roll_read_past(c, &r->own, err) < 0)
-		return -1;
-	if (children_open_past(c, s, err) < 0)
-		return -1;
-	if (choose(c, s, r, err) < 0)
+	r->past = c->o->history != NULL && c->o->rollback ? c->o->history : roll_past(c, err);
+	if (r->past == NULL || children_open_past(c, s, err) < 0 || choose(c, s, r, err) < 0)
 		return -1;
 	find_shared(c, r);
-	note_all_past(c, r);
+	note_all_past(c, s, r);
 	s->phase = PHASE_ROLLBACK;
 	return 0;
 }
@@ -264,7 +267,6 @@ coord_roll_done(struct scope *s)
 
 	if (r == NULL)
 		return;
-	history_done(&r->own);
 	map_done(&r->index);
 	arena_done(&r->arena);
 	free(r->turns);

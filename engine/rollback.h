@@ -24,7 +24,6 @@ struct shared_object {
 
 struct rollback {
 	struct arena arena;
-	struct history own;   /* what `past` is, where the run has none from before */
 	const struct history *past;
 	struct turn *turns;
 	uint32_t nturns, next, over; /* the next to be opened; all before `over` are over */
@@ -33,8 +32,8 @@ struct rollback {
 	uint32_t nobjects, cap;
 };
 
-/* What the journal says by now. */
-int roll_read_past(const struct coord *, struct history *ret, struct err *err);
+/* What the journal says by now, the coordinator's; NULL with err. */
+const struct history *roll_past(struct coord *, struct err *err);
 /* May it have begun something in a lost batch? What only looks has not. */
 bool roll_is_torn(const struct coord *, uint32_t step, const struct hist_step *);
 /* An effect of that step, in the arena, its target bound as the step sees it. roll: what later undos have left; may be NULL. */

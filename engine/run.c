@@ -100,7 +100,7 @@ is_over(struct coord *c)
 		return false;
 	if (c->pausing || c->broken)
 		return true;
-	if (c->ready.n + c->timers.n > 0)
+	if (c->ready.n > 0 || coord_next_timer(c) != NEVER)
 		return false;
 	if (c->waiting > 0) { /* people are all that is left to wait for */
 		if (!coord_is_late(c) && coord_can_ask(c))
@@ -166,14 +166,14 @@ coord_signals(struct coord *c)
 }
 
 static int64_t
-next_wake(const struct coord *c, int64_t now)
+next_wake(struct coord *c, int64_t now)
 {
 	int64_t at = c->flush_at;
 
 	if (c->tick_at < at)
 		at = c->tick_at;
-	if (c->timers.n > 0 && !c->pausing && c->timers.list[0].key < at)
-		at = c->timers.list[0].key;
+	if (!c->pausing && coord_next_timer(c) < at)
+		at = coord_next_timer(c);
 	if (c->drain_until < at)
 		at = c->drain_until;
 	if (c->inbox_at < at)
@@ -204,9 +204,10 @@ run_timers(struct coord *c)
 {
 	const int64_t now = clock_now();
 
-	while (c->timers.n > 0 && c->timers.list[0].key <= now && !c->pausing) {
+	while (!c->pausing && coord_next_timer(c) <= now) {
 		const uint32_t i = heap_pop(&c->timers).step;
 
+		c->live[i].task->timer = 0;
 		heap_push(&c->ready, live_key(c, i), i);
 	}
 	coord_park_timers(c, now);
@@ -237,7 +238,7 @@ loop(struct coord *c)
 		coord_print_ready(c, false);
 		run_timers(c);
 		if (!c->commit && c->nended == 0 && (c->ready.n == 0 || c->running >= c->o->jobs || !coord_may_start(c)) &&
-		    (c->running > 0 || (coord_may_start(c) && (c->timers.n > 0 || (c->waiting > 0 && coord_can_ask(c))))))
+		    (c->running > 0 || (coord_may_start(c) && (coord_next_timer(c) != NEVER || (c->waiting > 0 && coord_can_ask(c))))))
 			wait_for_something(c);
 		else if (c->signo == 0)
 			coord_signals(c); /* a long chain of pure steps never waits */
@@ -267,6 +268,7 @@ coord_done(struct coord *c)
 	scopes_done(c);
 	roots_done(c);
 	overlay_done(&c->overlay);
+	history_done(&c->past);
 	heap_done(&c->ready);
 	heap_done(&c->timers);
 	heap_done(&c->held);
@@ -302,6 +304,7 @@ coord_init(struct coord *c, const struct run_options *o)
 	c->shared = (struct shared){ .mode = o->mode, .registry = o->registry, .plan = o->plan, .run = o->run, .user = o->user, .host = o->host,
 		.again = o->again, .rollback = o->rollback, .epoch = 1, .cancel_fd = -1 };
 	mailbox_init(&c->shared.mailbox);
+	history_init(&c->past);
 	if (o->journal != NULL) {
 		c->shared.dir = journal_dir(o->journal);
 		c->shared.key = journal_key(o->journal);
@@ -349,7 +352,8 @@ run_execute(const struct run_options *o, struct run_result *ret, struct err *err
 	if (!o->rollback && !o->abort && o->history != NULL)
 		coord_recheck(&c);
 	loop(&c);
-	coord_drop_parked(&c, true);
+	while (c.parked != NULL)
+		coord_drop_parked(&c, c.parked);
 	coord_print_ready(&c, true);
 	ret->code = coord_close(&c, err);
 	report_finish(o->report);

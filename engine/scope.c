@@ -75,11 +75,8 @@ scope_add(struct coord *c, const struct plan *plan, struct scope *parent, uint32
 		for (uint32_t i = 0; i < s->n; i++)
 			s->paths[i] = arena_printf(&c->keep, "%s/%s", path_of(c, owner), plan->steps[i].id);
 	}
-	if (plan->npools > 0) {
+	if (plan->npools > 0)
 		s->slots = xcalloc(plan->npools, sizeof(*s->slots));
-		s->next_slots = c->pooled;
-		c->pooled = s;
-	}
 	return s;
 }
 
@@ -200,6 +197,8 @@ scope_begin(struct coord *c, struct scope *s)
 void
 scope_stop(struct coord *c, struct scope *s)
 {
+	if (s->stopping)
+		return;
 	s->stopping = true;
 	if (s->stopped)
 		return;
@@ -250,52 +249,36 @@ scope_roll(const struct scope *s)
 	return s != NULL ? s->roll : NULL;
 }
 
-/* May a step that waits for a slot of this scope's pools be one of those that were stopped? Items have those around them. */
-static bool
-may_hold_stopped(const struct coord *c, const struct scope *s)
-{
-	for (const struct scope *x = c->stopped; x != NULL; x = x->next_stopped)
-		if (scope_is_within(s, x->home))
-			return true;
-	return false;
-}
-
-/* Those of closed scopes have no users any more: with thousands of children, only those under way are looked at. */
+/* What waits for a time, for a person or for a place in a pool, and may not go on. */
 static void
-wake_stopped(struct coord *c)
+drop_inside(struct coord *c, struct scope *s)
 {
-	for (struct scope **at = &c->pooled; *at != NULL;) {
-		struct scope *s = *at;
+	slots_wake(c, s->items != NULL ? s->parent : s);
+	for (uint32_t i = s->n > 0 ? s->base : NO_LIVE; i != NO_LIVE; i = live_next(c, s, i)) {
+		struct scope *inside = scope_inside(c, i);
+		struct task *t = c->live[i].task;
 
-		if (s->phase == PHASE_CLOSED) {
-			*at = s->next_slots;
+		if (inside != NULL)
+			slots_wake(c, inside);
+		if (t == NULL || coord_may_go(c, i))
 			continue;
-		}
-		if (may_hold_stopped(c, s))
-			slots_wake(c, s);
-		at = &s->next_slots;
+		if (t->timer != 0 && c->live[i].status == STEP_PENDING)
+			live_deactivate(c, i);
+		t->timer = 0;
+		if (t->attempt != NULL && t->attempt->parked)
+			coord_drop_parked(c, t->attempt);
 	}
 }
 
-/* What a failure keeps from starting stays pending, and nobody waits for it. */
+/* What a failure keeps from starting stays pending, and nobody waits for it. A scope is looked through when it is stopped,
+ * and not for each failure in it. */
 static void
 drop_stopped(struct coord *c)
 {
-	size_t n = c->timers.n;
-
-	c->timers.n = 0;
-	for (size_t i = 0; i < n; i++) {
-		const struct heap_item item = c->timers.list[i];
-
-		if (coord_may_go(c, item.step))
-			heap_push(&c->timers, item.key, item.step); /* never more than have been read */
-		else if (c->live[item.step].status == STEP_PENDING)
-			live_deactivate(c, item.step);
-	}
-	coord_drop_parked(c, false);
-	wake_stopped(c);
-	for (; c->stopped != NULL; c->stopped = c->stopped->next_stopped)
+	for (; c->stopped != NULL; c->stopped = c->stopped->next_stopped) {
 		c->stopped->stopped = false;
+		drop_inside(c, c->stopped);
+	}
 }
 
 /* Steps were left out by a selection: nothing closes. */

@@ -43,7 +43,6 @@ struct scope {
 	struct map keys;            /* of items: key to number */
 	uint32_t body, norphans;    /* of items: the step that each is; those at the end that the list has no more */
 	struct slots *slots;        /* for each pool of the plan */
-	struct scope *next_slots;   /* in the list coord.pooled */
 	struct scope *next_stopped; /* in the list coord.stopped */
 	int64_t started;
 	uint32_t undo;              /* the step that takes the whole scope back, or NO_LIVE */
@@ -103,8 +102,8 @@ bool live_is_over(const struct live *);
 int64_t live_key(const struct coord *, uint32_t live);
 /* The step of this path from a scope, or NO_LIVE; only what is open is known. */
 uint32_t live_find(const struct coord *, const struct scope *from, const char *path);
-/* The one after it in a walk over all: what is inside a step follows it. NO_LIVE at the end. */
-uint32_t live_next(const struct coord *, uint32_t live);
+/* The one after it in a walk over all of a scope: what is inside a step follows it. NO_LIVE at the end. */
+uint32_t live_next(const struct coord *, const struct scope *of, uint32_t live);
 /* Take a slot of the step's pool. false: there is none, and the step is queued there. */
 bool slot_take(struct coord *, uint32_t live, int64_t key);
 /* Give it back: the first one that waits for it is queued. */

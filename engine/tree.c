@@ -73,14 +73,14 @@ live_find(const struct coord *c, const struct scope *s, const char *path)
 }
 
 uint32_t
-live_next(const struct coord *c, uint32_t live)
+live_next(const struct coord *c, const struct scope *of, uint32_t live)
 {
 	const struct scope *in = scope_inside(c, live);
 
 	if (in != NULL && in->n > 0)
 		return in->base;
 	for (const struct scope *s = scope_of(c, live); live + 1 == s->base + s->n; s = s->parent) {
-		if (s->parent == NULL)
+		if (s == of)
 			return NO_LIVE;
 		live = s->owner;
 	}

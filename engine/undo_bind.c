@@ -8,11 +8,12 @@
 #include "door.h"
 #include "rollback.h"
 
-int
-roll_read_past(const struct coord *c, struct history *ret, struct err *err)
+const struct history *
+roll_past(struct coord *c, struct err *err)
 {
-	history_init(ret);
-	return c->o->journal != NULL ? journal_again(c->o->journal, history_apply, ret, err) : 0;
+	if (c->o->journal != NULL && journal_again(c->o->journal, history_apply, &c->past, err) < 0)
+		return NULL;
+	return &c->past;
 }
 
 bool
@@ -216,37 +217,31 @@ coord_undoes(struct coord *c, uint32_t step)
 	return at != NO_LIVE ? at : s->base + undoes; /* what never began is nowhere: its child stands for it */
 }
 
+/* What the journal said when the rollback began that the step is taken back in, or says by now. */
+static const struct history *
+past_of(struct coord *c, uint32_t step, struct err *err)
+{
+	const struct rollback *roll = scope_roll(scope_of(c, step));
+
+	return roll != NULL ? roll->past : roll_past(c, err);
+}
+
 int
 coord_undo_memory(struct coord *c, uint32_t step, const char *path, struct memory *ret, struct err *err)
 {
-	const struct rollback *roll = scope_roll(scope_of(c, step));
-	struct history own;
-	int rc;
+	const struct history *past = past_of(c, step, err);
 
-	if (roll != NULL) {
-		memory_init(ret, history_step(roll->past, path), false);
-		return 0;
-	}
-	rc = roll_read_past(c, &own, err);
-	memory_init(ret, rc == 0 ? history_step(&own, path) : NULL, false);
-	history_done(&own);
-	return rc;
+	memory_init(ret, past != NULL ? history_step(past, path) : NULL, false);
+	return past != NULL ? 0 : -1;
 }
 
 int
 coord_undo_bind(struct coord *c, struct attempt *at, uint32_t step, struct err *err)
 {
-	const struct rollback *roll = scope_roll(scope_of(c, at->step));
-	struct history own;
-	int rc;
+	const struct history *past;
 
-	if (roll != NULL)
-		return bind_from(c, at, step, roll->past, err);
 	if (c->o->mode == MODE_PLAN && scope_of(c, at->step)->roll == NULL)
 		return bind_foreseen(c, at, step, err);
-	rc = roll_read_past(c, &own, err);
-	if (rc == 0)
-		rc = bind_from(c, at, step, &own, err);
-	history_done(&own);
-	return rc;
+	past = past_of(c, at->step, err);
+	return past != NULL ? bind_from(c, at, step, past, err) : -1;
 }

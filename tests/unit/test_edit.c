@@ -95,7 +95,7 @@ static const struct row {
 	{ "other parameters inside", SUB, PART, SUB, HEAD "params: {n: {type: integer, default: 7}}\nsteps:\n"
 	  "- {id: x, uses: exec, with: {argv: [x, '${{ params.n }}']}}\n", { { "s/x", "done", "opaque" }, { "s", "done", NULL } }, NULL, "s:redo!+;" },
 	{ "one inside each", MANY, PART, MANY, OTHER,
-	  { { "e[1]/x", "done", "probe" }, { "e[1]", "done", NULL }, { "e[2]/x", "done", "probe" } }, NULL, "e:changed;e[1]/x:redo+;e[1]:to do&;e[2]/x:redo+;" },
+	  { { "e[1]/x", "done", "probe" }, { "e[1]", "done", NULL }, { "e[2]/x", "done", "probe" } }, NULL, "e:changed;e[1]:to do&;e[1]/x:redo+;e[2]/x:redo+;" },
 	{ "one more inside each", MANY, PART, MANY, PART "- {id: y, " RUN "}\n",
 	  { { "e[1]/x", "done", "probe" }, { "e[1]", "done", NULL }, { "e[2]/x", "done", "probe" } }, NULL, "e:changed;e[1]:to do&;" },
 	{ "in doubt, and as it was", SUB, PART, SUB "- {id: n, " RUN "}\n", PART, { { "s/x", "running", "opaque" } }, NULL, "s:in doubt;n:new;" },

@@ -233,6 +233,36 @@ many_steps(void **state)
 	history_done(&h);
 }
 
+/* What is inside of a step, parents first, whatever came first, and nothing else is looked at. */
+static void
+inside(void **state)
+{
+	static const char *const paths[] = { "e[a/b]/x", "ee", "e[a/b]/x~undo", "e", "e[c[d]", "s/t/u", "s", "e[a/b]/y[1]/z", "e[a/b]~undo", "e~undo", "/x", "[k]", "e[" };
+	static const struct {
+		const char *of, *want;
+	} rests[] = {
+		{ "e", "e[a/b] e[a/b]/x e[a/b]/x~undo e[a/b]/y e[a/b]/y[1] e[a/b]/y[1]/z e[c[d] e[a/b]~undo " },
+		{ "e[a/b]", "e[a/b]/x e[a/b]/x~undo e[a/b]/y e[a/b]/y[1] e[a/b]/y[1]/z " }, { "s", "s/t s/t/u " }, { "ee", "" }, { "e[c[d]", "" },
+	};
+	struct err err = ERR_INIT;
+	struct history h;
+
+	(void)state;
+	history_init(&h);
+	for (size_t i = 0; i < countof(paths); i++)
+		assert_int_equal(history_apply(&h, i + 1, &(struct record){ .type = REC_START, .step = paths[i] }, &err), 0);
+	for (size_t i = 0; i < countof(rests); i++) {
+		const struct hist_step *of = history_step(&h, rests[i].of);
+		struct buf got = BUF_INIT(0);
+
+		for (const struct hist_step *at = of; (at = history_inside(&h, of, at)) != NULL;)
+			buf_printf(&got, "%s ", at->path);
+		assert_string_equal(got.len > 0 ? got.p : "", rests[i].want);
+		buf_done(&got);
+	}
+	history_done(&h);
+}
+
 static void
 names_round_trip(void **state)
 {
@@ -247,7 +277,7 @@ int
 main(void)
 {
 	const struct CMUnitTest others[] = {
-		cmocka_unit_test(details_are_kept), cmocka_unit_test(tail_is_open_until_a_resume),
+		cmocka_unit_test(details_are_kept), cmocka_unit_test(tail_is_open_until_a_resume), cmocka_unit_test(inside),
 		cmocka_unit_test(many_steps), cmocka_unit_test(names_round_trip),
 	};
 	struct CMUnitTest tests[countof(rows) + countof(others)] = { 0 };

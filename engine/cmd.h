@@ -209,7 +209,7 @@ int front_execute(struct run_options *, const struct report_options *, struct ru
 struct planfile;
 struct foretold;
 /* Write the file that -o names: what the dry-run of this plan had read, and foretold. */
-int front_planfile_write(struct front *, const struct plan *, const struct value *params, const struct foretold *, struct err *err);
+int front_planfile_write(struct front *, const struct plan *, const struct value *params, struct foretold *, struct err *err);
 /* The plan file that a word names: 1, or 0 when it names something else, or -1 with err. */
 int front_planfile(struct front *, const char *word, struct planfile **ret, struct err *err);
 /* The plan that it was made from, if it has not been edited; its folder and its parameters are ours from here on. */

@@ -22,6 +22,7 @@ dry_run(struct front *f, const struct plan *plan, struct err *err)
 	o.params = &params;
 	o.again = arena_printf(&f->arena, "wherry plan %s", front_word(f, f->args[0]));
 	if (f->opt.output != NULL) {
+		o.tells_files = true;
 		shown.each = foretold_event;
 		shown.data = &told;
 	}

@@ -72,7 +72,7 @@ check_place(const char *path, struct err *err)
 }
 
 int
-front_planfile_write(struct front *f, const struct plan *plan, const struct value *params, const struct foretold *told,
+front_planfile_write(struct front *f, const struct plan *plan, const struct value *params, struct foretold *told,
 		     struct err *err)
 {
 	unsigned char random[SHA256_LEN];
@@ -91,6 +91,7 @@ front_planfile_write(struct front *f, const struct plan *plan, const struct valu
 		{ "build", value_str(WHERRY_VERSION) },
 		{ "closure", kept_closure(f, plan) },
 		{ "cwd", value_str(front_cwd(f)) },
+		{ "files", foretold_files(told) },
 		{ "given", words_list(f, &f->opt.params) },
 		{ "host", value_str(front_host(f)) },
 		{ "key", value_str(key) },
@@ -120,7 +121,7 @@ check_parts(const struct planfile *file, struct err *err)
 	static const struct {
 		const char *key;
 		enum value_kind kind;
-	} parts[] = { { "actions", V_LIST }, { "closure", V_MAP }, { "given", V_LIST }, { "params", V_MAP }, { "targets", V_MAP } };
+	} parts[] = { { "actions", V_LIST }, { "closure", V_MAP }, { "files", V_MAP }, { "given", V_LIST }, { "params", V_MAP }, { "targets", V_MAP } };
 
 	for (size_t i = 0; i < countof(parts); i++) {
 		const struct value *v = value_get(&file->content, parts[i].key);
@@ -264,7 +265,7 @@ static int
 foretell(const struct run_options *o, struct foretold *told, struct err *err)
 {
 	struct run_options again = { .mode = MODE_PLAN, .registry = o->registry, .plan = o->plan, .params = o->params,
-		.jobs = o->jobs, .run = "dry-run" };
+		.jobs = o->jobs, .run = "dry-run", .tells_files = true };
 	struct run_result result = { 0 };
 	const int code = front_execute(&again, &(struct report_options){ .format = FORMAT_NONE, .each = foretold_event,
 		.data = told }, &result, err);
@@ -280,15 +281,17 @@ front_planfile_check(struct front *f, const struct planfile *file, const struct 
 {
 	const char *key = value_get_str(&file->content, "key", "");
 	struct foretold told = { 0 };
-	struct value targets, actions;
+	struct value targets, files, actions;
 	int rc;
 
 	if (planfile_compare_params(part_of(file, "params"), o->params, (struct bytes){ key, strlen(key) }, err) < 0)
 		return outdated(f, file, err);
 	rc = foretell(o, &told, err);
 	targets = foretold_targets(&told);
+	files = foretold_files(&told);
 	actions = foretold_actions(&told);
 	if (foretold_compare_targets(part_of(file, "targets"), &targets, err) < 0 ||
+	    foretold_compare_files(part_of(file, "files"), &files, err) < 0 ||
 	    (rc == 0 && foretold_compare_actions(part_of(file, "actions"), &actions, err) < 0))
 		rc = outdated(f, file, err);
 	foretold_done(&told);

@@ -76,6 +76,7 @@ struct shared {
 	const struct plan *plan;       /* the run's own */
 	const char *run, *dir;         /* dir NULL in a dry-run */
 	const char *again;             /* run_options.again */
+	bool tells_files;              /* run_options.tells_files */
 	bool rollback;                 /* an operator's: it, and not a resume, goes on with what paused */
 	char mark[17];                 /* see struct opctx */
 	const char *user, *host;
@@ -112,7 +113,7 @@ struct step_ctx {
 };
 
 enum letter_kind { LETTER_INTENT, LETTER_RECORD, LETTER_TARGET, LETTER_PROGRESS, LETTER_NOTE, LETTER_ACTION,
-	LETTER_LOOK, LETTER_PUT, LETTER_CLAIM, LETTER_HEARD, LETTER_END };
+	LETTER_LOOK, LETTER_PUT, LETTER_CLAIM, LETTER_HEARD, LETTER_FILE, LETTER_END };
 
 /* One message. For INTENT, TARGET, LOOK, PUT, HEARD (all that was posted before it is handled) and CLAIM (but of a release) the
  * sender waits at the gate and finds rc and err here. */
@@ -122,7 +123,7 @@ struct door_letter {
 	struct attempt *at;
 	struct record rec;             /* INTENT, RECORD, NOTE, CLAIM: without a status, a question */
 	struct door_letter *with;      /* INTENT: the next one of the same batch; the first is posted, and has the gate */
-	struct event event;            /* ACTION */
+	struct event event;            /* ACTION, FILE */
 	const struct effect *effect;   /* ACTION, and its images: what an undo would take back; may be NULL */
 	const struct value *before, *after;
 	struct gate *gate;
@@ -212,6 +213,8 @@ const char *ref_text(struct step_ctx *, const struct ref *);
 void ctx_init(struct step_ctx *, struct attempt *, struct arena *arena, const atomic_int *cancel);
 /* Overlay look-up from a worker: true when an earlier predicted effect tells. */
 bool ctx_look(struct step_ctx *, const struct target *, const char *path, struct value *ret);
+/* For a plan file: tell what on this machine the effect would be made from. */
+int ctx_tell_source(struct step_ctx *, const struct effect *, struct err *err);
 /* The memory of one step, from its journalled history (h may be NULL); anew: what it did before is to happen again. */
 void memory_init(struct memory *, const struct hist_step *h, bool anew);
 void memory_done(struct memory *);

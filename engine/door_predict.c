@@ -37,6 +37,8 @@ door_guess(struct step_ctx *cx, const struct effect *f, struct foresight *s, str
 		s->p = (struct prediction){ .confidence = CONF_EXACT, .after = s->before };
 	else if (type->predict != NULL && type->predict(&cx->op, f->on.target->conn, f, &s->before, &s->p, err) < 0)
 		return -1;
+	if (!s->same && ctx_tell_source(cx, f, err) < 0)
+		return -1;
 	if (s->seen && s->p.confidence == CONF_EXACT)
 		s->p.confidence = CONF_SIMULATED;
 	if (!s->known && s->p.confidence < CONF_PREDICTED)

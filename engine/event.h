@@ -23,7 +23,9 @@ enum event_kind {
 	EVENT_WORD,      /* step, msg: a person's word on it */
 	EVENT_PAUSE,     /* code, kind, msg, next */
 	EVENT_CLOSE,     /* code, status text in msg, why it failed in says, next, outputs of the plan */
-	EVENT_TARGET,    /* dry-run, for `each` only: ref (a target's name), msg (its identity): it was reached */
+	/* for `each` only */
+	EVENT_TARGET,    /* dry-run: ref (a target's name), msg (its identity): it was reached */
+	EVENT_FILE,      /* dry-run: step, ref (a file or folder of this machine), msg (its digest): it was read */
 };
 
 struct event {

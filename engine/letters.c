@@ -258,6 +258,9 @@ handle(struct coord *c, struct door_letter *l)
 	case LETTER_HEARD:
 		open_gate(l, 0, NULL);
 		break;
+	case LETTER_FILE:
+		report_event(c->o->report, &l->event);
+		break;
 	case LETTER_END:
 		coord_attempt_end(c, l->at);
 		break;

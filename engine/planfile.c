@@ -57,13 +57,30 @@ add_action(struct foretold *f, const struct event *e)
 }
 
 static void
+add_pair(struct pair **list, size_t *n, size_t *cap, struct pair p)
+{
+	if (*n == *cap) {
+		*cap = 2 * *cap + 8;
+		*list = xreallocarray(*list, *cap, sizeof(**list));
+	}
+	(*list)[(*n)++] = p;
+}
+
+static void
 add_target(struct foretold *f, const struct event *e)
 {
-	if (f->ntargets == f->targets_cap) {
-		f->targets_cap = 2 * f->targets_cap + 8;
-		f->targets = xreallocarray(f->targets, f->targets_cap, sizeof(*f->targets));
-	}
-	f->targets[f->ntargets++] = (struct pair){ arena_strdup(&f->arena, e->ref), kept_text(&f->arena, e->msg) };
+	add_pair(&f->targets, &f->ntargets, &f->targets_cap,
+		 (struct pair){ arena_strdup(&f->arena, e->ref), kept_text(&f->arena, e->msg) });
+}
+
+static void
+add_file(struct foretold *f, const struct event *e)
+{
+	struct pair *p = arena_array(&f->arena, 2, sizeof(*p));
+
+	p[0] = (struct pair){ "digest", kept_text(&f->arena, e->msg) };
+	p[1] = (struct pair){ "step", kept_text(&f->arena, e->step) };
+	add_pair(&f->files, &f->nfiles, &f->files_cap, (struct pair){ arena_strdup(&f->arena, e->ref), value_map(p, 2) });
 }
 
 static void
@@ -87,6 +104,8 @@ foretold_event(void *data, const struct event *e)
 		add_action(f, e);
 	else if (e->kind == EVENT_TARGET)
 		add_target(f, e);
+	else if (e->kind == EVENT_FILE)
+		add_file(f, e);
 	else if (e->kind == EVENT_PAUSE || (e->kind == EVENT_END && e->status == STEP_FAILED))
 		fail(f, e);
 }
@@ -96,6 +115,7 @@ foretold_done(struct foretold *f)
 {
 	free(f->actions);
 	free(f->targets);
+	free(f->files);
 	arena_done(&f->arena);
 }
 
@@ -120,6 +140,30 @@ foretold_targets(const struct foretold *f)
 	if (f->ntargets > 0)
 		qsort(f->targets, f->ntargets, sizeof(*f->targets), by_key);
 	return value_map(f->targets, f->ntargets);
+}
+
+static int
+by_key_and_step(const void *a, const void *b)
+{
+	const struct pair *x = a, *y = b;
+	const int order = strcmp(x->key, y->key);
+
+	return order != 0 ? order : strcmp(value_get_str(&x->v, "step", ""), value_get_str(&y->v, "step", ""));
+}
+
+/* Each once, as the first step of those that have read it. */
+struct value
+foretold_files(struct foretold *f)
+{
+	size_t n = 0;
+
+	if (f->nfiles > 0)
+		qsort(f->files, f->nfiles, sizeof(*f->files), by_key_and_step);
+	for (size_t i = 0; i < f->nfiles; i++)
+		if (n == 0 || strcmp(f->files[n - 1].key, f->files[i].key) != 0)
+			f->files[n++] = f->files[i];
+	f->nfiles = n;
+	return value_map(f->files, n);
 }
 
 static bool
@@ -197,15 +241,34 @@ foretold_compare_actions(const struct value *was, const struct value *now, struc
 	return 0;
 }
 
+/* The member of that name, where names are asked for in their order; *at begins with 0. */
+static const struct value *
+next_of(const struct value *map, uint32_t *at, const char *key)
+{
+	while (*at < map->len && strcmp(map->pairs[*at].key, key) < 0)
+		(*at)++;
+	return *at < map->len && strcmp(map->pairs[*at].key, key) == 0 ? &map->pairs[*at].v : NULL;
+}
+
+int
+foretold_compare_files(const struct value *was, const struct value *now, struct err *err)
+{
+	for (uint32_t i = 0, k = 0; i < was->len; i++) {
+		const struct value *before = &was->pairs[i].v, *after = next_of(now, &k, was->pairs[i].key);
+
+		if (after != NULL && strcmp(value_get_str(before, "digest", ""), value_get_str(after, "digest", "")) != 0)
+			return err_set(err, ERR_REFUSED, "'%.300s', which step '%s' reads, was changed since", was->pairs[i].key,
+				       value_get_str(after, "step", ""));
+	}
+	return 0;
+}
+
 int
 foretold_compare_targets(const struct value *was, const struct value *now, struct err *err)
 {
-	for (uint32_t i = 0, k = 0; i < was->len; i++) { /* both are in order of their names */
-		const struct value *other;
+	for (uint32_t i = 0, k = 0; i < was->len; i++) {
+		const struct value *other = next_of(now, &k, was->pairs[i].key);
 
-		while (k < now->len && strcmp(now->pairs[k].key, was->pairs[i].key) < 0)
-			k++;
-		other = k < now->len && strcmp(now->pairs[k].key, was->pairs[i].key) == 0 ? &now->pairs[k].v : NULL;
 		if (other != NULL && !value_eq(&was->pairs[i].v, other))
 			return err_set(err, ERR_REFUSED, "target '%s' is another one: it was %s and is %s", was->pairs[i].key,
 				       was->pairs[i].v.kind == V_STRING ? was->pairs[i].v.s : "?", other->s);

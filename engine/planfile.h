@@ -12,7 +12,8 @@ struct foretold {
 	struct arena arena;
 	struct value *actions;  /* maps, in plan order */
 	struct pair *targets;   /* name: identity */
-	size_t nactions, actions_cap, ntargets, targets_cap;
+	struct pair *files;     /* of this machine, that were read: path: {digest, step} */
+	size_t nactions, actions_cap, ntargets, targets_cap, nfiles, files_cap;
 	struct err failure;     /* why it did not come to a good end; ERR_NONE: it did */
 };
 /* report_each_fn; data is a struct foretold that began with zeroes. */
@@ -20,9 +21,12 @@ void foretold_event(void *data, const struct event *);
 void foretold_done(struct foretold *);
 struct value foretold_actions(const struct foretold *);
 struct value foretold_targets(const struct foretold *);
+struct value foretold_files(struct foretold *);
 /* Are they the same? -1: ERR_REFUSED with the first difference, its step and its object. */
 int foretold_compare_actions(const struct value *was, const struct value *now, struct err *err);
 int foretold_compare_targets(const struct value *was, const struct value *now, struct err *err);
+/* A file or folder that both have read, and that was changed in between, is named. */
+int foretold_compare_files(const struct value *was, const struct value *now, struct err *err);
 
 /* {name: {digest, value}} of parameters; of a secret there is only its digest under the key. */
 struct value planfile_params(struct arena *, const struct value *params, struct bytes key);

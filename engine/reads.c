@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "base/hash.h"
+
 int
 target_spell(struct step_ctx *cx, struct target *t, const char *path, const char **ret, struct err *err)
 {
@@ -55,6 +57,57 @@ ctx_look(struct step_ctx *cx, const struct target *t, const char *path, struct v
 	return true;
 }
 
+/* A plan file keeps what its dry-run has read of this machine: when it is run, all of it has to be the same. */
+static void
+tell_file(struct step_ctx *cx, const char *path, const char *digest)
+{
+	struct door_letter *l = ctx_letter(cx, LETTER_FILE);
+
+	l->event = (struct event){ .kind = EVENT_FILE, .step = cx->at->path, .ref = arena_strdup(cx->arena, path),
+		.msg = arena_strdup(cx->arena, digest) };
+	ctx_post(cx, l, false);
+}
+
+static void
+tell_read(struct step_ctx *cx, const struct target_type *type, const char *path, const struct value *v)
+{
+	const char *here = cx->at->shared->tells_files && type->here != NULL ? type->here(path) : NULL;
+	char hex[SHA256_HEX];
+
+	if (here == NULL)
+		return;
+	value_digest(v, (struct bytes){ "", 0 }, hex);
+	tell_file(cx, here, value_get_str(v, "sha256", hex));
+}
+
+static void
+tell_list(struct step_ctx *cx, const struct target_type *type, const struct page *page)
+{
+	char hex[SHA256_HEX];
+
+	for (size_t i = 0; cx->at->shared->tells_files && type->here != NULL && i < page->n; i++) {
+		const struct item *item = &page->items[i];
+
+		sha256_hex(item->value.p, item->value.len, hex);
+		tell_file(cx, type->here(arena_strndup(cx->arena, item->key.p, item->key.len)), hex);
+	}
+}
+
+int
+ctx_tell_source(struct step_ctx *cx, const struct effect *f, struct err *err)
+{
+	const struct target *t = f->on.target;
+	const char *path = cx->at->shared->tells_files && t->type->source != NULL ? t->type->source(f) : NULL;
+	struct value v;
+
+	if (path == NULL || ctx_look(cx, t, path, &v))
+		return 0;
+	if (t->type->read(&cx->op, t->conn, path, &v, err) < 0)
+		return -1;
+	tell_read(cx, t->type, path, &v);
+	return 0;
+}
+
 int
 step_read(struct step_ctx *cx, const struct ref *ref, const struct value **ret, struct err *err)
 {
@@ -77,6 +130,7 @@ step_read(struct step_ctx *cx, const struct ref *ref, const struct value **ret, 
 		while (rc < 0 && ctx_wait_away(cx, ref->target, &tries, err));
 		if (rc < 0)
 			return -1;
+		tell_read(cx, type, path, v);
 	}
 	*ret = v;
 	return 0;
@@ -130,6 +184,8 @@ step_list(struct step_ctx *cx, const struct query *asked, struct page *ret, stru
 		rc = type->list(&cx->op, target->conn, &q, ret, err);
 	while (rc < 0 && ctx_wait_away(cx, target, &tries, err));
 	cx->op.arena = keep;
+	if (rc == 0)
+		tell_list(cx, type, ret);
 	return rc;
 }
 

@@ -218,7 +218,7 @@ report_event(struct report *r, const struct event *e)
 	if (r->opt.each != NULL)
 		r->opt.each(r->opt.data, e);
 	account(r, &told);
-	if (e->kind != EVENT_TARGET)
+	if (e->kind < EVENT_TARGET)
 		r->view->event(r, &told);
 	buf_done(&room);
 }

@@ -222,6 +222,7 @@ report_line(const struct report *r, const struct event *e, struct buf *b)
 	case EVENT_ASSUME:
 	case EVENT_PREDICTED:
 	case EVENT_TARGET:
+	case EVENT_FILE:
 		return false;
 	}
 	return false;

@@ -302,7 +302,7 @@ coord_init(struct coord *c, const struct run_options *o)
 	*c = (struct coord){ .o = o, .plan = o->plan, .flush_at = NEVER, .drain_until = NEVER, .sigfd = -1,
 		.inbox_at = o->journal != NULL ? 0 : NEVER };
 	c->shared = (struct shared){ .mode = o->mode, .registry = o->registry, .plan = o->plan, .run = o->run, .user = o->user, .host = o->host,
-		.again = o->again, .rollback = o->rollback, .epoch = 1, .cancel_fd = -1 };
+		.again = o->again, .tells_files = o->tells_files, .rollback = o->rollback, .epoch = 1, .cancel_fd = -1 };
 	mailbox_init(&c->shared.mailbox);
 	history_init(&c->past);
 	if (o->journal != NULL) {

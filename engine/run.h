@@ -23,6 +23,7 @@ struct run_options {
 	struct selection selection;
 	unsigned jobs;                   /* worker threads, at least 1 */
 	uint64_t seed;                   /* jitter; 0: random */
+	bool tells_files;                /* dry-run: EVENT_FILE for what is read of this machine */
 	const char *run;                 /* id */
 	const char *again;               /* the command that begins another such run ("wherry run x"), or NULL */
 	const char *const *approve;      /* steps that --approve names, NULL-ended, or NULL */

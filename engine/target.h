@@ -165,6 +165,10 @@ struct target_type {
 	 * before anything else, and the functions below get no other. May ask the world. NULL: as it is. */
 	int (*name)(struct opctx *, void *conn, const char *path, const char **ret, struct err *);
 	int (*read)(struct opctx *, void *conn, const char *path, struct value *ret, struct err *);
+	/* Which file or folder of this machine does a path name? NULL (also of the hook): none. */
+	const char *(*here)(const char *path);
+	/* The path, of the kind's own, of what an effect is made from on this machine, or NULL. */
+	const char *(*source)(const struct effect *);
 	int (*list)(struct opctx *, void *conn, const struct query *, struct page *ret, struct err *);
 	int (*watch_open)(struct opctx *, void *conn, const struct query *, void **ret_watch, struct err *);
 	/* Wait at most wait_ns for changes; ret lives until the next call. */

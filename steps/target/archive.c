@@ -336,6 +336,19 @@ archive_recheck(struct opctx *op, const char *path, const struct value *after, s
 		       "is not as this step left it");
 }
 
+/* A path of this kind is one of this machine. */
+static const char *
+archive_here(const char *path)
+{
+	return path;
+}
+
+static const char *
+archive_source(const struct effect *e)
+{
+	return value_get_str(&e->body, "from", NULL);
+}
+
 static const struct field no_fields[] = { { 0 } };
 
 const struct target_type archive_target = {
@@ -347,6 +360,8 @@ const struct target_type archive_target = {
 	.close = archive_close,
 	.read = archive_read_object,
 	.image = archive_image,
+	.here = archive_here,
+	.source = archive_source,
 	.same = archive_same,
 	.write = archive_write_effect,
 	.predict = archive_predict,

@@ -267,6 +267,13 @@ file_invert(struct arena *a, const struct effect *e, const struct value *before,
 	return 0;
 }
 
+/* A path of this kind is one of this machine. */
+static const char *
+file_here(const char *path)
+{
+	return path;
+}
+
 static const struct field no_fields[] = { { 0 } };
 
 const struct target_type file_target = {
@@ -278,6 +285,7 @@ const struct target_type file_target = {
 	.open = file_open,
 	.close = file_close,
 	.read = file_read,
+	.here = file_here,
 	.same = file_same,
 	.write = file_write,
 	.predict = file_predict,

@@ -436,6 +436,13 @@ folder_invert(struct arena *a, const struct effect *e, const struct value *befor
 	return 0;
 }
 
+/* A path of this kind is one of this machine. */
+static const char *
+folder_here(const char *path)
+{
+	return path;
+}
+
 static const struct field no_fields[] = { { 0 } };
 
 const struct target_type folder_target = {
@@ -450,6 +457,7 @@ const struct target_type folder_target = {
 	.query_path = folder_query_path,
 	.covers = folder_covers,
 	.plain = folder_plain,
+	.here = folder_here,
 	.same = folder_same,
 	.write = folder_write,
 	.predict = folder_predict,

@@ -142,6 +142,7 @@ const struct target_type kube_target = {
 	.identity = kube_identity,
 	.name = kube_name,
 	.read = kube_read,
+	.here = kube_paths_here,
 	.list = kube_list,
 	.watch_open = kube_watch_open,
 	.watch_next = kube_watch_next,

@@ -150,6 +150,12 @@ parse_within(struct arena *a, const char *path, const char *p, struct kube_paths
 	return slash > end + 1 && ret->container == NULL ? bad(path, "it holds what no name can hold", err) : 0;
 }
 
+const char *
+kube_paths_here(const char *path)
+{
+	return strncmp(path, "here/", 5) == 0 ? path + 5 : NULL;
+}
+
 int
 kube_paths_parse(struct arena *a, const char *path, struct kube_paths *ret, struct err *err)
 {
@@ -164,9 +170,9 @@ kube_paths_parse(struct arena *a, const char *path, struct kube_paths *ret, stru
 		ret->what = is_file(path) ? KUBE_FILE : KUBE_LOG;
 		return parse_within(a, path, strchr(path, '/') + 1, ret, err);
 	}
-	if (strncmp(path, "here/", 5) == 0) {
+	if (kube_paths_here(path) != NULL) {
 		ret->what = KUBE_HERE;
-		ret->file = arena_strdup(a, path + 5);
+		ret->file = arena_strdup(a, kube_paths_here(path));
 		return 0;
 	}
 	if (strncmp(path, "can-i/", 6) == 0) {
@@ -247,7 +253,7 @@ cut_up(const char *path, struct cut *ret)
 {
 	const char *first = strchr(path, '/'), *second = first != NULL ? strchr(first + 1, '/') : NULL;
 
-	if (second == NULL || is_canary(path) || strncmp(path, "can-i/", 6) == 0 || strncmp(path, "here/", 5) == 0)
+	if (second == NULL || is_canary(path) || strncmp(path, "can-i/", 6) == 0 || kube_paths_here(path) != NULL)
 		return false;
 	if (is_file(path) || is_log(path)) {
 		*ret = (struct cut){ { "Pod", 3 }, { first + 1, (size_t)(second - first - 1) }, { second + 1, strcspn(second + 1, "/?") }, true };

@@ -31,6 +31,8 @@ struct kube_paths {
 	const char *container, *file;        /* of a file: NULL for the default one; its path. Of one that is here, file alone */
 };
 
+/* Of `here/PATH`, the path; else NULL. */
+const char *kube_paths_here(const char *path);
 /* Strings in the arena. ERR_PLAN: not a path, with what is wrong. */
 int kube_paths_parse(struct arena *a, const char *path, struct kube_paths *ret, struct err *err);
 /* KIND/NAMESPACE/NAME[#SUB], or of a list without a name; sub may be NULL. */

@@ -145,7 +145,7 @@ def forged(world):
     """Written by hand, with its hash: what is missing or of another kind is refused, and not taken for what it is not."""
     world.make()
     head, body, _ = world.read("small.plan").split("\n", 2)
-    for key in ("actions", "closure", "given", "params", "targets"):
+    for key in ("actions", "closure", "files", "given", "params", "targets"):
         for value in (None, "text" * 100, [["list"]] * 100, {"map": 1}):
             content = json.loads(body)
             if isinstance(value, type(content[key])):
@@ -186,6 +186,47 @@ def world_changed(world):
     world.refused("its dry-run, nothing was started: step 'one': ", code=1)
     os.rmdir(world.path("one"))
     equal(world.run().code, 0, "exit code")
+
+
+READS = """wherry: v1
+name: reads
+params: {dir: {type: string, required: true}}
+steps:
+  - {id: list, uses: file.read, with: {path: "${{ params.dir }}/list"}}
+  - {id: maybe, uses: file.read, with: {path: "${{ params.dir }}/maybe", missing_ok: true}}
+  - {id: pack, uses: archive.pack, with: {from: "${{ params.dir }}/folder", to: "${{ params.dir }}/out.tar.gz"}}
+  - {id: made, uses: file.write, with: {path: "${{ params.dir }}/made", content: x}}
+  - {id: own, uses: file.read, needs: [made], with: {path: "${{ params.dir }}/made"}}
+  - {id: use, uses: exec, with: {argv: [sh, -c, 'cat >>$0/log', "${{ params.dir }}"], stdin: "${{ steps.list.outputs.content }}"}}
+"""
+
+
+def files_changed():
+    """What a step reads is another file now, though it would announce the same: it is named, with its step. What an earlier step
+    makes is not asked about."""
+    with scratch() as folder:
+        world = World(folder, READS)
+        os.mkdir(world.path("folder"))
+        before = {"list": "one\n", "folder/in": "a"}
+        for name, text in before.items():
+            world.write(name, text)
+        if world.w("plan", world.plan, "-p", "dir=" + folder).code != 0:
+            return "this build has no archives"
+        world.make()
+        for name, text, object, step in (("list", "two\n", "list", "list"), ("maybe", "", "maybe", "maybe"), ("folder/in", "b", "folder", "pack"),
+                                         ("folder/more", "", "folder", "pack")):
+            world.write(name, text)
+            done = world.refused("'%s', which step '%s' reads, was changed since" % (world.path(object), step))
+            equal(done.next(), ["plan", "-p", "dir=" + folder, world.plan, "-o", world.file], "the next command")
+            if name in before:
+                world.write(name, before[name])
+            else:
+                os.unlink(world.path(name))
+        os.chmod(world.path("list"), 0o600)  # its content counts
+        equal(world.run().code, 0, "exit code")
+        equal(world.read("log"), "one\n", "what was done")
+        expect("files" not in world.w.ok("plan", world.plan, "-p", "dir=" + folder, "--format", "json").out, "files are told without a plan file")
+        return None
 
 
 @with_world
@@ -243,4 +284,4 @@ def other_cluster():
 
 
 if __name__ == "__main__":
-    main(as_it_was, from_elsewhere, piped, plan_edited, part_edited, file_edited, forged, params_changed, world_changed, usage, exit_codes, other_cluster)
+    main(as_it_was, from_elsewhere, piped, plan_edited, part_edited, file_edited, forged, params_changed, world_changed, files_changed, usage, exit_codes, other_cluster)

@@ -101,6 +101,37 @@ test_targets(void **state)
 	foretold_done(&now);
 }
 
+static void
+test_files(void **state)
+{
+	static const struct event events[] = {
+		{ .kind = EVENT_FILE, .step = "t", .ref = "/f", .msg = "1" }, { .kind = EVENT_FILE, .step = "s", .ref = "/f", .msg = "1" },
+		{ .kind = EVENT_FILE, .step = "s", .ref = "/e", .msg = "2" }, { .kind = EVENT_FILE, .step = "s", .ref = "/f", .msg = "3" },
+	};
+	struct foretold was = { 0 }, now = { 0 };
+	struct value before, after;
+	struct err err = ERR_INIT;
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++)
+		foretold_event(&was, &events[i]);
+	foretold_event(&now, &events[1]);
+	before = foretold_files(&was);
+	after = foretold_files(&now);
+	assert_int_equal(before.len, 2);
+	assert_string_equal(before.pairs[0].key, "/e");
+	assert_string_equal(value_get_str(&before.pairs[1].v, "step", NULL), "s"); /* whoever came first */
+	assert_int_equal(foretold_compare_files(&before, &after, &err), 0); /* what was not read is no other */
+	foretold_done(&now);
+	now = (struct foretold){ 0 };
+	foretold_event(&now, &events[3]);
+	after = foretold_files(&now);
+	assert_int_equal(foretold_compare_files(&before, &after, &err), -1);
+	assert_string_equal(err.msg, "'/f', which step 's' reads, was changed since");
+	foretold_done(&was);
+	foretold_done(&now);
+}
+
 /* Whatever byte is another one, it is told. */
 static void
 test_damage(void **state)
@@ -133,7 +164,7 @@ main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_differences),
-		cmocka_unit_test(test_targets),
+		cmocka_unit_test(test_targets), cmocka_unit_test(test_files),
 		cmocka_unit_test(test_damage),
 	};
 

@@ -386,6 +386,12 @@ step_local(struct step_ctx *cx, const char *kind)
 	abort(); /* a handler named a kind that the registry does not have */
 }
 
+bool
+step_has_begun(const struct step_ctx *cx)
+{
+	return cx->at->shared->mode != MODE_PLAN && memory_stands(cx->at->memory);
+}
+
 const char *
 step_run_id(const struct step_ctx *cx)
 {

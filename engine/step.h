@@ -125,6 +125,8 @@ int step_expr(struct step_ctx *, const struct expr *, const struct value *value,
 
 /* True in a dry-run: for the text of an assumption only ("assumed to succeed"), never to take another path. */
 bool step_is_plan(const struct step_ctx *);
+/* Has the step begun something that stands, in this walk or an earlier one? Then what is there may be its own. */
+bool step_has_begun(const struct step_ctx *);
 /* Say that this wait is assumed to succeed; only in a dry-run, printed with the step. */
 void step_assume(struct step_ctx *, const char *fmt, ...) PRINTF(2, 3);
 struct arena *step_arena(struct step_ctx *);

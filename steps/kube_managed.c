@@ -92,12 +92,3 @@ kube_managed_has(const struct kube_managed *m, const char *field)
 	}
 	return false;
 }
-
-bool
-kube_managed_from(const struct kube_managed *m, const char *manager)
-{
-	for (uint32_t i = 0; m->entries != NULL && i < m->entries->len; i++)
-		if (strncmp(value_get_str(&m->entries->items[i], "manager", ""), manager, strlen(manager)) == 0)
-			return true;
-	return false;
-}

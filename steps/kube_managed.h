@@ -16,7 +16,5 @@ struct kube_managed kube_managed_of(const struct value *object);
 bool kube_managed_by_controller(const struct kube_managed *m, const char *what, const char *name);
 /* Does any manager own a field of this name in the object's spec? True where it is not said who owns what. */
 bool kube_managed_has(const struct kube_managed *m, const char *field);
-/* Has a manager whose name begins so written to it? */
-bool kube_managed_from(const struct kube_managed *m, const char *manager);
 
 #endif

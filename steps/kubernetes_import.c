@@ -10,7 +10,6 @@
 #include "steps/kube_clean.h"
 #include "steps/kube_differ.h"
 #include "steps/kube_folder.h"
-#include "steps/kube_managed.h"
 #include "steps/kube_object.h"
 #include "steps/kube_order.h"
 #include "steps/kube_ref.h"
@@ -148,25 +147,17 @@ struct conflicts {
 	struct buf text;
 };
 
-/* Is the object that is there one of those to be imported, and not made by wherry (by this run, before it was cut off)? */
-static int
-count_conflict(const struct import *m, const struct group *g, const struct item *item, struct arena *a, struct conflicts *c, struct err *err)
+/* Is the object that is there one of those to be imported? */
+static void
+count_conflict(const struct import *m, const struct group *g, const struct item *item, struct arena *a, struct conflicts *c)
 {
 	const char *key = arena_strndup(a, item->key.p, item->key.len), *name = strrchr(key, '/');
-	struct kube_managed managed;
-	struct value v;
 
 	if (name == NULL || !kube_order_has(&m->order, g->group, g->kind, g->namespace, name + 1))
-		return 0;
-	if (value_parse_json(a, item->value.p, item->value.len, &v, err) < 0)
-		return err_wrap(err, "%s", key);
-	managed = kube_managed_of(&v);
-	if (kube_managed_from(&managed, "wherry/"))
-		return 0;
+		return;
 	if (c->n < SHOWN)
 		buf_printf(&c->text, "%s%s", c->n > 0 ? ", " : "", text_safe(a, key, strlen(key), 200));
 	c->n++;
-	return 0;
 }
 
 static bool
@@ -190,7 +181,7 @@ count_group(struct step_ctx *cx, const struct import *m, const struct group *g, 
 	while (rc == 0 && page.more) {
 		rc = step_list(cx, &q, &page, err);
 		for (size_t i = 0; rc == 0 && i < page.n; i++) {
-			rc = count_conflict(m, g, &page.items[i], &a, c, err);
+			count_conflict(m, g, &page.items[i], &a, c);
 			arena_reset(&a);
 		}
 		buf_clear(&resume);
@@ -207,7 +198,8 @@ count_group(struct step_ctx *cx, const struct import *m, const struct group *g, 
 	return rc;
 }
 
-/* All conflicts at once, before anything is done. An object that comes to be there later fails by itself. */
+/* All conflicts at once, before anything is done: once something is, what is there may be our own. An object that comes to be
+ * there later fails by itself. */
 static int
 check_conflicts(struct step_ctx *cx, struct import *m, struct err *err)
 {
@@ -215,7 +207,7 @@ check_conflicts(struct step_ctx *cx, struct import *m, struct err *err)
 	const struct value *kinds;
 	int rc = 0;
 
-	if (strcmp(m->args->on_existing, "fail") != 0)
+	if (strcmp(m->args->on_existing, "fail") != 0 || step_has_begun(cx))
 		return 0;
 	if (step_read(cx, &(struct ref){ m->args->in, "kinds" }, &kinds, err) < 0)
 		return -1;

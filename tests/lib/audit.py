@@ -17,6 +17,11 @@ def query(event):
     return urllib.parse.parse_qs(urllib.parse.urlsplit(event["requestURI"]).query)
 
 
+def is_sure(event):
+    """Has the server said that it did so?"""
+    return event.get("responseStatus", {}).get("code", 500) < 300
+
+
 def body(event):
     """A map; what a JSON patch holds is a list, and says nothing here."""
     got = event.get("requestObject")

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The dry-run tells the truth: of every step type on Kubernetes and of helm, and of whole plans, what was announced is what the audit
 logs and the other servers saw, no more and no less."""
+import json
 import os
 import sys
 
@@ -101,7 +102,19 @@ def import_(w):
             step("gone", "kubernetes.delete", kind="Namespace", name=moved[w.namespace], wait=False, needs_=["r"])]
 
 
-# what a plan of it is; every step type of these families has one
+def awake(w):
+    """The exported workload that the next rows send to sleep, and wake."""
+    w.cluster.apply(deployment("nap"), namespace=w.namespace)
+    w.run(step("x", "kubernetes.export", namespaces=[w.namespace], kinds=["Deployment"], selector="app!=web", to=w.path("awake")))
+    return w.path("awake")
+
+
+def freeze(w):
+    return [step("f", "kubernetes.freeze", namespaces=[w.namespace], settled="0s"),
+            step("c", "kubernetes.create", object=config("in-the-cold"), needs_=["f"])]
+
+
+# what a plan of it is, each after those before it; every step type of these families has one
 ROWS = {
     "kubernetes.get": lambda w: [step("g", "kubernetes.get", kind="cm", name="seed")],
     "kubernetes.list": lambda w: [step("l", "kubernetes.list", kind="cm")],
@@ -120,6 +133,15 @@ ROWS = {
     "kubernetes.wait": lambda w: [step("w", "kubernetes.wait", kind="cm", name="seed", until="${{ value.data.x == '1' }}")],
     "kubernetes.export": export,
     "kubernetes.import": import_,
+    "kubernetes.transform": lambda w: [json.dumps({"id": "t", "uses": "kubernetes.transform", "with": {
+        "from": w.path("source-of-import"), "to": w.path("other"), "asleep": True}})],
+    "kubernetes.sleep": lambda w: [step("s", "kubernetes.sleep", **{"from": awake(w)})],
+    "kubernetes.asleep": lambda w: [step("s", "kubernetes.asleep", **{"from": w.path("awake")})],
+    "kubernetes.wake": lambda w: [step("s", "kubernetes.wake", **{"from": w.path("awake")})],
+    "kubernetes.awake": lambda w: [step("s", "kubernetes.awake", **{"from": w.path("awake")})],
+    "kubernetes.freeze": lambda w: freeze(w) + [step("u", "kubernetes.unfreeze", name="${{ steps.f.outputs.name }}", settled="0s", needs_=["c"])],
+    "kubernetes.unfreeze": lambda w: [step("f", "kubernetes.freeze", namespaces=[w.namespace], selector="app=web", settled="0s"),
+                                      step("u", "kubernetes.unfreeze", name="${{ steps.f.outputs.name }}", settled="0s", needs_=["f"])],
     "kubernetes.compare": lambda w: [step("c", "kubernetes.compare", namespaces=[w.namespace], **{"from": "k"})],
     "kubernetes.logs": lambda w: [step("l", "kubernetes.logs", pod="pod")],
     "kubernetes.exec": exec_,

@@ -5,6 +5,7 @@
 
 #include <inttypes.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,6 +32,7 @@ struct kube_conn {
 	struct kube_login *login;
 	struct httpc *client;
 	struct kube_kinds *kinds;
+	atomic_bool away; /* it was, and has not forbidden anything since */
 };
 
 /* One request made ready. */
@@ -185,6 +187,17 @@ is_starting(struct opctx *op, struct kube_conn *c, const char *path)
 	return ret;
 }
 
+/* Is it the server's last word that something is forbidden? Not while it reads who may do what, which may end between a
+ * refusal and our look: so the first one since it was away is asked about once more. */
+static bool
+is_forbidden(struct opctx *op, struct kube_conn *c, const char *path)
+{
+	if (!is_starting(op, c, path))
+		return !atomic_exchange(&c->away, false);
+	atomic_store(&c->away, true);
+	return false;
+}
+
 /* The reply is not what was asked for: what it says. */
 static int
 refused(struct opctx *op, struct kube_conn *c, const struct letter *l, struct httpc_reply *r, struct value *about,
@@ -203,7 +216,9 @@ refused(struct opctx *op, struct kube_conn *c, const struct letter *l, struct ht
 	if (r->fate == HTTPC_ANSWERED && r->body.len > 0)
 		*about = kube_status_parse(op->arena, r->body.p, r->body.len);
 	path = strncmp(path, c->config.server, strlen(c->config.server)) == 0 ? path + strlen(c->config.server) : path;
-	if (r->fate == HTTPC_ANSWERED && r->status == 403 && is_starting(op, c, path)) {
+	if (r->fate != HTTPC_ANSWERED)
+		atomic_store(&c->away, true);
+	if (r->fate == HTTPC_ANSWERED && r->status == 403 && !is_forbidden(op, c, path)) {
 		err->kind = ERR_UNREACHABLE;
 		err->retryable = true;
 	}
@@ -215,6 +230,11 @@ refused(struct opctx *op, struct kube_conn *c, const struct letter *l, struct ht
 		(void)err_set(err, err->kind, "%s: %s %s: %d: %s", c->config.server, l->rq.method,
 			      text_safe(&a, path, strcspn(path, "?"), URL_TEXT), r->status, text);
 		err->retryable = retryable;
+	}
+	if (r->fate == HTTPC_ANSWERED && r->status == 401) {
+		text = arena_strdup(&a, err->msg);
+		(void)err_set(err, ERR_UNREACHABLE, "%s; asked with %s", text, kube_login_as(&a, c->login, &l->peer));
+		err->retryable = false;
 	}
 	arena_done(&a);
 	return -1;
@@ -263,6 +283,7 @@ send_once(struct opctx *op, struct kube_conn *c, const struct kube_ask *ask, str
 
 /* How long one request has been waited for. */
 struct course {
+	bool forbidden;      /* it was, by a server that may just have started */
 	bool anew;           /* everything about the login has been read again */
 	bool unknown;        /* it was sent before, and may have happened */
 	int64_t wait, asked, told; /* the next wait; all that the server asked for; when it was last told */
@@ -324,7 +345,10 @@ go_again(struct opctx *op, struct kube_conn *c, const struct kube_ask *ask, cons
 		kube_conn_forget(c);
 		return true;
 	}
-	if (put_off(ask, r, about, w, &ns, &max)) {
+	if (!w->forbidden && r->status == 403 && err->kind == ERR_UNREACHABLE) {
+		w->forbidden = true;
+		ns = w->wait;
+	} else if (put_off(ask, r, about, w, &ns, &max)) {
 		w->asked += ns;
 	} else if (ask->changes && !ask->once &&
 		   (err->kind == ERR_UNKNOWN || (w->unknown && err->kind == ERR_UNREACHABLE && err->retryable))) {

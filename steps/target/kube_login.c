@@ -264,6 +264,25 @@ ask_plugin(struct opctx *cx, struct kube_login *l, const struct issued **ret, st
 	return rc;
 }
 
+const char *
+kube_login_as(struct arena *a, const struct kube_login *l, const struct peer *p)
+{
+	const struct kube_config *c = l->c;
+	char seen[CERT_TEXT] = "";
+
+	if (p->cert_text.len > 0)
+		(void)cert_of_text(p->cert_text, seen);
+	else if (p->cert != NULL)
+		cert_of_file(p->cert, seen);
+	if (c->plugin == NULL && c->token_file != NULL)
+		return arena_printf(a, "tokenFile '%s'", c->token_file);
+	if (c->plugin == NULL && (c->token != NULL || c->password != NULL))
+		return c->token != NULL ? c->token->where : c->password->where;
+	if (p->cert != NULL)
+		return arena_printf(a, "the certificate of %s, %s", p->cert, text_safe(a, seen, strlen(seen), 0));
+	return c->plugin != NULL ? c->plugin->what : "no credentials";
+}
+
 static struct bytes
 pem(const char *text)
 {

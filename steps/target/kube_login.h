@@ -17,6 +17,8 @@ int kube_login_open(struct opctx *cx, const struct kube_config *c, struct kube_l
  * header lines of the credentials are appended; they are secret, so wipe them. May run a plugin for up to a minute:
  * ERR_UNREACHABLE, not retryable, when it gives nothing; ERR_LOCAL for a token file that cannot be read. */
 int kube_login_sign(struct opctx *cx, struct kube_login *l, struct peer *ret, struct buf *headers, struct err *err);
+/* As whom a request that was signed so went there, in words for people; p is what the sign gave. */
+const char *kube_login_as(struct arena *, const struct kube_login *, const struct peer *p);
 /* The credentials were refused (401, certificate): have the next sign ask the plugin anew. Close idle connections too, so
  * that certificate files are read again. */
 void kube_login_forget(struct kube_login *l);

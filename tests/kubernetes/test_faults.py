@@ -2,11 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a real API server refuses, and what becomes of a plan when it dies, forgets, or is cut off at any request: told in words that are
 pinned in tests/golden/told/kube-*, with what has happened counted in the audit log."""
+import base64
 import json
 import os
 import secrets
+import subprocess
 import sys
-import time
+import urllib.parse
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import audit  # noqa: E402
@@ -14,8 +16,8 @@ import testbed  # noqa: E402
 from between import CUT, Between, Nth, cut_after, cut_before  # noqa: E402
 from between import changes as is_change  # noqa: E402
 from kubedrive import refusal  # noqa: E402
-from kubeplan import Desk, config, step  # noqa: E402
-from wtest import equal, expect, main, scratch, wait_for  # noqa: E402
+from kubeplan import Desk, check, config, step  # noqa: E402
+from wtest import LIMIT, Done, equal, expect, main, scratch, wait_for  # noqa: E402
 
 
 def crd(plural, kind, group):
@@ -194,4 +196,150 @@ def test_answers(a):
         one("cut-create-done", [CREATE], cut_after)
 
 
-main(test_rights, test_policies, test_sizes, test_cuts, test_answers)
+class Kills:
+    """A meddler that kills the API server at one request after the other, before or after it has had it, and starts it again."""
+
+    def __init__(self, cluster, *phases):
+        self.cluster, self.left, self.hit = cluster, list(phases), 0
+
+    def __call__(self, request, go_on):
+        if not self.left or not self.left[0][1](request):
+            return go_on(request)
+        if self.left.pop(0)[0] == "after":
+            go_on(request)
+        self.cluster.kill("kube-apiserver")
+        self.cluster.start("kube-apiserver")
+        self.hit += 1
+        return CUT
+
+
+@testbed.own()
+def test_killed(a):
+    """The API server dies and comes back at every phase of a run and of its rollback: both go on by themselves, and do nothing twice."""
+    with scratch() as folder, a.namespace() as ns, Between(a) as between:
+        d = Desk(folder, a, ns, kubeconfig=between.kubeconfig(folder))
+        mark = a.audit_mark()
+        between.meddle = kills = Kills(
+            a, ("before", lambda r: r.path == "/apis"), ("after", is_to("POST", "/configmaps")), ("before", is_to("PATCH", "/one")),
+            ("after", is_to("DELETE", "/one")), ("before", lambda r: "watch=" in r.path))
+        path = d.file(SEVERAL + [step("wait", "kubernetes.wait", kind="cm", name="later", needs_=["gone"])])
+        process = d.w.start("run", path, "--yes", "--run-id", "r1", "--format", "plain", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        wait_for(lambda: kills.hit == 5 or process.poll() is not None, "the server has been killed in every phase")
+        expect(kills.hit == 5, "it ended too early: %s" % (process.poll() is not None and process.communicate()[0]))
+        a.wait("kube-apiserver")
+        a.apply(config("later"), namespace=ns)
+        out = process.communicate(timeout=LIMIT)[0]
+        equal(process.returncode, 0, "exit code: %s" % out)
+        made = done_since(a, mark)
+        equal([m.split()[0] for m in made if m.endswith("/one")], ONCE, "requests: %s" % made)
+        mark = a.audit_mark()
+        between.meddle = Kills(a, ("after", is_to("POST", "/configmaps")))
+        d.w.ok("rollback", "r1", "--yes", "--format", "plain")
+        equal([o["metadata"]["name"] for o in a.get("cm", namespace=ns)["items"]], ["kube-root-ca.crt", "later"], "what is left")
+        made = done_since(a, mark)
+        equal([m.split()[0] for m in made if m.startswith("create")], ["create"], "creates of the rollback: %s" % made)
+
+
+@testbed.shared()
+def test_away(a):
+    """A dry-run does not wait for a server that is away, and a run that has not reached it yet not for long: 7, and what to type."""
+    with scratch() as folder, a.namespace() as ns, Between(a, lambda request, go_on: CUT) as between:
+        d = Desk(folder, a, ns, kubeconfig=between.kubeconfig(folder))
+        d.told("away-foretold", d.w("plan", d.file(SEVERAL[:1])))
+        between.meddle = Nth(5, lambda request, go_on: between.stop() or CUT)
+        d.told("away-foretold-later", d.w("plan", d.file(SEVERAL)))
+
+
+@testbed.shared()
+def test_lists(a):
+    """A list whose beginning the server forgets goes on; one whose kind goes away fails, and says why."""
+    with scratch() as folder, a.namespace() as ns, Kind(a) as kind, Between(a) as between:
+        d = Desk(folder, a, ns, kubeconfig=between.kubeconfig(folder))
+        a.apply(*[config("m%d" % i) for i in range(5)], *[kind.object("w%d" % i) for i in range(5)], namespace=ns)
+
+        def in_pages(act):
+            """Pages of two objects; something happens at the second one, once."""
+            second = Nth(1, act, lambda request: "continue=" in request.path)
+
+            def meddle(request, go_on):
+                request.path = request.path.replace("limit=500", "limit=2")
+                return second(request, go_on)
+            return meddle
+
+        def expired(request, _):
+            token = urllib.parse.parse_qs(urllib.parse.urlsplit(request.path).query)["continue"][0]
+            place = json.loads(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
+            token = base64.urlsafe_b64encode(json.dumps({**place, "rv": -1}).encode()).decode().rstrip("=")  # what is there now
+            return refusal(410, "Expired", "The provided continue parameter is too old to display a consistent list result.",
+                           metadata={"continue": token})
+
+        def undefined(request, go_on):
+            a.kubectl("delete", "crd", kind.name)
+            wait_for(lambda: "not find" in a.kubectl("get", "--raw", request.path.split("?")[0], code=1), "the kind is gone")
+            return go_on(request)
+        between.meddle = in_pages(expired)
+        d.told("list-expired", d.run(step("l", "kubernetes.list", kind="cm"), check("steps.l.outputs.count == 6")))
+        between.meddle = in_pages(undefined)
+        d.told("list-undefined", d.run(step("l", "kubernetes.list", kind="Widget." + kind.group), code=1))
+
+
+class Talk:
+    """A run that is listened to."""
+
+    def __init__(self, desk, *words):
+        self.argv = [str(w) for w in words]
+        self.process = desk.w.start(*words, "--yes", "--format", "plain", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self.out = ""
+
+    def until(self, words):
+        """Until it says so, or ends."""
+        for line in self.process.stdout:
+            self.out += line
+            if words is not None and words in line:
+                return
+        expect(words is None, "it does not say '%s': %s" % (words, self.out))
+
+    def end(self):
+        self.until(None)
+        return Done(["wherry"] + self.argv, self.process.wait(LIMIT), self.out, "")
+
+
+@testbed.shared()
+def test_tokens(a):
+    """A token that ends in the middle of a run: a new one in its file is taken at once; without one the run pauses, and is gone on with."""
+    with scratch() as folder, a.namespace() as ns:
+        a.kubectl("create", "rolebinding", "edit", "--clusterrole=edit", "--serviceaccount=%s:default" % ns, namespace=ns)
+        good, token = a.kubectl("create", "token", "default", namespace=ns), os.path.join(folder, "token")
+        kubeconfig = os.path.join(folder, "token.kubeconfig")
+        with open(os.open(kubeconfig, os.O_WRONLY | os.O_CREAT, 0o600), "w") as f:
+            json.dump({"apiVersion": "v1", "kind": "Config", "current-context": "x", "users": [{"name": "u", "user": {"tokenFile": "token"}}],
+                       "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}], "clusters": [{"name": "c", "cluster": {
+                           "server": a.url(), "certificate-authority": a.pki.path("ca.crt")}}]}, f)
+
+        def write(text):
+            with open(os.open(token, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as f:
+                f.write(text + "\n")
+        d = Desk(folder, a, ns, kubeconfig=kubeconfig)
+        for row in ("renewed", "ended"):
+            steps = [step("one", "kubernetes.create", object=config(row + "-1")), step("nap", "sleep", **{"for": "1s"}, needs_=["one"]),
+                     step("two", "kubernetes.create", object=config(row + "-2"), needs_=["nap"])]
+            write(good)
+            talk = Talk(d, "run", d.file(steps), "--run-id", "r%d" % d.n)
+            talk.until("one: done")
+            write("ended." + good[6:])
+            if row == "renewed":
+                talk.until("waiting for k")
+                write(good)
+                done = talk.end()
+                equal(done.code, 0, str(done))
+                continue
+            done = talk.end()
+            d.told("token-ended", done)
+            expect(good[6:] not in done.out, "the token is told")
+            write(good)
+            d.w.ok("resume", "r%d" % d.n, "--yes")
+        names = {o["metadata"]["name"] for o in a.get("cm", namespace=ns)["items"]}
+        expect({"renewed-1", "renewed-2", "ended-1", "ended-2"} <= names, "not all was made: %s" % names)
+
+
+main(test_rights, test_policies, test_sizes, test_cuts, test_answers, test_killed, test_away, test_lists, test_tokens)

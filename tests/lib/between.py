@@ -27,6 +27,8 @@ class Stream(list):
                 yield b"%x\r\n%s\r\n" % (len(piece), piece)
                 if not piece:
                     return
+        except (OSError, http.client.HTTPException):  # the server went away in the middle
+            yield None
         finally:
             self.connection.close()
 

@@ -210,6 +210,11 @@ refused(struct opctx *op, struct kube_conn *c, const struct letter *l, struct ht
 	*about = VALUE_NULL;
 	mask_credentials(l, &r->body);
 	(void)httpc_judge(&l->rq, r, false, err);
+	/* a server that says nothing at all is away, however it is */
+	if (r->fate != HTTPC_ANSWERED && err->kind == ERR_TIMEOUT && r->head.len == 0) {
+		err->kind = ERR_UNREACHABLE;
+		err->retryable = true;
+	}
 	/* a read that is cut off is asked for again once the server is there; only what is too large stays so */
 	if (r->fate == HTTPC_LOST && err->kind == ERR_FAILED && err->retryable && !r->head.failed)
 		err->kind = ERR_UNREACHABLE;

@@ -176,7 +176,7 @@ add_basic(struct buf *headers, const char *user, const struct secret *password)
 	wipe(&packed);
 }
 
-/* The content of the token file without the line's end. */
+/* The content of the token file without the line's end. A file that cannot be used may just be being replaced. */
 static int
 read_token(const char *path, struct buf *ret, struct err *err)
 {
@@ -204,10 +204,12 @@ add_token(const struct kube_config *c, struct buf *headers, struct err *err)
 		add_authorization(headers, "Bearer ", text.p, text.len);
 	else if (c->token != NULL)
 		add_authorization(headers, "Bearer ", c->token->content, c->token->len);
-	else
-		*err = why;
 	wipe(&text);
-	return read || c->token != NULL ? 0 : -1;
+	if (read || c->token != NULL)
+		return 0;
+	(void)err_set(err, ERR_UNREACHABLE, "%s", why.msg);
+	err->retryable = false;
+	return -1;
 }
 
 /* Is what the plugin gave to be used? */

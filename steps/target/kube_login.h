@@ -15,7 +15,7 @@ int kube_login_open(struct opctx *cx, const struct kube_config *c, struct kube_l
 /* Who is at the other end and as whom: ret->url is the server's address, without a slash at its end, to which the caller adds
  * path and query (its host may be a name to check alone, so nobody else may make it); all of ret lives as long as the login. The
  * header lines of the credentials are appended; they are secret, so wipe them. May run a plugin for up to a minute:
- * ERR_UNREACHABLE, not retryable, when it gives nothing; ERR_LOCAL for a token file that cannot be read. */
+ * ERR_UNREACHABLE, not retryable, when it gives nothing, or a token file holds nothing that could be a token. */
 int kube_login_sign(struct opctx *cx, struct kube_login *l, struct peer *ret, struct buf *headers, struct err *err);
 /* As whom a request that was signed so went there, in words for people; p is what the sign gave. */
 const char *kube_login_as(struct arena *, const struct kube_login *, const struct peer *p);

@@ -309,8 +309,10 @@ kube_plugin_run(struct opctx *cx, const struct kube_plugin_spec *spec, struct ku
 	if (r.cancelled)
 		rc = err_set(err, ERR_CANCELLED, "%s: stopped", spec->what);
 	else if (r.timed_out && limit >= cx->deadline)
-		rc = err_set(err, ERR_TIMEOUT, "%s: no answer before the step's time-out", spec->what);
-	else if (kube_ticket_judge(cx->arena, spec, &r, ret, err) < 0)
+		rc = err_set(err, ERR_UNREACHABLE, "%s: no answer before the step's time-out", spec->what);
+	else
+		rc = kube_ticket_judge(cx->arena, spec, &r, ret, err);
+	if (rc < 0 && !r.cancelled)
 		rc = refused(err);
 	if (r.out.p != NULL)
 		explicit_bzero(r.out.p, r.out.cap);

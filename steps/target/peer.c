@@ -191,7 +191,7 @@ peer_explain(const struct peer *peer, CURLcode code, const struct peer_told *tol
 	else if (is_alert(peer, what))
 		(void)snprintf(ret, size, "the server refuses a client without certificate: %s", what);
 	else if (code == CURLE_COULDNT_CONNECT && os_errno != 0)
-		(void)snprintf(ret, size, "%s", strerror((int)os_errno));
+		(void)snprintf(ret, size, "%s%s", strerror((int)os_errno), peer->proxy != NULL ? " (its proxy)" : "");
 	else
 		(void)snprintf(ret, size, "%s", what);
 	for (size_t len = strlen(ret); len > 0 && ret[len - 1] == ' '; len--)

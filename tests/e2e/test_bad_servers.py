@@ -81,30 +81,10 @@ def openssl(folder, script):
 
 
 CERTIFICATES = """
-%s/tests/lib/certs.sh .
-mkdir -p issued; : >index; echo 01 >serial
-cat >ca.cnf <<END
-[ca]
-default_ca = any
-[any]
-database = index
-serial = serial
-new_certs_dir = issued
-default_md = sha256
-policy = policy
-unique_subject = no
-[policy]
-commonName = supplied
-[ext]
-subjectAltName = IP:127.0.0.1,DNS:localhost
-extendedKeyUsage = serverAuth,clientAuth
-END
-dated() {
-	openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj "/CN=$1" -keyout "$1.key" -out "$1.csr"
-	openssl ca -batch -config ca.cnf -extensions ext -cert ca.crt -keyfile ca.key -in "$1.csr" -out "$1.crt" -notext -startdate $2 -enddate $3
-}
-dated expired 20200101000000Z 20210101000000Z
-dated not-yet 20900101000000Z 20910101000000Z
+certs=%s/tests/lib/certs.sh
+$certs .
+$certs . expired expired 20200101000000Z 20210101000000Z
+$certs . not-yet not-yet 20900101000000Z 20910101000000Z
 """
 
 

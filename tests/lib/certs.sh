@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # certs.sh DIR: throw-away certificates for tests. ca signs server (127.0.0.1, localhost), misnamed (another name),
 # client (CN tester); other-ca signs other-client. Each is DIR/NAME.crt with DIR/NAME.key.
-# certs.sh DIR NAME CN SECONDS: one more of ca's, which ends after so many seconds.
+# certs.sh DIR NAME CN SECONDS: one more of ca's, for 127.0.0.1 and localhost, which ends after so many seconds.
+# certs.sh DIR NAME CN FROM UNTIL: the same, valid between two times as YYYYMMDDhhmmssZ.
 set -eu
 
 cd "$1"
@@ -22,21 +23,28 @@ leaf() {
 	rm "$1.csr" "$1.ext"
 }
 
-brief() {
+# dated NAME CN FROM UNTIL
+dated() {
 	openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj "/CN=$2" -keyout "$1.key" -out "$1.csr" 2>/dev/null
-	printf 'extendedKeyUsage=clientAuth\n' >"$1.ext"
+	printf 'subjectAltName=IP:127.0.0.1,DNS:localhost\nextendedKeyUsage=serverAuth,clientAuth\n' >"$1.ext"
 	printf '[ca]\ndefault_ca=d\n[d]\ndatabase=ca.index\nnew_certs_dir=.\nrand_serial=yes\nunique_subject=no\n' >ca.cnf
 	printf 'default_md=sha256\npolicy=p\n[p]\ncommonName=supplied\n' >>ca.cnf
 	: >ca.index
 	openssl ca -batch -notext -config ca.cnf -cert ca.crt -keyfile ca.key -in "$1.csr" -extfile "$1.ext" -out "$1.crt" \
-		-startdate "$(date -u +%Y%m%d%H%M%SZ)" -enddate "$(date -u -d "$3 seconds" +%Y%m%d%H%M%SZ)" 2>/dev/null
+		-startdate "$3" -enddate "$4" 2>/dev/null
 	rm "$1.csr" "$1.ext"
 }
 
-if [ $# -gt 1 ]; then
-	brief "$2" "$3" "$4"
+case $# in
+4)
+	dated "$2" "$3" "$(date -u +%Y%m%d%H%M%SZ)" "$(date -u -d "$4 seconds" +%Y%m%d%H%M%SZ)"
 	exit
-fi
+	;;
+5)
+	dated "$2" "$3" "$4" "$5"
+	exit
+	;;
+esac
 authority ca
 authority other-ca
 leaf server ca server IP:127.0.0.1,DNS:localhost 2

@@ -97,12 +97,12 @@ reads_the_token_file_anew(void **state)
 	kube_login_close(l);
 	l = log_in(&h, "tokenFile: tok");
 	home_file(&h, "tok", " \n", 0600);
-	does_not_sign(&h, l, ERR_LOCAL, "is empty");
+	does_not_sign(&h, l, ERR_UNREACHABLE, "is empty");
 	home_file(&h, "tok", "hidden\nX: y", 0600);
-	does_not_sign(&h, l, ERR_LOCAL, "is not one line of plain characters");
+	does_not_sign(&h, l, ERR_UNREACHABLE, "is not one line of plain characters");
 	assert_null(strstr(h.err.msg, "hidden"));
 	unlink(io_join(&h.arena, h.dir, "tok"));
-	does_not_sign(&h, l, ERR_LOCAL, "/tok'");
+	does_not_sign(&h, l, ERR_UNREACHABLE, "/tok'");
 	kube_login_close(l);
 	home_done(&h);
 }
@@ -245,7 +245,7 @@ ends_a_plugin_that_hangs(void **state)
 	plugin(&h, "sleep 60");
 	l = log_in(&h, "exec: {" EXEC ", command: login}");
 	h.op.deadline = clock_now() + NS_PER_S / 5;
-	does_not_sign(&h, l, ERR_TIMEOUT, "no answer before the step's time-out");
+	does_not_sign(&h, l, ERR_UNREACHABLE, "no answer before the step's time-out");
 	h.op.deadline = clock_now() + 60 * NS_PER_S;
 	atomic_store(&h.cancel, 1);
 	does_not_sign(&h, l, ERR_CANCELLED, "cancelled");

@@ -21,6 +21,7 @@ struct kube_rollout {
 	struct watch *watch;  /* of the pods; NULL: the object is the pod */
 	struct buf why;       /* what keeps a pod */
 	char pod[254];        /* that pod's name */
+	char told[254];       /* of a Job: the pod whose log was told last */
 };
 
 static const char *
@@ -96,25 +97,44 @@ log_tail(struct step_ctx *cx, const struct kube_until *u, const struct value *po
 	return text_safe(step_arena(cx), text->s + (len > TAIL_SHOWN ? len - TAIL_SHOWN : 0), len > TAIL_SHOWN ? TAIL_SHOWN : len, 0);
 }
 
+/* A Job judges by itself how often its pods may fail; it may remove them when it ends, and their logs with them. */
+static void
+tell_log(struct step_ctx *cx, const struct kube_until *u, const struct value *pod, const struct kube_trouble *t, struct kube_rollout *r)
+{
+	const char *name = meta(pod, "name"), *tail;
+
+	if (t->container == NULL || strcmp(r->told, name) == 0)
+		return;
+	memcpy(r->told, name, strnlen(name, sizeof(r->told) - 1) + 1);
+	tail = log_tail(cx, u, pod, t);
+	if (tail != NULL)
+		buf_printf(&r->why, "; its log ends: %s", tail);
+}
+
 static int
 judge(struct step_ctx *cx, const struct kube_until *u, const struct value *object, const struct value *pod,
       struct kube_rollout *r, struct err *err)
 {
+	const bool job = strcmp(value_get_str(object, "kind", ""), "Job") == 0;
 	const char *name = meta(pod, "name");
 	struct buf why = BUF_INIT(WHY_MAX);
 	struct kube_trouble t = { .verdict = KUBE_MET };
 	bool newest = false;
 	int rc = 0;
 
-	if (kube_object_get(pod, "metadata", "deletionTimestamp") == NULL)
+	if (job || kube_object_get(pod, "metadata", "deletionTimestamp") == NULL)
 		t = kube_goal_pod(pod, u->restarts, &why);
-	if (t.verdict == KUBE_FAILED)
+	if (t.verdict == KUBE_FAILED && !job)
 		rc = is_newest(cx, u, object, pod, &newest, err);
-	if (rc == 0 && t.verdict != KUBE_MET) {
+	if (job && t.verdict == KUBE_FAILED && strcmp(r->told, name) == 0) {
+		; /* all of it is in why already */
+	} else if (rc == 0 && t.verdict != KUBE_MET) {
 		buf_clear(&r->why);
 		buf_printf(&r->why, "pod %.253s: %s", name, why.len > 0 ? why.p : "?");
 		memcpy(r->pod, name, strnlen(name, sizeof(r->pod) - 1) + 1);
-	} else if (strcmp(r->pod, name) == 0) {
+		if (job && t.verdict == KUBE_FAILED)
+			tell_log(cx, u, pod, &t, r);
+	} else if (strcmp(r->pod, name) == 0 && !job) {
 		buf_clear(&r->why);
 	}
 	if (rc == 0 && newest) {
@@ -135,8 +155,6 @@ begin(struct step_ctx *cx, const struct kube_until *u, const struct value *objec
 	struct kube_rollout *r;
 	struct watch *w = NULL;
 
-	if (strcmp(kind, "Job") == 0)
-		return 0; /* its pods may fail: how often is its own to judge */
 	if (strcmp(kind, "Pod") != 0) {
 		selector = kube_object_selector(step_arena(cx), object);
 		if (selector == NULL)
@@ -182,7 +200,7 @@ is_current(const struct kube_until *u, const struct value *object)
 
 	buf_done(&why);
 	return seen && (kube_object_get(object, "status", "observedGeneration") != NULL ||
-			strcmp(value_get_str(object, "kind", ""), "Pod") == 0);
+			strcmp(value_get_str(object, "kind", ""), "Pod") == 0 || strcmp(value_get_str(object, "kind", ""), "Job") == 0);
 }
 
 int

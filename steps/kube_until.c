@@ -16,6 +16,7 @@
 
 #define SLICE NS_PER_S             /* of a wait with two watches */
 #define AGAIN (2 * NS_PER_S)       /* before a watch that broke is opened anew */
+#define EXPLAIN_TRIES 10           /* of a tenth of a second: the watch of the pods may only just have begun */
 #define WHY_MAX 300
 #define SHOWN 3                    /* objects named in a message */
 
@@ -251,6 +252,24 @@ turn(struct step_ctx *cx, struct crowd *c, struct watch *w, int64_t wait, struct
 	return kube_rollout_look(cx, c->u, &c->object, &c->rollout, err);
 }
 
+/* A Job has failed: its pods know why, as far as they have been seen. */
+static void
+explain(struct step_ctx *cx, struct crowd *c, struct err *err)
+{
+	struct err ignored = ERR_INIT;
+	const char *why = NULL;
+
+	if (!c->u->rollout || !c->u->alone || strcmp(value_get_str(&c->object, "kind", ""), "Job") != 0)
+		return;
+	for (int i = 0; why == NULL && i < EXPLAIN_TRIES; i++) {
+		if (kube_rollout_look(cx, c->u, &c->object, &c->rollout, &ignored) < 0 || step_sleep(cx, NS_PER_S / 10, &ignored) < 0)
+			break;
+		why = kube_rollout_why(c->rollout);
+	}
+	if (why != NULL)
+		(void)err_set(err, ERR_FAILED, "%s; %s", step_text(cx, "%s", err->msg), why);
+}
+
 /* Until it holds, and has held for as long as it has to. 1: it does; 0: it does not, and a dry-run looks only once. */
 static int
 watch(struct step_ctx *cx, struct crowd *c, struct watch *w, struct err *err)
@@ -291,6 +310,8 @@ watch_again(struct step_ctx *cx, struct crowd *c, struct err *err)
 			return -1;
 		rc = watch(cx, c, w, err);
 		step_watch_close(w);
+		if (rc < 0 && err->kind == ERR_FAILED)
+			explain(cx, c, err);
 		if (rc >= 0 || err->kind != ERR_UNREACHABLE || !err->retryable)
 			return rc;
 		*err = ERR_INIT;

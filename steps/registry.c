@@ -69,6 +69,7 @@
 	X(kubernetes_logs_step)     \
 	X(kubernetes_freeze_step)   \
 	X(kubernetes_unfreeze_step) \
+	X(kubernetes_job_step)      \
 	X(helm_status_step)         \
 	X(helm_values_step)         \
 	X(helm_template_step)       \

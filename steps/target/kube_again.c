@@ -73,6 +73,22 @@ job_spec(struct arena *a, const struct value *spec)
 	return kube_set(a, &ret, "template", &t);
 }
 
+/* Made again it would do its work again. */
+static bool
+has_ended(const struct value *job)
+{
+	const struct value *conditions = value_get(value_get(job, "status"), "conditions");
+
+	for (uint32_t i = 0; conditions != NULL && conditions->kind == V_LIST && i < conditions->len; i++) {
+		const char *type = value_get_str(&conditions->items[i], "type", "");
+
+		if ((strcmp(type, "Complete") == 0 || strcmp(type, "Failed") == 0) &&
+		    strcmp(value_get_str(&conditions->items[i], "status", ""), "True") == 0)
+			return true;
+	}
+	return false;
+}
+
 static struct value
 spec_again(struct arena *a, const char *kind, const struct value *spec)
 {
@@ -99,7 +115,11 @@ kube_again(struct arena *a, const struct value *object)
 		ret = kube_set(a, &ret, "metadata", &part);
 	}
 	if (spec != NULL && spec->kind == V_MAP) {
+		const struct value yes = value_bool(true);
+
 		part = spec_again(a, kind, spec);
+		if (strcmp(kind, "Job") == 0 && has_ended(object))
+			part = kube_set(a, &part, "suspend", &yes);
 		ret = kube_set(a, &ret, "spec", &part);
 	}
 	return ret;

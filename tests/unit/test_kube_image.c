@@ -148,6 +148,9 @@ made_again(void **state)
 		{ "{'kind':'Job','metadata':{'name':'j','labels':{'controller-uid':'u','batch.kubernetes.io/controller-uid':'u','k':'v'}},"
 		  "'spec':{'selector':{'matchLabels':{'controller-uid':'u'}},'template':{'metadata':{'labels':{'controller-uid':'u'}},'spec':{}}}}",
 		  "{'kind':'Job','metadata':{'name':'j','labels':{'k':'v'}},'spec':{'template':{'metadata':{},'spec':{}}}}" },
+		{ "{'kind':'Job','spec':{'completions':1},'status':{'conditions':[{'type':'FailureTarget','status':'True'},{'type':'Failed',"
+		  "'status':'True'}]}}",
+		  "{'kind':'Job','spec':{'completions':1,'suspend':true}}" },
 		{ "{'kind':'Job','spec':{'manualSelector':true,'selector':{'a':'b'}}}",
 		  "{'kind':'Job','spec':{'manualSelector':true,'selector':{'a':'b'}}}" },
 		{ "{'kind':'Pod','metadata':{'ownerReferences':[{'uid':'x'}]},'spec':{'nodeName':'n1','containers':[]},'status':{}}",

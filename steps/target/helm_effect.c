@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "steps/target/helm_drift.h"
 #include "steps/target/helm_release.h"
 #include "steps/target/mask.h"
 
@@ -311,6 +312,8 @@ predict_upgrade(struct opctx *op, const struct helm_conn *c, const struct effect
 	tell_hooks(op, &hooks, anew ? "install" : "upgrade");
 	if (anew)
 		tell_definitions(op, &release);
+	if (!ret->seen)
+		helm_drift_tell(op, c, value_get(before, "objects"), &objects);
 	ret->confidence = ret->seen ? CONF_PREDICTED : CONF_SIMULATED;
 	ret->after = would_be(op->arena, before, &release, &objects, &hooks);
 	return 0;
@@ -334,6 +337,8 @@ predict_rollback(struct opctx *op, const struct helm_conn *c, const struct effec
 	if (then.kind != V_MAP)
 		return 0;
 	tell_hooks(op, value_get(&then, "hooks"), "rollback");
+	if (!ret->seen)
+		helm_drift_tell(op, c, value_get(before, "objects"), value_get(&then, "objects"));
 	for (size_t i = 0; i < countof(anew); i++)
 		pairs[i] = (struct pair){ anew[i], value_int(revision_of(before) + 1) };
 	pairs[2] = (struct pair){ "status", value_str("deployed") };
@@ -376,6 +381,8 @@ helm_effect_predict(struct opctx *op, void *conn, const struct effect *e, const 
 	if (is(e, "rollback"))
 		return predict_rollback(op, conn, e, &p, before, ret, err);
 	tell_hooks(op, value_get(before, "hooks"), "delete");
+	if (!ret->seen)
+		helm_drift_tell(op, conn, value_get(before, "objects"), NULL);
 	ret->confidence = CONF_EXACT;
 	ret->after = without_objects(op->arena, e, before);
 	return 0;

@@ -20,13 +20,19 @@ data: {size: "{{ .Values.size }}"}
 """
 CHART = {
     "Chart.yaml": "apiVersion: v2\nname: small\nversion: 1.2.3\n",
-    "values.yaml": "size: 1\nmore: false\n",
+    "values.yaml": "size: 1\nmore: false\nidle: true\n",
     "templates/one.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: \"{{ .Release.Name }}-one\"}\ndata: {size: \"{{ .Values.size }}\"}\n",
     "templates/two.yaml": "apiVersion: v1\nkind: Secret\nmetadata: {name: \"{{ .Release.Name }}-two\"}\nstringData: {p: \"{{ .Values.password }}\"}\n",
     "templates/more.yaml": "{{ if .Values.more }}\napiVersion: v1\nkind: ServiceAccount\nmetadata: {name: \"{{ .Release.Name }}-more\"}\n{{ end }}\n",
     "templates/role.yaml": "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {name: \"{{ .Release.Namespace }}-{{ .Release.Name }}\"}\n"
                            "rules: [{apiGroups: [''], resources: [pods], verbs: [get]}]\n",
     "templates/before.yaml": HOOK,
+    "templates/idle.yaml": "{{ if .Values.idle }}" + json.dumps({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "{{ .Release.Name }}-idle"}, "spec": {
+        "replicas": 0, "selector": {"matchLabels": {"app": "idle"}}, "template": {"metadata": {"labels": {"app": "idle"}}, "spec": {"volumes": [
+            {"name": "v", "emptyDir": {}}], "containers": [{
+                "name": "c", "image": "nowhere.test/x:1", "ports": [{"containerPort": 80}], "env": [{"name": "EMPTY", "value": ""}, {"name": "N", "value": "1"}],
+                "resources": {"requests": {"cpu": "1000m", "memory": "1024Mi"}}, "readinessProbe": {"httpGet": {"path": "/", "port": 80}},
+                "securityContext": {"privileged": False}}]}}}}) + "{{ end }}\n",
 }
 
 
@@ -173,6 +179,57 @@ def test_every_step(a):
         expect(not broken, "\n".join(broken))
 
 
+@testbed.shared(node=True)
+def test_plans(a):
+    """Over what earlier steps and the server's defaults would make; of items, of what is not known before, and of what is taken back."""
+    with scratch() as folder, a.namespace() as ns:
+        w, new, web = World(folder, a, ns), ns + "-new", deployment("d")
+        del web["spec"]["replicas"]
+        w.both(step("ns", "kubernetes.apply", object={"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": new}}),
+               step("d", "kubernetes.apply", object=web, namespace=new, needs_=["ns"]),
+               step("one", "kubernetes.scale", kind="Deployment", name=new + "/d", replicas=1, needs_=["d"]),
+               step("p", "kubernetes.patch", kind="Deployment", name=new + "/d", merge={"spec": {"revisionHistoryLimit": 10}}, needs_=["one"]),
+               step("sa", "kubernetes.apply", namespace=new, object={"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default"}},
+                    needs_=["p"]),
+               step("gone", "kubernetes.delete", kind="Namespace", name=new, wait=False, needs_=["sa"]))
+        w.both(step("l", "kubernetes.list", kind="cm", field_selector="metadata.name!=kube-root-ca.crt"),
+               each("${{ steps.l.outputs.items }}", "${{ item.metadata.name }}", {"x": "y"}))
+        unknown = [step("x", "kubernetes.exec", pod="pod", argv=["echo", "-n", "seed,goes"]),
+                   step("c", "kubernetes.apply", object=config("said", x="${{ steps.x.outputs.stdout }}")),
+                   step("w", "kubernetes.create", object=config("when"), when_="${{ steps.x.outputs.stdout == 'other' }}"),
+                   each("${{ split(steps.x.outputs.stdout, ',') }}", "${{ item }}", {"z": "y"})]
+        w.both(*unknown)
+        w.both(*unknown[:2])  # what is not known is so already
+        w.both(step("x", "kubernetes.delete", kind="cm", name="seed"), step("y", "kubernetes.create", object=config("seed", x="1"), needs_=["x"]))
+        path = w.file([step("x", "kubernetes.scale", kind="Deployment", name="web", replicas=1)])
+        with open(path, "a") as f:
+            f.write("finally:\n  - {id: back, uses: undo, with: {step: x}}\n")
+        Truth(w.w, folder, {"k": OnCluster(a)}).prove(path)
+
+
+def each(items, key, labels):
+    return json.dumps({"id": "e", "foreach": items, "key": key, "uses": "kubernetes.label", "with": {"in": "k", "kind": "cm", "name": key, "labels": labels}})
+
+
+@testbed.shared(node=True)
+def test_drift(a):
+    """helm sets back what somebody has changed since, and makes anew what is gone: the dry-run names it."""
+    with scratch() as folder, a.namespace() as ns:
+        w = World(folder, a, ns)
+        w.both(helm("i", "upgrade", "one", chart=w.chart, install=True, set={"password": "a"}))
+        a.kubectl("patch", "cm", "one-one", "--type=merge", "-p", '{"data":{"size":"77"}}', namespace=ns)
+        a.kubectl("scale", "deploy", "one-idle", "--replicas=1", namespace=ns)
+        told = w.plan(helm("u", "upgrade", "one", chart=w.chart, set={"more": True}))
+        notes = [e["message"] for e in told if e["event"] == "note"]
+        for words in ("helm sets ConfigMap/%s/one-one back, in which data.size was" % ns, "helm sets Deployment.apps/%s/one-idle back, in which spec.replicas" % ns):
+            expect(any(words in n for n in notes), "no '%s' in %s" % (words, notes))
+        w.both(helm("u", "upgrade", "one", chart=w.chart, set={"more": True}))
+        a.kubectl("delete", "cm", "one-one", namespace=ns)
+        w.both(helm("u", "upgrade", "one", chart=w.chart, set={"more": False}))
+        a.kubectl("delete", "cm", "one-one", namespace=ns)
+        w.both(helm("x", "uninstall", "one"))
+
+
 class Doctored(Truth):
     """A dry-run that somebody has changed, and a world in which somebody else does things in wherry's name."""
 
@@ -266,4 +323,4 @@ def test_can_fail_inside(a):
 
 
 if __name__ == "__main__":
-    main(test_every_step, test_can_fail, test_can_fail_inside)
+    main(test_every_step, test_plans, test_drift, test_can_fail, test_can_fail_inside)

@@ -8,6 +8,8 @@ import json
 import re
 
 STORED = re.compile(r"(\w+) secrets ([^/]+)/sh\.helm\.release\.v1\.(.+)\.v(\d+)$")
+NOTES = {"hook": r"^helm runs the chart's hook (\S+) ", "? create": r"^helm creates (\S+) unless it is there",
+         "create": r"^helm creates (\S+) again", "patch": r"^helm sets (\S+) back", "": r"^(\S+) is gone already"}
 MEMBER = re.compile(r"^([-+]) objects\['([^']*)'\](.*)", re.M)
 
 
@@ -59,18 +61,18 @@ class Releases:
         for sign, key, rest in MEMBER.findall(diff):
             lines[key].add(sign if rest.startswith(":") else "~")
         verbs = {("+",): "create", ("-",): "delete"}
-        facts = [self.kinds.line(verbs.get(tuple(signs), "patch"), *key.split("/", 2)) for key, signs in lines.items()]
+        wanted = {key: verbs.get(tuple(signs), "patch") for key, signs in lines.items()}
         for note in event.get("notes", ()):
-            hook, definition = re.match(r"helm runs the chart's hook (\S+) ", note), re.match(r"helm creates (\S+) unless it is there", note)
-            facts += [self.kinds.line("hook", *hook.group(1).split("/", 2))] if hook else []
-            facts += ["? " + self.kinds.line("create", *definition.group(1).split("/", 2))] if definition else []
+            for verb, words in NOTES.items():
+                wanted.update((key, verb) for key in re.findall(words, note))
+        facts = ["? " * v.startswith("? ") + self.kinds.line(v.removeprefix("? "), *key.split("/", 2)) for key, v in wanted.items() if v]
         made = re.search(r"^\+ revision: (\d+)", diff, re.M)
         facts += ["revision " + made.group(1)] if made else ["forget it"] if re.search(r"^- revision: ", diff, re.M) else []
         return ["%shelm %s: %s" % ("? " * f.startswith("? "), release, f.removeprefix("? ")) for f in facts + ["work"]]
 
     def happened(self, requests):
         """Facts of helm's requests, [(event, line)], and how they differ from what its release Secrets say."""
-        asked, told, once, hooks = [], [], set(), {}
+        asked, told, once, hooks, parts = [], [], set(), {}, {}
         for event, text in requests:
             stored = STORED.match(text)
             if stored is None:
@@ -83,6 +85,7 @@ class Releases:
                 continue
             r = opened(event["requestObject"])
             now = self.objects(r["manifest"], r["namespace"])
+            parts.update((o, release) for o in now)
             if verb == "create":
                 once.add("helm %s: revision %s" % (release, revision))
                 told += [(f, release) for f in self.between(self.running.get(release, {}), now)]
@@ -91,9 +94,11 @@ class Releases:
                 self.running[release] = now
             elif r["info"]["status"] == "uninstalling":
                 told += [(f, release) for f in self.between(now, {})]
-        return self.matched(asked, told, hooks) + sorted(once)
+        return self.matched(asked, told, hooks, parts) + sorted(once)
 
-    def matched(self, asked, told, hooks):
+    def matched(self, asked, told, hooks, parts):
+        """What helm asked for, each of a release; and what its Secrets tell that it did not ask for. What is gone it makes, and does not
+        delete; what somebody has changed it sets back."""
         facts, left = [], list(told)
         for text in asked:
             of = text.partition(" ")[2]
@@ -103,12 +108,15 @@ class Releases:
             elif release:
                 left.remove((text, release))
                 facts.append("helm %s: %s" % (release, text))
+            elif of in parts and text.startswith(("create", "patch")):
+                facts.append("helm %s: %s" % (parts[of], text))
             elif text.startswith("create customresourcedefinitions "):  # of a chart's folder crds/, which no release knows
                 facts.append("helm %s: %s" % (told[0][1] if told else "?", text))
             else:
                 facts.append("helm: %s, which no release Secret tells" % text)
         return list(dict.fromkeys(f for f in facts if ": hook " in f)) + [f for f in facts if ": hook " not in f] + [
-            "helm %s: no %s, of which its release Secret tells" % (r, f) for f, r in left]
+            "helm %s: no %s, of which its release Secret tells" % (r, f) for f, r in left
+            if not f.startswith("delete ") and f.replace("patch ", "create ", 1) not in asked]
 
     def between(self, before, after):
         """What helm asks for to come from the objects of one revision to those of another."""

@@ -7,6 +7,7 @@ all that was announced has happened, and the dry-run itself did nothing.
 """
 import collections
 import os
+import re
 
 import wtest
 from witness import InFolder
@@ -101,14 +102,19 @@ def once(facts):
     return collections.Counter({f: 1 if f.endswith(": work") or ": hook " in f or f.startswith("file ") else n for f, n in facts.items()})
 
 
+def is_part(step, of):
+    """Is it that step, one inside of it, or one of items that were not known?"""
+    return re.fullmatch(re.escape(of).replace(r"\[\?\]", r"\[[^]]*\]") + r"([/[].*)?", step) is not None
+
+
 def within(effects, told):
-    """Effects of steps of which the dry-run said that it cannot know what they do, all of it or in detail."""
-    unknown = [e["step"] for e in told if e["event"] == "predicted"]
+    """Effects of steps of which the dry-run said that it cannot know what they do, or for which items; all of it, or in detail."""
+    unknown = {e["step"] for e in told if e["event"] == "predicted" or (e["event"] == "action" and "[?]" in e["step"])}
     undetailed = {e["step"] for e in told if e["event"] == "action" and e["confidence"] == "predicted" and "diff" not in e}
-    return [e for e in effects if e["step"] in undetailed or any(e["step"] == s or e["step"].startswith((s + "/", s + "[")) for s in unknown)]
+    return [e for e in effects if e["step"] in undetailed or any(is_part(e["step"], s) for s in unknown)]
 
 
 def doubtful(actions, effects):
-    """Actions on what was not known yet, and was found to be so already."""
+    """Actions on what was not known yet, and was found to be so already; or for items that were not known."""
     done = {(e["step"], e["verb"], e["ref"]) for e in effects}
-    return [e for e in actions if e["confidence"] == "predicted" and (e["step"], e["verb"], e["ref"]) not in done]
+    return [e for e in actions if "[?]" in e["step"] or (e["confidence"] == "predicted" and (e["step"], e["verb"], e["ref"]) not in done)]

@@ -11,7 +11,7 @@ import testbed  # noqa: E402
 from kubeplan import Desk, config, deployment, step  # noqa: E402
 from truth import Truth, Untrue  # noqa: E402
 from witness import OnCluster  # noqa: E402
-from wtest import equal, expect, main, scratch  # noqa: E402
+from wtest import SOURCE, Wherry, equal, expect, main, scratch  # noqa: E402
 
 HOOK = """apiVersion: v1
 kind: ConfigMap
@@ -115,6 +115,11 @@ def awake(w):
     return w.path("awake")
 
 
+def job(name):
+    pod = {"restartPolicy": "Never", "containers": [{"name": "c", "image": testbed.IMAGE, "command": ["true"], "imagePullPolicy": "Never"}]}
+    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name}, "spec": {"template": {"spec": pod}}}
+
+
 def freeze(w):
     return [step("f", "kubernetes.freeze", namespaces=[w.namespace], settled="0s"),
             step("c", "kubernetes.create", object=config("in-the-cold"), needs_=["f"])]
@@ -145,6 +150,7 @@ ROWS = {
     "kubernetes.asleep": lambda w: [step("s", "kubernetes.asleep", **{"from": w.path("awake")})],
     "kubernetes.wake": lambda w: [step("s", "kubernetes.wake", **{"from": w.path("awake")})],
     "kubernetes.awake": lambda w: [step("s", "kubernetes.awake", **{"from": w.path("awake")})],
+    "kubernetes.job": lambda w: [step("kept", "kubernetes.job", object=job("kept")), step("gone", "kubernetes.job", object=job("gone"), remove=True)],
     "kubernetes.freeze": lambda w: freeze(w) + [step("u", "kubernetes.unfreeze", name="${{ steps.f.outputs.name }}", settled="0s", needs_=["c"])],
     "kubernetes.unfreeze": lambda w: [step("f", "kubernetes.freeze", namespaces=[w.namespace], selector="app=web", settled="0s"),
                                       step("u", "kubernetes.unfreeze", name="${{ steps.f.outputs.name }}", settled="0s", needs_=["f"])],
@@ -228,6 +234,37 @@ def test_drift(a):
         w.both(helm("u", "upgrade", "one", chart=w.chart, set={"more": False}))
         a.kubectl("delete", "cm", "one-one", namespace=ns)
         w.both(helm("x", "uninstall", "one"))
+
+
+@testbed.shared(node=True)
+def test_sketch(a, b):
+    """tests/sketches/cluster-a-to-b.yaml, with the plan that it runs for each workload: the one whose families are all there."""
+    with scratch() as folder, a.namespace() as ns:
+        volume, name = "pv-" + ns, "web"
+        claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "data", "labels": {"app": name}}, "spec": {
+            "accessModes": ["ReadWriteOnce"], "storageClassName": ns, "volumeName": volume, "resources": {"requests": {"storage": "1Mi"}}}}
+        real = {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": volume}, "spec": {
+            "capacity": {"storage": "1Mi"}, "accessModes": ["ReadWriteOnce"], "storageClassName": ns, "persistentVolumeReclaimPolicy": "Delete",
+            "csi": {"driver": "linstor.csi.linbit.com", "volumeHandle": ns}}}
+        try:
+            b.kubectl("create", "namespace", ns)
+            a.apply(real)
+            b.apply({**real, "spec": {**real["spec"], "persistentVolumeReclaimPolicy": "Retain"}})  # a copy that LINSTOR would have made
+            a.apply(claim, deployment(name), namespace=ns)
+            a.wait_until("jsonpath={.status.phase}=Bound", "pvc/data", namespace=ns)
+            a.wait_until("condition=Available", "deploy/web", namespace=ns)
+            w = Wherry(os.path.join(folder, "state"))
+            words = {"kubeconfig_a": a.wherry_config, "kubeconfig_b": b.wherry_config,
+                     "workloads": json.dumps([{"namespace": ns, "name": name, "kind": "Deployment"}])}
+            done = Truth(w, folder, {"a": OnCluster(a), "b": OnCluster(b)}).prove(
+                os.path.join(SOURCE, "tests", "sketches", "cluster-a-to-b.yaml"), *[x for k, v in words.items() for x in ("-p", "%s=%s" % (k, v))],
+                approve=["cutover-ok"])
+            equal([c.get("deploy", name, namespace=ns)["spec"]["replicas"] for c in (a, b)], [0, 1], "replicas: %s" % done)
+            equal(b.get("pvc", "data", namespace=ns)["status"]["phase"], "Bound", "the claim")
+        finally:
+            b.kubectl("delete", "namespace", ns, "--ignore-not-found", "--wait=false")
+            for c in (a, b):
+                c.kubectl("delete", "pv", volume, "--ignore-not-found", "--wait=false")
 
 
 class Doctored(Truth):
@@ -323,4 +360,4 @@ def test_can_fail_inside(a):
 
 
 if __name__ == "__main__":
-    main(test_every_step, test_plans, test_drift, test_can_fail, test_can_fail_inside)
+    main(test_every_step, test_plans, test_drift, test_sketch, test_can_fail, test_can_fail_inside)

@@ -276,6 +276,19 @@ foretold_compare_targets(const struct value *was, const struct value *now, struc
 	return 0;
 }
 
+/* The key stands in the same file, so guessing a secret has to be slow. */
+static void
+param_digest(const struct value *v, struct bytes key, char ret_hex[SHA256_HEX])
+{
+	char hex[SHA256_HEX];
+
+	value_digest(v, key, ret_hex);
+	if ((v->flags & VF_SECRET) == 0)
+		return;
+	memcpy(hex, ret_hex, sizeof(hex));
+	slow_hash_hex(key, hex, strlen(hex), ret_hex);
+}
+
 struct value
 planfile_params(struct arena *a, const struct value *params, struct bytes key)
 {
@@ -286,7 +299,7 @@ planfile_params(struct arena *a, const struct value *params, struct bytes key)
 		struct pair *own = arena_array(a, 2, sizeof(*own));
 		char hex[SHA256_HEX];
 
-		value_digest(&p->v, key, hex);
+		param_digest(&p->v, key, hex);
 		own[0] = (struct pair){ "digest", kept_text(a, hex) };
 		own[1] = (struct pair){ "value", p->v };
 		all[i] = (struct pair){ p->key, value_map(own, (p->v.flags & VF_SECRET) != 0 ? 1 : 2) };
@@ -311,7 +324,7 @@ planfile_compare_params(const struct value *was, const struct value *params, str
 		struct buf before = BUF_INIT(SHOWN_MAX), after = BUF_INIT(SHOWN_MAX);
 		char hex[SHA256_HEX];
 
-		value_digest(&p->v, key, hex);
+		param_digest(&p->v, key, hex);
 		if (old != NULL && strcmp(value_get_str(old, "digest", ""), hex) == 0)
 			continue;
 		if (value == NULL || (p->v.flags & VF_SECRET) != 0)

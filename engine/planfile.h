@@ -28,7 +28,7 @@ int foretold_compare_targets(const struct value *was, const struct value *now, s
 /* A file or folder that both have read, and that was changed in between, is named. */
 int foretold_compare_files(const struct value *was, const struct value *now, struct err *err);
 
-/* {name: {digest, value}} of parameters; of a secret there is only its digest under the key. */
+/* {name: {digest, value}} of parameters; of a secret there is only its digest under the key, which takes long to guess. */
 struct value planfile_params(struct arena *, const struct value *params, struct bytes key);
 /* Are the values those that were kept? -1: ERR_REFUSED naming the first that is not. */
 int planfile_compare_params(const struct value *was, const struct value *params, struct bytes key, struct err *err);

@@ -6,6 +6,7 @@
 #include "base/hash.h"
 
 #include <errno.h>
+#include <openssl/evp.h>
 #include <openssl/sha.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -15,6 +16,12 @@
 struct sha256 {
 	SHA256_CTX ctx;
 };
+
+/* What OWASP's Password Storage Cheat Sheet gives for 64 MiB. */
+#define SCRYPT_N 65536
+#define SCRYPT_R 8
+#define SCRYPT_P 2
+#define SCRYPT_MOST ((uint64_t)128 << 20) /* bytes */
 
 static const char base64_chars[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
@@ -127,6 +134,15 @@ hmac_sha256_hex(struct bytes key, const void *p, size_t len, char ret[SHA256_HEX
 	sha256_behind(block, 0x36, p, len, digest);
 	sha256_behind(block, 0x5c, digest, sizeof(digest), digest);
 	explicit_bzero(block, sizeof(block));
+	hex_encode(digest, sizeof(digest), ret);
+}
+
+void
+slow_hash_hex(struct bytes salt, const void *p, size_t len, char ret[SHA256_HEX])
+{
+	unsigned char digest[SHA256_LEN];
+
+	must(EVP_PBE_scrypt(p, len, salt.p, salt.len, SCRYPT_N, SCRYPT_R, SCRYPT_P, SCRYPT_MOST, digest, sizeof(digest)) == 1);
 	hex_encode(digest, sizeof(digest), ret);
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* SHA-256 (FIPS 180-4), HMAC (RFC 2104), base64 (RFC 4648), hex and random bytes, over libcrypto. */
+/* SHA-256 (FIPS 180-4), HMAC (RFC 2104), scrypt (RFC 7914), base64 (RFC 4648), hex and random bytes, over libcrypto. */
 #ifndef WHERRY_BASE_HASH_H
 #define WHERRY_BASE_HASH_H
 
@@ -24,6 +24,8 @@ void sha256_hex(const void *p, size_t len, char ret[SHA256_HEX]);
  * The same bytes in other pieces have another sum. Many times as fast as a hash. */
 uint64_t checksum64(uint64_t before, const void *p, size_t len);
 void hmac_sha256_hex(struct bytes key, const void *p, size_t len, char ret[SHA256_HEX]);
+/* A digest of what may be guessed (scrypt, RFC 7914): each guess takes 64 MiB and a fifth of a second. */
+void slow_hash_hex(struct bytes salt, const void *p, size_t len, char ret[SHA256_HEX]);
 void hex_encode(const void *p, size_t len, char *ret); /* ret holds 2 * len + 1 */
 /* Decode exactly len / 2 bytes; -1 for anything that is not lowercase or uppercase hex. */
 int hex_decode(const char *s, size_t len, void *ret);

@@ -57,6 +57,16 @@ hmac_vectors(void **state)
 }
 
 static void
+slow_hash_vector(void **state)
+{
+	char hex[SHA256_HEX];
+
+	(void)state;
+	slow_hash_hex((struct bytes){ "SodiumChloride", 14 }, "pleaseletmein", 13, hex); /* by another implementation, OpenSSL's from Python */
+	assert_string_equal(hex, "ad653dac90fd5418aa6c5e6ba2aaf60ba99afd72b8087ef6dc5ffcecb7f6426a");
+}
+
+static void
 hex_goes_both_ways(void **state)
 {
 	char text[7];
@@ -153,6 +163,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(sha256_vectors),        cmocka_unit_test(hmac_vectors),
+		cmocka_unit_test(slow_hash_vector),
 		cmocka_unit_test(hex_goes_both_ways),    cmocka_unit_test(base64_goes_both_ways),
 		cmocka_unit_test(random_bytes_differ),   cmocka_unit_test(base64_refuses_what_is_not_canonical),
 		cmocka_unit_test(checksum_sees_every_bit),

@@ -132,6 +132,32 @@ test_files(void **state)
 	foretold_done(&now);
 }
 
+/* The key is known to whoever has the file, and the digest that it makes in no time is not what stands there. */
+static void
+test_secrets(void **state)
+{
+	const struct bytes key = { "key", 3 };
+	const struct secret sesame = { "params.s", 6, (char *)"sesame" }, other = { "params.s", 5, (char *)"other" };
+	struct pair pairs[] = { { "s", value_secret(&sesame) }, { "t", value_str("plain") } };
+	const struct value params = value_map(pairs, 2);
+	struct arena a = ARENA_INIT;
+	const struct value kept = planfile_params(&a, &params, key);
+	const struct value *s = value_get(&kept, "s"), *t = value_get(&kept, "t");
+	struct err err = ERR_INIT;
+	char quick[65];
+
+	(void)state;
+	value_digest(&pairs[0].v, key, quick);
+	assert_string_not_equal(value_get_str(s, "digest", ""), quick);
+	assert_null(value_get(s, "value"));
+	assert_string_equal(value_get_str(t, "value", ""), "plain");
+	assert_int_equal(planfile_compare_params(&kept, &params, key, &err), 0);
+	pairs[0].v = value_secret(&other);
+	assert_int_equal(planfile_compare_params(&kept, &params, key, &err), -1);
+	assert_string_equal(err.msg, "parameter 's' is another secret now");
+	arena_done(&a);
+}
+
 /* Whatever byte is another one, it is told. */
 static void
 test_damage(void **state)
@@ -164,7 +190,7 @@ main(void)
 {
 	static const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_differences),
-		cmocka_unit_test(test_targets), cmocka_unit_test(test_files),
+		cmocka_unit_test(test_targets), cmocka_unit_test(test_files), cmocka_unit_test(test_secrets),
 		cmocka_unit_test(test_damage),
 	};
 

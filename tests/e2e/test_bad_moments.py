@@ -233,5 +233,30 @@ def clocks(desk):
     return None
 
 
+@with_desk
+def suspended(desk):
+    """Eight hours asleep in the middle of a step: its time-out, an hour, has not come nearer; but nothing is begun any more after
+    the end of the maintenance window that was slept through."""
+    library = preload(desk.folder, "clock_jump.c")
+    plan = desk.plan("steps:\n  - {id: one, uses: exec, timeout: 1h, with: {argv: [sh, -c, 'echo one >>%s; until [ -e %s ]; do sleep 0.05; done']}}\n"
+                     "  - {id: two, uses: exec, needs: [one], with: {argv: [sh, -c, 'echo two >>%s']}}\n" % (
+                         desk.path("log"), desk.path("go"), desk.path("log")))
+    w = Wherry(desk.w.state, env={"LD_PRELOAD": library, "CLOCK_JUMP": str(8 * 3600), "CLOCK_JUMP_ONCE": desk.path("slept")})
+    if "sanitize" in os.environ.get("WHERRY", "") or w("version").code != 0:
+        return "nothing can be preloaded into this build"
+    until = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 3600))
+    p = w.start("run", plan, "--run-id", "r", "--yes", "--not-after", until, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    wait_for(lambda: os.path.exists(desk.path("log")), "the first step")
+    os.kill(p.pid, signal.SIGSTOP)
+    desk.file("slept", "")
+    desk.file("go", "")
+    os.kill(p.pid, signal.SIGCONT)
+    ended(desk, "suspended", p, ["run", "plan.yaml", "--run-id", "r", "--yes", "--not-after", "TIME"], 3, "")
+    equal(open(desk.path("log")).read(), "one\n", "effects")
+    desk.w.ok("resume", "r", "--yes")
+    equal(open(desk.path("log")).read(), "one\ntwo\n", "effects")
+    return None
+
+
 if __name__ == "__main__":
-    main(signals, second, elsewhere, commands, streams, terminals, clocks)
+    main(signals, second, elsewhere, commands, streams, terminals, clocks, suspended)

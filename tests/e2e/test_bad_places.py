@@ -4,13 +4,14 @@
 before anything is done, or what was under way is on record; all that is said is pinned in tests/golden/told/."""
 import contextlib
 import os
+import re
 import shutil
 import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from told import with_desk
-from wtest import Wherry, equal, expect, is_sanitized, main, preload, without_rights
+from wtest import LIMIT, Wherry, equal, expect, is_sanitized, main, preload, wait_for, without_rights
 
 LOG = """steps:
   - {id: one, uses: exec, with: {argv: [sh, -c, "echo one >>%s"]}}
@@ -170,6 +171,28 @@ def limits(desk):
 
 
 @with_desk
+def no_memory(desk):
+    """Memory that runs out in the middle of a run: said at once, what has ended is on record, and a resume does the rest."""
+    if is_sanitized():
+        return "a sanitized build"
+    desk.file("big", b"x" * (15 << 20), "wb")
+    plan = desk.plan("steps:\n  - {id: one, uses: exec, with: {argv: [sh, -c, 'echo one >>%s']}}\n"
+                     "  - {id: hold, uses: exec, needs: [one], with: {read_only: true, argv: [sh, -c, 'until [ -e %s ]; do sleep 0.05; done']}}\n"
+                     "  - {id: two, uses: file.read, needs: [hold], with: {path: %s}}\n" % (desk.path("log"), desk.path("go"), desk.path("big")))
+    p = desk.w.start("run", plan, "--run-id", "r", "--yes", stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    wait_for(lambda: "hold: running" in desk.w("status", "r").out, "the second step")
+    with open("/proc/%d/status" % p.pid) as f:
+        data = int(re.search(r"VmData:\s+(\d+)", f.read()).group(1))
+    subprocess.run(["prlimit", "--pid", str(p.pid), "--data=%d" % ((data + 1024) * 1024)], check=True)
+    desk.file("go", "")
+    _, err = p.communicate(timeout=LIMIT)
+    expect(p.returncode == 6 and "out of memory; the run can be resumed" in err, "exit code %d: %s" % (p.returncode, err))
+    desk.w.ok("resume", "r", "--yes")
+    equal(open(desk.path("log")).read(), "one\n", "effects")
+    return None
+
+
+@with_desk
 def open_masks(desk):
     """With umask 000 files are private all the same; a PATH with a relative folder does not run what lies there."""
     plan = desk.plan("steps:\n  - {id: one, uses: exec, with: {argv: [frobnicate]}}\n")
@@ -189,4 +212,4 @@ def open_masks(desk):
 
 
 if __name__ == "__main__":
-    main(folders, shared_disks, runs_of_others, homeless, full, syncs, limits, open_masks)
+    main(folders, shared_disks, runs_of_others, homeless, full, syncs, limits, no_memory, open_masks)

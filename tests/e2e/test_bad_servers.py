@@ -13,7 +13,7 @@ import threading
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from scripted import Scripted, reply
 from told import with_desk
-from wtest import SOURCE, Etcd, equal, expect, find_etcd, free_port, main
+from wtest import SOURCE, Etcd, Peak, equal, expect, find_etcd, free_port, is_sanitized, main
 
 LOOK = "targets: {db: {kind: etcd, endpoints: [%s]%s}}\nsteps:\n  - {id: look, uses: etcd.status, with: {in: db}, timeout: %s}\n"
 
@@ -45,25 +45,35 @@ def addresses(desk):
 
 
 @contextlib.contextmanager
-def answering(answer):
-    """A server that says these bytes to whoever connects, and closes."""
+def serving(serve):
+    """A server that does this with each connection."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        def serve():
+        def listen():
             while True:
                 try:
                     peer, _ = listening.accept()
                     with peer:
-                        peer.settimeout(5)
-                        if answer is not None:
-                            peer.recv(65536)
-                            peer.sendall(answer)
-                            peer.shutdown(socket.SHUT_WR)
-                            peer.recv(65536)
+                        serve(peer)
                 except OSError:
                     if listening.fileno() < 0:
                         return
-        threading.Thread(target=serve, daemon=True).start()
+        threading.Thread(target=listen, daemon=True).start()
         yield "http://127.0.0.1:%d" % listening.getsockname()[1]
+
+
+@contextlib.contextmanager
+def answering(answer):
+    """A server that says these bytes to whoever connects, and closes."""
+    def tell(peer):
+        peer.settimeout(5)
+        if answer is not None:
+            peer.recv(65536)
+            peer.sendall(answer)
+            peer.shutdown(socket.SHUT_WR)
+            peer.recv(65536)
+
+    with serving(tell) as url:
+        yield url
 
 
 @with_desk
@@ -132,7 +142,7 @@ def answers(desk):
     """An answer that proves nothing leaves a POST in doubt (3), and a read failed (1); a redirect is not followed, nothing waits for ever."""
     head = b"HTTP/1.1 200 OK\r\n"
     for row, method, code, answer in (
-            ("500", "POST", 3, reply(500, "oh \x1b[31mno")), ("502", "POST", 3, reply(502, "gone")), ("500-read", "GET", 1, reply(500, "no")),
+            ("500", "POST", 3, reply(500, "oh \x1b[31mno")), ("502", "POST", 3, reply(502, "gone")), ("504", "POST", 3, reply(504, "slow")), ("500-read", "GET", 1, reply(500, "no")),
             ("503-read", "GET", 1, reply(503, "later", ["Retry-After: 1"])), ("lost", "POST", 3, [None]), ("lost-read", "GET", 7, [None]),
             ("cut", "POST", 3, [head + b"Content-Length: 100\r\n\r\nabc", None]), ("cut-read", "GET", 1, [head + b"Content-Length: 100\r\n\r\nabc", None]),
             ("redirect", "POST", 1, reply(307, "", ["Location: http://127.0.0.1:1/elsewhere"])), ("no-http", "POST", 3, [b"220 mail ESMTP\r\n", None]),
@@ -144,5 +154,47 @@ def answers(desk):
             expect(len(s.seen) == 1 or method == "GET", "a POST was sent %d times" % len(s.seen))
 
 
+@with_desk
+def proxies(desk):
+    """A proxy that the environment names is never asked: what is not reached without it is told by its own address, and what is
+    is asked at that address."""
+    with Scripted(lambda r: reply(200, "from the proxy")) as proxy, Scripted(lambda r: reply(200, "itself")) as server:
+        for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+            desk.w.env[name] = proxy.url
+        port = free_port(1)
+        look(desk, "refused-beside-a-proxy", 7, "http://127.0.0.1:%d" % port)
+        look(desk, "refused-beside-a-proxy-tls", 7, "https://127.0.0.1:%d" % port)
+        plan = desk.plan("steps:\n  - {id: ask, uses: http.request, with: {url: '%s/x'}}\noutputs: {body: \"${{ steps.ask.outputs.body }}\"}\n" % server.url)
+        expect("body: itself" in desk.w.ok("run", plan, "--yes").out, "who has answered")
+        equal(proxy.connections, 0, "connections to the proxy")
+
+
+TOO_MUCH = 10 << 30
+
+
+@with_desk
+def endless(desk):
+    """Ten gigabytes in answer to a question: the beginning is kept, the rest is not even taken, and memory stays what it was."""
+    sent, piece = [0], b"x" * (1 << 20)
+
+    def pour(peer):
+        peer.recv(65536)
+        peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % TOO_MUCH)
+        while sent[0] < TOO_MUCH:
+            sent[0] += peer.send(piece)
+
+    with serving(pour) as url:
+        for method in ("GET", "POST"):
+            plan = desk.plan("steps:\n  - {id: ask, uses: http.request, with: {url: '%s/x', method: %s}, timeout: 30s}\n"
+                             "outputs: {truncated: \"${{ steps.ask.outputs.truncated }}\"}\n" % (url, method))
+            p = desk.w.start("run", plan, "--run-id", method, "--yes", stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            peak = Peak(p)
+            out, err = p.communicate(timeout=60)
+            equal((p.returncode, out), (0, "truncated: true\n"), "exit code and outputs: " + err)
+            expect(sent[0] < 1 << 28, "%d bytes were taken" % sent[0])
+            expect(is_sanitized() or peak.kib() < 64 * 1024, "%d KiB of memory" % peak.kib())
+            sent[0] = 0
+
+
 if __name__ == "__main__":
-    main(addresses, other_servers, certificates, answers)
+    main(addresses, other_servers, certificates, answers, proxies, endless)

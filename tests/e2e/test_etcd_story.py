@@ -1,20 +1,22 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""The story that README.md tells of a move that is taken back is what happens: each line that it shows, in its order."""
+"""The stories that README.md tells, of a move that is killed and of one that is taken back, are what happens: each line that it
+shows, in its order."""
 import os
 import re
+import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 from test_etcd_freeze import Freeze
 from told import same
-from wtest import SOURCE, equal, expect, find_etcd, main, scratch
+from wtest import LIMIT, SOURCE, WHERRY, equal, expect, find_etcd, main, scratch
 
 
-def shown():
+def shown(title):
     """[(command, lines)] of the section; a line "…" stands for any."""
     with open(os.path.join(SOURCE, "README.md")) as f:
-        section = re.search(r"^## Taking it back\n(.*?)^## ", f.read(), re.S | re.M).group(1)
+        section = re.search(r"^## %s\n(.*?)^## " % title, f.read(), re.S | re.M).group(1)
     story = []
     for line in re.findall(r"^    (.*)$", section, re.M):
         if line.startswith("$ wherry "):
@@ -36,7 +38,7 @@ def taken_back():
     """Paused with the source frozen, looked at, rolled back, reported: and the source's role is as it was, the destination empty."""
     if not find_etcd():
         return "no etcd"
-    story = shown()
+    story = shown("Taking it back")
     equal([command[0] for command, _ in story], ["status", "rollback", "rollback", "report"], "commands of the story")
     with scratch() as folder, Freeze(folder) as f:
         f.w.ok("run", "etcd-to-etcd", "--run-id", "demo", "--yes", *f.words(raise_revision="false", snapshot=""), code=3)
@@ -51,5 +53,27 @@ def taken_back():
     return None
 
 
+def pattern(line):
+    """What a line that is shown stands for: numbers and digests are others in each run, and "…" is anything."""
+    text = re.escape(re.sub(r"\b[0-9a-f]{8}…", "…", same(line)))
+    return re.compile(re.sub(r"\d+", r"\\d+", text).replace("…", ".*") + r"\Z")
+
+
+def sixty_seconds():
+    """tests/quickstart, as a stranger runs it: a dry-run, a run that is killed, its status, a resume, with what they say in this order."""
+    if not find_etcd():
+        return "no etcd"
+    story = shown("Sixty seconds")
+    equal([command[0] for command, _ in story], ["plan", "run", "status", "resume"], "commands of the story")
+    done = subprocess.run([os.path.join(SOURCE, "tests", "quickstart")], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          timeout=LIMIT * 5, env={**os.environ, "WHERRY": WHERRY})
+    equal(done.returncode, 0, done.stdout[-4000:])
+    said = iter(plain(done.stdout.replace(SOURCE + "/", "")))
+    for command, lines in story:
+        for line in ["$ wherry %s …" % command[0]] + [line for line in lines if line.strip() not in ("", "…")]:
+            expect(any(pattern(plain(line)[0]).match(one) for one in said), "README shows %r, which was not said there:\n%s" % (line, done.stdout))
+    return None
+
+
 if __name__ == "__main__":
-    main(taken_back)
+    main(taken_back, sixty_seconds)

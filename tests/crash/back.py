@@ -7,7 +7,7 @@ import signal
 import time
 
 from stories import Commands, EtcdCopy, MAX_RESUMES, RUN, Story
-from wtest import Wherry, equal, expect
+from wtest import equal, expect
 
 UNDOS = ("once", "beside", "last")
 BEFORE = {"there": (0o640, "as it was\n"), "gone": (0o644, "not yet\n")}
@@ -86,10 +86,7 @@ class BackStory(Story):
         return {"kills of a run": self.killed, "kills of a rollback": self.resume_killed, "steps resolved": self.resolved}
 
     def _tell(self):
-        self.w = Wherry(os.path.join(self.scenario.folder, "state"), self.program)
-        done = self.say(["run", self.scenario.plan, "--run-id", RUN, "--yes", "-j", "4", "--format", "plain"] + self.scenario.params(),
-                        self.first, env=self.run_env)
-        self.killed += done.code == -signal.SIGKILL
+        done = self.start(self.first, (), self.run_env)
         self.scenario.finish()
         if done.code == 0 and self.scenario.name == "etcd-back":  # too far to be told from a hand-over
             self.scenario.over = True
@@ -99,8 +96,7 @@ class BackStory(Story):
             expect(not self.scenario.counts(), "effects before the run existed")
             return
         for _ in range(MAX_RESUMES):
-            done = self.say(["rollback", RUN, "--yes", "--format", "plain"], self.later.pop(0) if self.later else None, env=self.env)
-            self.resume_killed += done.code == -signal.SIGKILL
+            done = self.go_on(["rollback", RUN, "--yes", "--format", "plain"], env=self.env)
             if done.code == 0:
                 return
             if done.code == 4:  # a command that was just being started holds what it has inherited until its exec

@@ -8,7 +8,7 @@ import time
 
 import journalfile
 from stories import Commands, HERE, MAX_RESUMES, RUN, Story
-from wtest import Wherry, equal, expect
+from wtest import equal, expect
 
 
 class Edited(Commands):
@@ -29,18 +29,11 @@ class Edited(Commands):
 
 class EditStory(Story):
     def _tell(self):
-        self.w = Wherry(os.path.join(self.scenario.folder, "state"), self.program)
-        done = self.say(["run", self.scenario.plan, "--run-id", RUN, "--yes", "-j", "4", "--format", "plain"] + self.scenario.params())
+        done = self.start()
         equal(done.code, 3, "the run: %s; exit code" % done)
         for _ in range(MAX_RESUMES):
-            before = self.settled()
-            fault = self.later.pop(0) if self.later else None
-            done = self.say(["resume", RUN, "--plan", self.scenario.after, "--accept-plan-change", "--approve", "ok", "--format", "plain"],
-                            fault, env=self.env)
-            self.resume_killed += done.code == -signal.SIGKILL
-            counts = self.scenario.counts()
-            again = {s: (n, counts[s]) for s, n in before.items() if counts[s] != n}
-            expect(not again, "finished steps ran again (before, after): %s" % again)
+            done = self.go_on(["resume", RUN, "--plan", self.scenario.after, "--accept-plan-change", "--approve", "ok", "--format", "plain"],
+                              self.settled(), self.env)
             if done.code == 0 or (done.code == 2 and "comes too late" in done.err):
                 return
             if done.code == 4:  # a command that was just being started holds what it has inherited until its exec

@@ -393,11 +393,24 @@ class Story:
         counts = self.scenario.counts()
         return {step: counts[step] for step in ended}
 
-    def _tell(self):
+    def start(self, *surroundings):
+        """The run, with a fault, a prefix and an env."""
         self.w = Wherry(os.path.join(self.scenario.folder, "state"), self.program)
-        run = ["run", self.scenario.plan, "--run-id", RUN, "--yes", "-j", "4", "--format", "plain"] + self.scenario.params()
-        done = self.say(run, self.first, self.prefix, self.env)
+        done = self.say(["run", self.scenario.plan, "--run-id", RUN, "--yes", "-j", "4", "--format", "plain"] + self.scenario.params(), *surroundings)
         self.killed += done.code == -signal.SIGKILL
+        return done
+
+    def go_on(self, args, finished=None, env=None):
+        """By that command, with the next fault: what had finished does not run again."""
+        done = self.say(args, self.later.pop(0) if self.later else None, env=env)
+        self.resume_killed += done.code == -signal.SIGKILL
+        counts = self.scenario.counts()
+        again = {s: (n, counts[s]) for s, n in (finished or {}).items() if counts[s] != n}
+        expect(not again, "finished steps ran again (before, after): %s" % again)
+        return done
+
+    def _tell(self):
+        done = self.start(self.first, self.prefix, self.env)
         for _ in range(MAX_RESUMES):
             if done.code == 0:
                 return
@@ -406,15 +419,9 @@ class Story:
             if settled is None:
                 expect(done.code in (-signal.SIGKILL, 6, 130, 143), "it stopped, and there is no run: %s" % done)
                 expect(not self.scenario.counts(), "effects before the run existed")
-                done = self.say(run)
+                done = self.start()
                 continue
-            args = self.next_command(done)
-            fault = self.later.pop(0) if self.later else None
-            done = self.say(args, fault)
-            self.resume_killed += done.code == -signal.SIGKILL
-            counts = self.scenario.counts()
-            again = {s: (n, counts[s]) for s, n in settled.items() if counts[s] != n}
-            expect(not again, "finished steps ran again (before, after): %s" % again)
+            done = self.go_on(self.next_command(done), settled)
         raise Violation("not finished after %d resumes" % MAX_RESUMES)
 
     def next_command(self, done):

@@ -54,6 +54,10 @@ class World:
     def run(self, *more, code=0):
         return self.w.ok("run", self.file, "--yes", "--run-id", "r1", "--format", "plain", "-p", "dir=" + self.dir, *more, code=code)
 
+    def rewrite(self, plan):
+        with open(self.file, "w") as f:
+            f.write(plan)
+
     def resume(self, *more, code=0):
         return self.w.ok("resume", "r1", "--yes", "--format", "plain", *more, code=code)
 
@@ -126,8 +130,7 @@ outputs: {n: "${{ steps.sum.outputs.n }}"}
         equal(world.w("run", world.file, "--yes", "--run-id", "r1", "-j", "1", "-p", "dir=" + world.dir).code, -9, "exit code")
         equal(world.log(), ["a", "b", "c"], "log")
         expect("each[c]" in world.w.ok("status", "r1").err + world.w.ok("status", "r1").out, "status names the item")
-        with open(world.file, "w") as f:
-            f.write(HEAD + "steps:\n" + item % "[x, d, c, b]")
+        world.rewrite(HEAD + "steps:\n" + item % "[x, d, c, b]")
         done = world.w("resume", "r1", "--yes", "-j", "1", "--plan", world.file, "--accept-plan-change", "--format", "plain")
         equal(done.code, 3, "exit code, as c is in doubt: %s" % done)
         world.w.ok("resolve", "r1", "each[c]", "--done", "--reason", "it is in the log")
@@ -157,8 +160,7 @@ def orphans():
         world.run(code=1)
         for name in "bc":
             world.touch("bad." + name)
-        with open(world.file, "w") as f:
-            f.write(HEAD + steps % "[c, b, d]")
+        world.rewrite(HEAD + steps % "[c, b, d]")
         world.touch("bad.d")
         done = world.resume("--plan", world.file, "--accept-plan-change")
         expect("not in the list any more" in done.err, str(done))
@@ -167,20 +169,22 @@ def orphans():
         equal(world.files(), [], "files after the rollback")
 
 
-def orphan_in_doubt():
-    """An item that was under way when it left the list is asked about: nothing else looks at it any more."""
-    steps = HEAD + """steps:
+EACH = HEAD + """steps:
   - id: each
-    foreach: %s
+    foreach: %%s
     key: ${{ item }}
     uses: exec
-    with: {argv: [sh, -c, 'echo $1 >>$0/log; [ $1 != b ] || kill -9 $PPID', "${{ params.dir }}", "${{ item }}"]}
+    with: {argv: [sh, -c, 'echo $1 >>$0/log; %s', "${{ params.dir }}", "${{ item }}"]}
 """
+
+
+def orphan_in_doubt():
+    """An item that was under way when it left the list is asked about: nothing else looks at it any more."""
+    steps = EACH % "[ $1 != b ] || kill -9 $PPID"
     with scratch() as folder:
         world = World(folder, steps % "[a, b]")
         equal(world.w("run", world.file, "--yes", "--run-id", "r1", "-j", "1", "-p", "dir=" + world.dir).code, -9, "exit code")
-        with open(world.file, "w") as f:
-            f.write(steps % "[a, c]")
+        world.rewrite(steps % "[a, c]")
         done = world.w("resume", "r1", "--yes", "--plan", world.file, "--accept-plan-change")
         equal((done.code, world.log()), (3, ["a", "b"]), "exit code and log: %s" % done)
         world.w.ok("resolve", "r1", "each[b]", "--done", "--reason", "it is in the log")
@@ -190,20 +194,13 @@ def orphan_in_doubt():
 
 def orphan_by_hand():
     """An undo that needs an item of which nothing is known any more is not guessed: a person is asked."""
-    steps = HEAD + """steps:
-  - id: each
-    foreach: %s
-    key: ${{ item }}
-    uses: exec
-    with: {argv: [sh, -c, 'echo $1 >>$0/log; [ ! -e $0/bad.$1 ]', "${{ params.dir }}", "${{ item }}"]}
-    undo: {uses: exec, with: {argv: [sh, -c, 'echo undo-$1 >>$0/log', "${{ params.dir }}", "${{ item }}"]}}
+    steps = EACH % "[ ! -e $0/bad.$1 ]" + """    undo: {uses: exec, with: {argv: [sh, -c, 'echo undo-$1 >>$0/log', "${{ params.dir }}", "${{ item }}"]}}
 """
     with scratch() as folder:
         world = World(folder, steps % "[a, b]")
         world.touch("bad.b")
         world.run("-j", "1", code=1)
-        with open(world.file, "w") as f:
-            f.write(steps % "[c]")
+        world.rewrite(steps % "[c]")
         world.resume("--plan", world.file, "--accept-plan-change")
         for code, gone in ((3, "b"), (3, "a"), (0, None)):
             done = world.w("rollback", "r1", "--yes")

@@ -337,60 +337,66 @@ steps:""") + """  - {id: copy, uses: etcd.copy, with: {from: a, to: b, prefix: /
 """
 
 
-def copies():
+def copied(n, mode):
+    """A test that gets two servers, the first with n keys, and a world whose plan copies them (mode: on_existing) to the second."""
+    def wrap(test):
+        def run():
+            with scratch() as folder, Etcd(folder, "a") as a, Etcd(folder, "b") as b:
+                a.put_many((("/s/%05d" % i, "v%d" % i) for i in range(n)), 5)
+                return test(World(folder, MOVE % (a.url, b.url, mode, mode)), a, b)
+        run.__name__, run.__doc__ = test.__name__, test.__doc__
+        return run
+    return wrap
+
+
+@copied(3000, "refuse")
+def copies(world, a, b):
     """A copy and its sync are removed again, with claim and cursors; what is not of the copy stays."""
-    with scratch() as folder, Etcd(folder, "a") as a, Etcd(folder, "b") as b:
-        world = World(folder, MOVE % (a.url, b.url, "refuse", "refuse"))
-        a.put_many((("/s/%05d" % i, "v%d" % i) for i in range(3000)), 5)
-        b.put("/other", "stays")
-        before = b.values()
-        world.run()
-        equal(len(b.values("/d/")), 3000, "keys that were copied")
-        plan = effects(world.w.ok("rollback", "r1", "--dry-run", "--format", "json").json())
-        done = world.w.ok("rollback", "r1", "--yes", "--format", "json")
-        equal(effects(done.json()), plan, "what it did, against its dry-run")
-        equal([e[:2] for e in plan], [("copy", "remove-bulk")], "one removal for both")
-        expect(b.values() == before, "the destination is not as it was")
-        expect("taken back with step 'copy'" in world.w.ok("report", "r1").out, "the report names who takes the sync back")
+    b.put("/other", "stays")
+    before = b.values()
+    world.run()
+    equal(len(b.values("/d/")), 3000, "keys that were copied")
+    plan = effects(world.w.ok("rollback", "r1", "--dry-run", "--format", "json").json())
+    done = world.w.ok("rollback", "r1", "--yes", "--format", "json")
+    equal(effects(done.json()), plan, "what it did, against its dry-run")
+    equal([e[:2] for e in plan], [("copy", "remove-bulk")], "one removal for both")
+    expect(b.values() == before, "the destination is not as it was")
+    expect("taken back with step 'copy'" in world.w.ok("report", "r1").out, "the report names who takes the sync back")
 
 
-def copies_changed():
+@copied(500, "refuse")
+def copies_changed(world, a, b):
     """A copied key that someone else wrote stops it before anything is removed; what they added stays."""
-    with scratch() as folder, Etcd(folder, "a") as a, Etcd(folder, "b") as b:
-        world = World(folder, MOVE % (a.url, b.url, "refuse", "refuse"))
-        a.put_many((("/s/%05d" % i, "v%d" % i) for i in range(500)), 5)
-        world.run()
-        b.put("/d/00007", "theirs")
-        b.put("/d/theirs", "added")
-        full = b.values("/d/")
-        done = world.back(code=3)
-        expect("key '/d/00007' at" in done.err and "was changed by someone else since it was copied" in done.err, done)
-        expect(b.values("/d/") == full, "the destination has changed")
-        expect("00007" in world.w.ok("rollback", "r1", "--dry-run", "--format", "plain", code=3).err, "the dry-run says so too")
-        expect("etcdctl del /d/00007; wherry rollback r1" in done.err, "how the others can be removed: %s" % done)
-        equal(done.choices()[1][:3], ["resolve", "r1", "copy~undo"], "how all can stay")
-        b.delete("/d/00007")
-        world.back()
-        equal(b.values(), {b"/d/theirs": b"added"}, "the destination, once their change is gone")
+    world.run()
+    b.put("/d/00007", "theirs")
+    b.put("/d/theirs", "added")
+    full = b.values("/d/")
+    done = world.back(code=3)
+    expect("key '/d/00007' at" in done.err and "was changed by someone else since it was copied" in done.err, done)
+    expect(b.values("/d/") == full, "the destination has changed")
+    expect("00007" in world.w.ok("rollback", "r1", "--dry-run", "--format", "plain", code=3).err, "the dry-run says so too")
+    expect("etcdctl del /d/00007; wherry rollback r1" in done.err, "how the others can be removed: %s" % done)
+    equal(done.choices()[1][:3], ["resolve", "r1", "copy~undo"], "how all can stay")
+    b.delete("/d/00007")
+    world.back()
+    equal(b.values(), {b"/d/theirs": b"added"}, "the destination, once their change is gone")
 
 
-def copies_left():
+@copied(500, "merge")
+def copies_left(world, a, b):
     """Where all stays on the operator's word, the next run is told how to be rid of claim and cursors."""
-    with scratch() as folder, Etcd(folder, "a") as a, Etcd(folder, "b") as b:
-        world = World(folder, MOVE % (a.url, b.url, "merge", "merge"))
-        a.put_many((("/s/%05d" % i, "v%d" % i) for i in range(500)), 5)
-        world.run()
-        b.put("/d/00002", "theirs")
-        world.back(code=3)
-        world.w.ok("resolve", "r1", "copy~undo", "--done", "--reason", "it stays")
-        world.back()
-        b.put("/d/00002", "v2")
-        refused = world.w.ok("run", world.file, "--run-id", "r2", "--yes", "-p", "dir=" + world.dir, code=4)
-        equal(refused.choices(), [["status", "r1"]], "commands")
-        expect("etcdctl del /wherry/claim//d/; etcdctl del --prefix /wherry/r1/" in refused.err, refused)
-        for key in [k for k in b.range() if k.startswith((b"/wherry/claim//d/", b"/wherry/r1/"))]:
-            b.delete(key.decode())
-        expect(not b.values("/wherry/"), "something is left")
+    world.run()
+    b.put("/d/00002", "theirs")
+    world.back(code=3)
+    world.w.ok("resolve", "r1", "copy~undo", "--done", "--reason", "it stays")
+    world.back()
+    b.put("/d/00002", "v2")
+    refused = world.w.ok("run", world.file, "--run-id", "r2", "--yes", "-p", "dir=" + world.dir, code=4)
+    equal(refused.choices(), [["status", "r1"]], "commands")
+    expect("etcdctl del /wherry/claim//d/; etcdctl del --prefix /wherry/r1/" in refused.err, refused)
+    for key in [k for k in b.range() if k.startswith((b"/wherry/claim//d/", b"/wherry/r1/"))]:
+        b.delete(key.decode())
+    expect(not b.values("/wherry/"), "something is left")
 
 
 def copies_over():
@@ -444,18 +450,16 @@ def moved():
         expect(b.values() == before, "the destination is not as it was: %s" % list(b.values())[:5])
 
 
-def moved_lost():
+@copied(300, "refuse")
+def moved_lost(world, a, b):
     """Whose keys they are can no longer be told once somebody has removed the markers: nothing is removed."""
-    with scratch() as folder, Etcd(folder, "a") as a, Etcd(folder, "b") as b:
-        world = World(folder, MOVE % (a.url, b.url, "refuse", "refuse"))
-        a.put_many((("/s/%05d" % i, "v%d" % i) for i in range(300)), 5)
-        world.run()
-        for key in b.values("/wherry/", strip=False):
-            b.delete(key.decode())
-        full = b.values()
-        done = world.back(code=3)
-        expect("claim and cursors of the copy are gone, so its keys cannot be told from others'" in done.err, done)
-        expect(b.values() == full, "the destination has changed")
+    world.run()
+    for key in b.values("/wherry/", strip=False):
+        b.delete(key.decode())
+    full = b.values()
+    done = world.back(code=3)
+    expect("claim and cursors of the copy are gone, so its keys cannot be told from others'" in done.err, done)
+    expect(b.values() == full, "the destination has changed")
 
 
 def no_way():

@@ -60,6 +60,7 @@
 	X(kubernetes_wait_step)     \
 	X(kubernetes_export_step)   \
 	X(kubernetes_transform_step) \
+	X(kubernetes_preflight_step) \
 	X(kubernetes_import_step)   \
 	X(kubernetes_compare_step)  \
 	X(kubernetes_sleep_step)    \

@@ -8,7 +8,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import testbed  # noqa: E402
-from kubeplan import config  # noqa: E402
+from kubeplan import changes, config  # noqa: E402
 from wtest import SOURCE, Wherry, equal, expect, main, scratch, wait_for  # noqa: E402
 
 PLAN = os.path.join(SOURCE, "plans", "cluster-copy.yaml")
@@ -112,10 +112,10 @@ def state(cluster, shop):
 class Move:
     """A state folder and the parameters of runs of the plan."""
 
-    def __init__(self, folder, a, b, *namespaces, **params):
+    def __init__(self, folder, a, b, *namespaces, to=None, **params):
         self.a, self.b, self.namespaces = a, b, namespaces
         self.w = Wherry(os.path.join(folder, "state"))
-        params = {"a": a.wherry_config, "b": b.wherry_config, "namespaces": json.dumps(list(namespaces)), "confirm": "false", **params}
+        params = {"a": a.wherry_config, "b": to or b.wherry_config, "namespaces": json.dumps(list(namespaces)), "confirm": "false", **params}
         self.words = [word for k, v in params.items() for word in ("-p", "%s=%s" % (k, v))]
         self.n = 0
 
@@ -183,4 +183,56 @@ def test_back(a, b):
             shop.close(a, b)
 
 
-main(test_move, test_back)
+def limited(cluster):
+    """A user who may read all, and change what is in the core group; and the kubeconfig."""
+    name = "limited-" + secrets.token_hex(3)
+    rules = [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["get", "list"]},
+             {"apiGroups": [""], "resources": ["*"], "verbs": ["create", "patch", "delete"]}]
+    cluster.apply({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", **meta(name), "rules": rules},
+                  {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", **meta(name),
+                   "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": name}, "subjects": [{"kind": "User", "name": name}]})
+    return name, cluster.user(name)
+
+
+@testbed.shared()
+def test_refused(a, b):
+    """All that would stop the move is named at once, before anything is done."""
+    with scratch() as folder, a.namespace() as ns:
+        tag, user = limited(b)
+        claim = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", **meta("c"), "spec": {
+            "accessModes": ["ReadWriteOnce"], "storageClassName": tag, "resources": {"requests": {"storage": "3Gi"}}}}
+        lost = workload("StatefulSet", "db", pod("sleep", "1"), serviceName="db", replicas=0,
+                        persistentVolumeClaimRetentionPolicy={"whenScaled": "Delete", "whenDeleted": "Retain"})
+        big = pod("sleep", "1", nodeSelector={"disk": tag}, priorityClassName=tag)
+        big["containers"][0]["resources"] = {"requests": {"cpu": "1500m"}}
+        try:
+            a.apply({"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", **meta(tag), "provisioner": "none.test/none"},
+                    {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", **meta(tag), "value": 5})
+            a.apply(claim, lost, workload("Deployment", "big", big, replicas=2), config("there", x="1"), config("new", x="1"), namespace=ns)
+            b.kubectl("create", "namespace", ns)
+            b.apply(config("there", x="2"), {"apiVersion": "v1", "kind": "ResourceQuota", **meta("q"), "spec": {"hard": {
+                "requests.cpu": "2", "requests.storage": "4Gi", "count/deployments.apps": "0"}}}, namespace=ns)
+            m = Move(folder, a, b, ns, to=user)
+            mark = [c.audit_mark() for c in (a, b)]
+            told = m.plan(code=1)
+            for words in ("the destination has no StorageClass %s, which PersistentVolumeClaim/%s/c names" % (tag, ns),
+                          "no PriorityClass %s, which Deployment.apps/%s/big names" % (tag, ns),
+                          "no node with disk=%s, which Deployment.apps/%s/big asks for" % (tag, ns),
+                          "ConfigMap/%s/there is at the destination already" % ns,
+                          "ResourceQuota/%s/q at the destination leaves 2 of requests.cpu, and 3 are needed" % ns,
+                          "leaves 0 of count/deployments.apps, and 1 are needed",
+                          "not allowed at the destination: patch Deployment.apps in " + ns,
+                          "StatefulSet.apps/%s/db has its claims deleted when it is scaled down" % ns):
+                expect(words in told.out, "no '%s' in %s" % (words, told))
+            for words in ("ConfigMap/%s/new is" % ns, "requests.storage", "patch ConfigMap"):
+                expect(words not in told.out, "'%s' in %s" % (words, told))
+            done = m.run(code=1)
+            expect("problems: " in done.out + done.err, "no word of the problems: %s" % done)
+            equal([changes(a, mark[0]), changes(b, mark[1]), changes(b, mark[1], user=tag)], [[], [], []], "what was changed")
+        finally:
+            a.kubectl("delete", "storageclass/" + tag, "priorityclass/" + tag, "--ignore-not-found")
+            b.kubectl("delete", "clusterrole/" + tag, "clusterrolebinding/" + tag, "--ignore-not-found")
+            b.kubectl("delete", "namespace", ns, "--ignore-not-found", "--wait=false")
+
+
+main(test_move, test_back, test_refused)

@@ -51,7 +51,9 @@ kube_select_check(const struct kube_select *s, struct err *err)
 	for (uint32_t i = 0; s->namespaces != NULL && i < s->namespaces->len; i++)
 		if (s->namespaces->items[i].kind == V_STRING && kube_check_namespace(s->namespaces->items[i].s, err) < 0)
 			return -1;
-	if (kube_check_kinds(s->kinds, err) < 0)
+	if (kube_check_kinds(s->kinds, err) < 0 || kube_check_kinds(s->cluster_kinds, err) < 0)
+		return -1;
+	if (s->cluster_selector != NULL && kube_check_selector("cluster_selector", s->cluster_selector, err) < 0)
 		return -1;
 	return s->selector != NULL ? kube_check_selector("selector", s->selector, err) : 0;
 }
@@ -101,6 +103,29 @@ is_wanted(const struct kube_select *s, const struct value *kind, bool *used)
 	return wanted && (!namespaced || s->all || s->namespaces != NULL);
 }
 
+static bool
+is_wanted_too(const struct kube_select *s, const struct value *kind, bool *used)
+{
+	bool wanted = false;
+
+	if (s->cluster_kinds == NULL || value_true(value_get(kind, "namespaced")) || !value_true(value_get(kind, "preferred")) ||
+	    !has_word(value_get(kind, "verbs"), "list"))
+		return false;
+	for (uint32_t i = 0; i < s->cluster_kinds->len; i++)
+		if (means(s->cluster_kinds->items[i].s, kind))
+			used[i] = wanted = true;
+	return wanted;
+}
+
+static int
+check_used(const struct value *kinds, const bool *used, bool gaps, struct err *err)
+{
+	for (uint32_t i = 0; !gaps && kinds != NULL && i < kinds->len; i++)
+		if (!used[i])
+			return err_set(err, ERR_FAILED, "the cluster has no kind '%s' that can be listed so; write Kind, plural or Kind.group", kinds->items[i].s);
+	return 0;
+}
+
 static void
 add_job(struct step_ctx *cx, struct work *w, const struct value *kind, const char *namespace)
 {
@@ -120,8 +145,8 @@ static int
 make_jobs(struct step_ctx *cx, struct work *w, struct err *err)
 {
 	const struct kube_select *s = w->s;
-	const uint32_t nkinds = s->kinds != NULL ? s->kinds->len : 0;
-	bool *used = arena_array(step_arena(cx), nkinds + 1, sizeof(*used));
+	const uint32_t nkinds = s->kinds != NULL ? s->kinds->len : 0, ncluster = s->cluster_kinds != NULL ? s->cluster_kinds->len : 0;
+	bool *used = arena_array(step_arena(cx), nkinds + 1, sizeof(*used)), *cluster = arena_array(step_arena(cx), ncluster + 1, sizeof(*cluster));
 	const struct value *kinds;
 
 	if (step_read(cx, &(struct ref){ s->in, "kinds" }, &kinds, err) < 0)
@@ -131,7 +156,7 @@ make_jobs(struct step_ctx *cx, struct work *w, struct err *err)
 	for (uint32_t i = 0; i < kinds->len; i++) {
 		const struct value *kind = &kinds->items[i];
 
-		if (!is_wanted(s, kind, used))
+		if (!is_wanted(s, kind, used) && !is_wanted_too(s, kind, cluster))
 			continue;
 		if (!value_true(value_get(kind, "namespaced")))
 			add_job(cx, w, kind, "");
@@ -140,11 +165,7 @@ make_jobs(struct step_ctx *cx, struct work *w, struct err *err)
 		for (uint32_t k = 0; value_true(value_get(kind, "namespaced")) && s->namespaces != NULL && k < s->namespaces->len; k++)
 			add_job(cx, w, kind, s->namespaces->items[k].s);
 	}
-	for (uint32_t i = 0; i < nkinds; i++)
-		if (!used[i] && !s->gaps)
-			return err_set(err, ERR_FAILED, "the cluster has no kind '%s' that can be listed; write Kind, plural or Kind.group",
-				       s->kinds->items[i].s);
-	return 0;
+	return check_used(s->kinds, used, s->gaps, err) < 0 ? -1 : check_used(s->cluster_kinds, cluster, s->gaps, err);
 }
 
 /* The version in which the definition has its objects stored, where it can be asked for. */
@@ -294,7 +315,8 @@ list_job(struct step_ctx *cx, struct work *w, struct job *job, unsigned lane, st
 	const char *dot = job->group[0] != '\0' ? "." : "";
 	const char *kind = job->version != NULL ? arena_printf(&a, "%s.%s%s%s", job->kind, job->version, dot, job->group) :
 		arena_printf(&a, "%s%s%s", job->kind, dot, job->group);
-	const char *path = kube_paths_list(&a, kind, job->namespace, w->s->selector, NULL);
+	const bool cluster = job->namespace[0] == '\0' && w->s->cluster_selector != NULL;
+	const char *path = kube_paths_list(&a, kind, job->namespace, cluster ? w->s->cluster_selector : w->s->selector, NULL);
 	struct query q = { .target = w->s->in, .from = { path, strlen(path) }, .limit = PAGE };
 	struct buf resume = BUF_INIT(0);
 	struct page page = { .more = true };
@@ -352,10 +374,11 @@ take_one(struct step_ctx *cx, struct work *w, const char *path, bool required, s
 	return w->fn(cx, w->data, 0, &one, 1, err);
 }
 
+/* Is every object of the kind, which has no namespace, among them anyway? */
 static bool
-lists_kind(const struct work *w, const char *kind)
+lists_all(const struct work *w, const char *kind)
 {
-	for (size_t i = 0; i < w->njobs; i++)
+	for (size_t i = 0; i < w->njobs && w->s->selector == NULL && w->s->cluster_selector == NULL; i++)
 		if (strcmp(w->jobs[i].kind, kind) == 0)
 			return true;
 	return false;
@@ -364,7 +387,7 @@ lists_kind(const struct work *w, const char *kind)
 static int
 take_definitions(struct step_ctx *cx, struct work *w, struct err *err)
 {
-	const bool listed = lists_kind(w, "CustomResourceDefinition") && w->s->selector == NULL;
+	const bool listed = lists_all(w, "CustomResourceDefinition");
 
 	for (size_t i = 0; i < w->njobs && !listed; i++) {
 		const struct job *job = &w->jobs[i];
@@ -381,7 +404,7 @@ take_definitions(struct step_ctx *cx, struct work *w, struct err *err)
 static int
 take_volumes(struct step_ctx *cx, struct work *w, struct err *err)
 {
-	const bool listed = lists_kind(w, "PersistentVolume") && w->s->selector == NULL;
+	const bool listed = lists_all(w, "PersistentVolume");
 
 	for (const struct name *v = w->volumes; v != NULL && !listed; v = v->next)
 		if (take_one(cx, w, step_text(cx, "PersistentVolume//%s", v->text), !w->s->gaps, err) < 0)
@@ -396,12 +419,12 @@ take_namespaces(struct step_ctx *cx, struct work *w, struct err *err)
 	const struct value *list = w->s->namespaces;
 	struct kube_select s = *w->s;
 
-	if (lists_kind(w, "Namespace") && s.selector == NULL)
+	if (lists_all(w, "Namespace"))
 		return 0;
 	for (uint32_t i = 0; list != NULL && i < list->len; i++)
 		if (take_one(cx, w, step_text(cx, "Namespace//%s", list->items[i].s), !s.gaps, err) < 0)
 			return -1;
-	s.selector = NULL;
+	s.selector = s.cluster_selector = NULL;
 	w->s = &s;
 	return s.all ? list_job(cx, w, &all, 0, err) : 0;
 }

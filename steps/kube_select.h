@@ -9,8 +9,10 @@
 struct kube_select {
 	struct target *in;
 	const struct value *namespaces, *kinds; /* lists of names, or NULL */
+	const struct value *cluster_kinds;      /* and these, that have no namespace; or NULL */
 	bool all;                               /* every namespace but the cluster's own */
 	const char *selector, *secrets;         /* secrets: keep, skip, refuse */
+	const char *cluster_selector;           /* for objects without a namespace; NULL: the same */
 	unsigned flags;                         /* enum kube_clean */
 	unsigned parallel;
 	bool gaps;                              /* a namespace may be missing, and kinds */

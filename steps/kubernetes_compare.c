@@ -21,8 +21,8 @@
 
 struct compare_args {
 	struct target *in, *from;
-	const char *folder, *selector, *differences;
-	const struct value *namespaces, *kinds, *moved, *ignore;
+	const char *folder, *selector, *cluster_selector, *differences;
+	const struct value *namespaces, *kinds, *cluster_kinds, *moved, *ignore;
 	bool all_namespaces, extra, secrets, volumes, owned, finished;
 	int64_t parallel, limit;
 };
@@ -46,7 +46,8 @@ struct side {
 static struct kube_select
 selection(const struct compare_args *a, struct target *in, const struct value *namespaces)
 {
-	return (struct kube_select){ .in = in, .namespaces = namespaces, .kinds = a->kinds, .all = a->all_namespaces, .selector = a->selector,
+	return (struct kube_select){ .in = in, .namespaces = namespaces, .all = a->all_namespaces, .kinds = a->kinds,
+		.cluster_kinds = a->cluster_kinds, .cluster_selector = a->cluster_selector, .selector = a->selector,
 		.secrets = a->secrets ? "keep" : "skip", .parallel = (unsigned)a->parallel, .gaps = true,
 		.flags = (a->volumes ? KUBE_CLEAN_VOLUMES : 0) | (a->owned ? KUBE_CLEAN_OWNED : 0) |
 			(a->finished ? 0 : KUBE_CLEAN_ENDED) };
@@ -361,6 +362,8 @@ static const struct field compare_inputs[] = {
 	{ "moved", F_MAP, .offset = offsetof(struct compare_args, moved), .help = "what these namespaces are called here, {there: here}" },
 	{ "kinds", F_LIST, F_STRING, offsetof(struct compare_args, kinds), .help = "only these kinds, as kubernetes.export takes them" },
 	{ "selector", F_STRING, .offset = offsetof(struct compare_args, selector), .help = "only objects of clusters that this label selector selects" },
+	{ "cluster_kinds", F_LIST, F_STRING, offsetof(struct compare_args, cluster_kinds), .help = "as for kubernetes.export" },
+	{ "cluster_selector", F_STRING, .offset = offsetof(struct compare_args, cluster_selector), .help = "as for kubernetes.export" },
 	{ "ignore", F_LIST, F_STRING, offsetof(struct compare_args, ignore),
 	  .help = "fields that do not count: spec.replicas, spec.template.spec.containers.*.image, metadata.annotations[a.example.org/b]" },
 	{ "secrets", F_BOOL, .offset = offsetof(struct compare_args, secrets), .dflt = "true", .help = "compare Secrets, too; what they hold is never told" },

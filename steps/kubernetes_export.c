@@ -12,17 +12,17 @@
 
 struct export_args {
 	struct target *in;
-	const struct value *namespaces, *kinds;
+	const struct value *namespaces, *kinds, *cluster_kinds;
 	bool all_namespaces, status, volumes, owned, operated, finished;
-	const char *selector, *to, *secrets;
+	const char *selector, *cluster_selector, *to, *secrets;
 	int64_t parallel;
 };
 
 static struct kube_select
 selection(const struct export_args *a)
 {
-	return (struct kube_select){ .in = a->in, .namespaces = a->namespaces, .kinds = a->kinds, .all = a->all_namespaces,
-		.selector = a->selector, .secrets = a->secrets, .parallel = (unsigned)a->parallel,
+	return (struct kube_select){ .in = a->in, .namespaces = a->namespaces, .all = a->all_namespaces, .kinds = a->kinds,
+		.cluster_kinds = a->cluster_kinds, .cluster_selector = a->cluster_selector, .selector = a->selector, .secrets = a->secrets, .parallel = (unsigned)a->parallel,
 		.flags = (a->status ? KUBE_CLEAN_STATUS : 0) | (a->volumes ? KUBE_CLEAN_VOLUMES : 0) | (a->owned ? KUBE_CLEAN_OWNED : 0) |
 			(a->operated ? KUBE_CLEAN_OPERATED : 0) | (a->finished ? 0 : KUBE_CLEAN_ENDED) };
 }
@@ -89,6 +89,10 @@ static const struct field export_inputs[] = {
 	  .help = "only these kinds, as Kind, plural or Kind.group, and the definitions of custom ones; without it all that have a namespace, but events, "
 		  "endpoints, leases and what else nobody writes" },
 	{ "selector", F_STRING, .offset = offsetof(struct export_args, selector), .help = "only objects that this label selector selects" },
+	{ "cluster_kinds", F_LIST, F_STRING, offsetof(struct export_args, cluster_kinds),
+	  .help = "and objects of these kinds, which have no namespace, such as ClusterRole" },
+	{ "cluster_selector", F_STRING, .offset = offsetof(struct export_args, cluster_selector),
+	  .help = "of objects without a namespace those that this label selector selects; without it that of selector" },
 	{ "secrets", F_STRING, .offset = offsetof(struct export_args, secrets), .dflt = "keep", .choices = secrets_words,
 	  .help = "keep writes Secrets with their content, skip leaves them out, refuse fails where there is one" },
 	{ "owned", F_BOOL, .offset = offsetof(struct export_args, owned),

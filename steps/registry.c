@@ -67,6 +67,7 @@
 	X(kubernetes_asleep_step)   \
 	X(kubernetes_wake_step)     \
 	X(kubernetes_awake_step)    \
+	X(kubernetes_remove_step)   \
 	X(kubernetes_logs_step)     \
 	X(kubernetes_freeze_step)   \
 	X(kubernetes_unfreeze_step) \

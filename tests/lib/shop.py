@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A namespace with all that moves between clusters, and runs of the plan cluster-copy that move it."""
+import json
+import os
+import secrets
+
+import testbed
+from kubeplan import config
+from wtest import SOURCE, Wherry
+
+PLAN = os.path.join(SOURCE, "plans", "cluster-copy.yaml")
+
+
+def meta(name, **more):
+    return {"metadata": {"name": name, **more}}
+
+
+def pod(*command, **more):
+    return {"terminationGracePeriodSeconds": 0, "containers": [{"name": "main", "image": testbed.IMAGE, "command": list(command)}], **more}
+
+
+def workload(kind, name, pod_spec, **spec):
+    return {"apiVersion": "apps/v1", "kind": kind, **meta(name), "spec": {"selector": {"matchLabels": {"app": name}}, "template": {
+        "metadata": {"labels": {"app": name}}, "spec": pod_spec}, **spec}}
+
+
+class Shop:
+    """A namespace in which all that moves is there once, with a custom kind and a volume of its own."""
+
+    def __init__(self, folder, ns, maps=0):
+        self.ns, self.id = ns, "s" + secrets.token_hex(3)
+        self.disk = os.path.join(folder, "disk")
+        self.group, self.kind = self.id + ".example.org", self.id.capitalize()
+        self.crd = {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", **meta(self.id + "s." + self.group), "spec": {
+            "group": self.group, "scope": "Namespaced", "names": {"plural": self.id + "s", "singular": self.id, "kind": self.kind}, "versions": [{
+                "name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": {
+                    "type": "object", "x-kubernetes-preserve-unknown-fields": True}}}]}}
+        self.volume = {"apiVersion": "v1", "kind": "PersistentVolume", **meta(self.id), "spec": {
+            "capacity": {"storage": "1Mi"}, "accessModes": ["ReadWriteOnce"], "persistentVolumeReclaimPolicy": "Delete", "storageClassName": self.id,
+            "hostPath": {"path": self.disk, "type": "DirectoryOrCreate"}}}
+        data = {"name": "data", "mountPath": "/data"}
+        db = pod("sh", "-c", "echo up >>/data/log; exec sleep 1000")
+        db["containers"][0]["volumeMounts"] = [data]
+        rbac = "rbac.authorization.k8s.io"
+        self.objects = [
+            config("settings", x="1"), config("image", image=testbed.IMAGE),
+            {"apiVersion": "v1", "kind": "Secret", **meta("password"), "stringData": {"p": "hidden-" + self.id}},
+            {"apiVersion": "v1", "kind": "ServiceAccount", **meta("runner")},
+            {"apiVersion": "v1", "kind": "Service", **meta("web"), "spec": {"selector": {"app": "web"}, "ports": [{"port": 80}]}},
+            {"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", **meta("web"), "spec": {"defaultBackend": {
+                "service": {"name": "web", "port": {"number": 80}}}}},
+            {"apiVersion": rbac + "/v1", "kind": "Role", **meta("reader"), "rules": [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}]},
+            {"apiVersion": rbac + "/v1", "kind": "RoleBinding", **meta("reader"), "roleRef": {"apiGroup": rbac, "kind": "Role", "name": "reader"},
+             "subjects": [{"kind": "ServiceAccount", "name": "runner", "namespace": ns}]},
+            {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", **meta("web"), "spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": "web"}}}},
+            workload("Deployment", "web", pod("sleep", "1000", serviceAccountName="runner"), replicas=2),
+            workload("Deployment", "idle", pod("sleep", "1000"), replicas=0),
+            workload("StatefulSet", "db", db, serviceName="db", replicas=1, volumeClaimTemplates=[{**meta("data"), "spec": {
+                "accessModes": ["ReadWriteOnce"], "storageClassName": self.id, "resources": {"requests": {"storage": "1Mi"}}}}]),
+            workload("DaemonSet", "agent", pod("sleep", "1000")),
+            {"apiVersion": "batch/v1", "kind": "Job", **meta("once"), "spec": {"template": {"spec": pod("true", restartPolicy="Never")}}},
+            {"apiVersion": "batch/v1", "kind": "Job", **meta("long"), "spec": {"template": {"spec": pod("sleep", "1000", restartPolicy="Never")}}},
+            {"apiVersion": "batch/v1", "kind": "CronJob", **meta("yearly"), "spec": {"schedule": "0 0 1 1 *", "jobTemplate": {"spec": {"template": {
+                "spec": pod("true", restartPolicy="Never")}}}}},
+            {"apiVersion": "v1", "kind": "Pod", **meta("bare"), "spec": pod("sleep", "1000")},
+            {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", **meta("web"), "spec": {
+                "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}, "minReplicas": 1, "maxReplicas": 5}},
+            *[config("map-%04d" % i, n=str(i)) for i in range(maps)]]
+        own = {"name": self.id, "labels": {"shop": self.id}}
+        self.cluster = [
+            {"apiVersion": rbac + "/v1", "kind": "ClusterRole", "metadata": own, "rules": [{"apiGroups": [""], "resources": ["nodes"], "verbs": ["get"]}]},
+            {"apiVersion": rbac + "/v1", "kind": "ClusterRoleBinding", "metadata": own, "roleRef": {"apiGroup": rbac, "kind": "ClusterRole", "name": self.id},
+             "subjects": [{"kind": "ServiceAccount", "name": "runner", "namespace": ns}]},
+            {"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration", "metadata": own, "webhooks": [{
+                "name": "web." + self.group, "failurePolicy": "Fail", "sideEffects": "None", "admissionReviewVersions": ["v1"],
+                "clientConfig": {"service": {"name": "web", "namespace": ns}}, "rules": [{
+                    "apiGroups": [self.group], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": [self.id + "s"]}]}]}]
+        self.custom = [{"apiVersion": self.group + "/v1", "kind": self.kind, **meta("c%d" % i), "spec": {"deep": [i, {"a": "no"}]}} for i in range(3)]
+
+    def open(self, cluster):
+        cluster.apply(self.crd, self.volume)
+        cluster.wait_until("condition=Established", "crd", self.crd["metadata"]["name"])
+        cluster.apply(*self.objects, *self.custom, namespace=self.ns)
+        cluster.apply(*self.cluster)
+        self.is_up(cluster)
+        cluster.wait_until("condition=Complete", "job/once", namespace=self.ns)
+
+    def is_up(self, cluster):
+        for what in ("deploy/web", "sts/db", "ds/agent"):
+            cluster.kubectl("rollout", "status", what, "--timeout=60s", namespace=self.ns, timeout=70)
+        cluster.wait_until("condition=Ready", "pod/bare", namespace=self.ns)
+
+    def names(self):
+        return ["%s/%s" % (o["kind"], self.id) for o in self.cluster]
+
+    def params(self):
+        """Of a run that moves what has no namespace, too."""
+        return {"cluster_kinds": json.dumps([o["kind"] for o in self.cluster]), "cluster_selector": "shop=" + self.id}
+
+    def pods(self, cluster):
+        """Which pods run, by what they are named after."""
+        return sorted(p["metadata"]["name"].split("-")[0] for p in cluster.get("pods", namespace=self.ns)["items"]
+                      if p["status"]["phase"] == "Running" and "deletionTimestamp" not in p["metadata"])
+
+    def close(self, *clusters):
+        for c in clusters:
+            c.kubectl("delete", "namespace", self.ns, "--ignore-not-found", "--wait=false")
+            c.kubectl("delete", "crd/" + self.crd["metadata"]["name"], "pv/" + self.id, *self.names(), "--ignore-not-found", "--wait=false")
+
+
+ALL_PODS = ["agent", "bare", "db", "long", "web", "web"]
+KINDS = "cm,secret,sa,svc,ing,role,rolebinding,pdb,deploy,sts,ds,job,cronjob,hpa,pvc"
+
+
+def state(cluster, shop):
+    """What people see of the namespace's objects, but for what controllers write and numbers that only grow."""
+    got = {}
+    for o in cluster.get(KINDS + "," + shop.id + "s." + shop.group, namespace=shop.ns)["items"] + cluster.get("pv/" + shop.id, *shop.names())["items"]:
+        m = {k: v for k, v in o["metadata"].items() if k in ("labels", "annotations", "finalizers") and v}
+        m.get("annotations", {}).pop("deployment.kubernetes.io/revision", None)
+        m.get("annotations", {}).pop("deprecated.daemonset.template.generation", None)
+        got[o["kind"] + "/" + o["metadata"]["name"]] = {**{k: v for k, v in o.items() if k not in ("status", "metadata")}, "metadata": m}
+    return got
+
+
+class Move:
+    """A state folder and the parameters of runs of the plan."""
+
+    def __init__(self, folder, a, b, *namespaces, to=None, **params):
+        self.a, self.b, self.namespaces = a, b, namespaces
+        self.w = Wherry(os.path.join(folder, "state"))
+        params = {"a": a.wherry_config, "b": to or b.wherry_config, "namespaces": json.dumps(list(namespaces)), "confirm": "false", **params}
+        self.words = [word for k, v in params.items() for word in ("-p", "%s=%s" % (k, v))]
+        self.n = 0
+
+    def plan(self, *words, code=0):
+        return self.w.ok("plan", PLAN, *self.words, *words, code=code)
+
+    def run(self, *words, code=0, env=None):
+        self.n += 1
+        return self.w.ok("run", PLAN, "--yes", "--run-id", "m%d" % self.n, "--format", "plain", "--approve", "wake", *self.words, *words, code=code)
+
+    def resume(self, *words, code=0):
+        return self.w.ok("resume", "m%d" % self.n, "--yes", "--format", "plain", *words, code=code)
+
+    def back(self, *words, code=0):
+        return self.w.ok("rollback", "m%d" % self.n, "--yes", "--format", "plain", *words, code=code)

@@ -9,7 +9,7 @@ import sys
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import testbed  # noqa: E402
 from kubeplan import changes, config  # noqa: E402
-from shop import ALL_PODS, Move, Shop, meta, pod, state, workload  # noqa: E402
+from shop import ALL_PODS, KINDS, Move, Shop, meta, pod, state, workload  # noqa: E402
 from wtest import equal, expect, main, scratch, wait_for  # noqa: E402
 
 @testbed.shared(node=True)
@@ -20,7 +20,7 @@ def test_move(a, b):
         try:
             shop.open(a)
             before = state(a, shop)
-            m = Move(folder, a, b, ns, **shop.params())
+            m = Move(folder, a, b, ns, cleanup="true", **shop.params())
             told = m.plan()
             equal(state(a, shop), before, "the source after the dry-run")
             for line in ("patch  a Deployment.apps/%s/web" % ns, "create  b Job.batch/%s/long" % ns, "delete  a Pod/%s/bare" % ns):
@@ -36,12 +36,18 @@ def test_move(a, b):
             with open(os.path.join(shop.disk, "log")) as f:
                 equal(f.read(), "up\nup\n", "what both wrote to the volume")
             equal(a.get("pv", shop.id)["spec"]["persistentVolumeReclaimPolicy"], "Retain", "the source's reclaim policy")
-            m.resume("--approve", "handover")
+            expect("frozen by wherry" in a.kubectl("scale", "deploy/web", "--replicas=1", namespace=ns, code=1), "somebody starts the source again")
+            m.resume("--approve", "handover", code=3)
             equal(b.get("pv", shop.id)["spec"]["persistentVolumeReclaimPolicy"], "Delete", "the destination's, after the hand-over")
             equal(b.get("pvc", "data-db-0", namespace=ns)["status"]["phase"], "Bound", "the claim")
             equal(b.get(shop.id + "s", namespace=ns)["items"][2]["spec"], {"deep": [2, {"a": "no"}]}, "a custom object")
             done = m.back(code=3)
             expect("wake" in done.out + done.err, "a rollback over the point of no return: %s" % done)
+            m.resume("--approve", "clean", "--approve", "cleanup")
+            left = a.kubectl("get", KINDS, "-o", "name", namespace=ns).split()
+            equal(sorted(left), ["configmap/kube-root-ca.crt", "job.batch/once", "serviceaccount/default"], "what is left at the source")
+            equal(a.kubectl("get", "pv/" + shop.id, *shop.names(), "--ignore-not-found", "-o", "name"), "", "and beside it")
+            equal([shop.pods(b), os.path.exists(shop.disk)], [ALL_PODS, True], "the destination then")
         finally:
             shop.close(a, b)
 

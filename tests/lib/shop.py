@@ -6,7 +6,7 @@ import secrets
 
 import testbed
 from kubeplan import config
-from wtest import SOURCE, Wherry
+from wtest import SOURCE, Violation, Wherry, wait_for
 
 PLAN = os.path.join(SOURCE, "plans", "cluster-copy.yaml")
 
@@ -90,6 +90,14 @@ class Shop:
             cluster.kubectl("rollout", "status", what, "--timeout=60s", namespace=self.ns, timeout=70)
         cluster.wait_until("condition=Ready", "pod/bare", namespace=self.ns)
 
+    def is_free(self, cluster):
+        """May the namespace be deleted? A freeze ends a while after its policy."""
+        try:
+            cluster.kubectl("delete", "namespace", self.ns, "--ignore-not-found", "--dry-run=server")
+        except Violation:
+            return False
+        return True
+
     def names(self):
         return ["%s/%s" % (o["kind"], self.id) for o in self.cluster]
 
@@ -104,6 +112,11 @@ class Shop:
 
     def close(self, *clusters):
         for c in clusters:
+            fences = c.kubectl("get", "validatingadmissionpolicybinding,validatingadmissionpolicy", "-o", "name").split()
+            for fence in (f for f in fences if self.ns in f):
+                c.kubectl("delete", fence)
+            if fences:
+                wait_for(lambda: self.is_free(c), "the freeze is lifted")
             c.kubectl("delete", "namespace", self.ns, "--ignore-not-found", "--wait=false")
             c.kubectl("delete", "crd/" + self.crd["metadata"]["name"], "pv/" + self.id, *self.names(), "--ignore-not-found", "--wait=false")
 

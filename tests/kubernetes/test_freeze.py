@@ -10,7 +10,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import testbed  # noqa: E402
 from kubeplan import Desk, changes, config, deployment, refused, step  # noqa: E402
 from told import told  # noqa: E402
-from wtest import equal, expect, golden, main, scratch, wait_for  # noqa: E402
+from wtest import Violation, equal, expect, golden, main, scratch, wait_for  # noqa: E402
 
 KINDS = "validatingadmissionpolicy,validatingadmissionpolicybinding"
 OURS = ("-l", "app.kubernetes.io/managed-by=wherry")
@@ -49,8 +49,9 @@ def is_open(a, ns):
 def blocked(a, ns):
     try:
         a.kubectl("create", "cm", "probe", "--dry-run=server", namespace=ns)
+        a.kubectl("delete", "namespace", ns, "--dry-run=server", "--wait=false")
         return False
-    except AssertionError:
+    except Violation:
         return True
 
 
@@ -115,6 +116,7 @@ def test_selection(a):
         tries(a, ns, "annotate", "cm", "web", "y=z", user="tester")
         back(d)
         equal(frozen(a), [], "what is left")
+        is_open(a, other)
 
 
 def has_faults():

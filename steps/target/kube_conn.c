@@ -147,7 +147,7 @@ letter_make(struct opctx *op, struct kube_conn *c, const struct kube_ask *ask, s
 	l->rq = (struct httpc_request){ .peer = &l->peer, .method = arena_strdup(&l->arena, ask->method),
 		.headers = &l->headers, .body = ask->body.p != NULL ? &l->body : NULL,
 		.max = ask->sink != NULL ? REFUSAL_MAX : ask->max > 0 ? ask->max : KUBE_REPLY_MAX,
-		.stall = ask->stall > 0 ? ask->stall : STALL, .changes = ask->changes, .once = ask->once };
+		.stall = ask->stall > 0 ? ask->stall : STALL, .changes = ask->changes, .once = ask->once && !ask->named };
 	return 0;
 }
 

@@ -41,6 +41,7 @@ struct kube_ask {
 	int64_t stall;            /* see httpc.h; 0: 60 s */
 	bool changes;             /* it may change the world */
 	bool once;                /* sending it twice would do harm */
+	bool named;               /* the server itself refuses a second one: a connection that was kept will do */
 	/* Where the body of a success goes, piece by piece, instead of into the reply (max does not count then). -1 with err
 	 * ends it. Once it was given something the request is not sent again. */
 	int (*sink)(void *data, const char *p, size_t n, struct err *err);

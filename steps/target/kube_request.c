@@ -155,6 +155,7 @@ kube_request(struct opctx *op, const struct effect *e, const struct kube_path *p
 		break;
 	case KUBE_CREATE:
 		at.name = "";
+		ret->ask.named = true;
 		query = arena_printf(op->arena, "fieldManager=%s&fieldValidation=Strict%s", manager, dry);
 		want = kube_wanted(op->arena, e);
 		body = named(op->arena, &want, p);

@@ -183,6 +183,22 @@ def kept_frozen():
             equal("still read-only" in out.out + out.err, keep == "true", "it is said: %s" % out)
 
 
+def rolled_back():
+    """Stopped after each of its steps up to the hand-over and rolled back: the role, the destination and the folder are as they were."""
+    with scratch() as folder, Freeze(folder) as f:
+        for step, fences in (("snapshot", False), ("copy", False), ("raise", False), ("sync", False), ("fence", True), ("drain", True),
+                             ("verify", True), ("raise-rest", True), ("unchanged", True)):
+            f.w.ok("run", "etcd-to-etcd", "--run-id", step, "--yes", "-q", "--until", step, *f.words())
+            equal((f.fenced(), os.path.exists(f.snapshot)), (fences, True), "fence and snapshot after '%s'" % step)
+            f.w.ok("rollback", step, "--yes", "-q")
+            equal(f.guarded.rights(), f.rights, "permissions after the rollback from '%s'" % step)
+            expect(may_write(f.kube, "/registry/between"), "kube cannot write after the rollback from '%s'" % step)
+            equal(f.destination.range(), {}, "keys on the destination after the rollback from '%s'" % step)
+            expect(not os.path.exists(f.snapshot), "the snapshot is left after the rollback from '%s'" % step)
+        f.run()
+        f.moved()
+
+
 def refused():
     """What would make the fence useless is found before the copy."""
     with scratch() as folder, Freeze(folder) as f:
@@ -196,4 +212,4 @@ def refused():
 
 
 if __name__ == "__main__":
-    main(truth, live_writer, taken_back, aborted, killed, asked, fence_lifted, kept_frozen, refused)
+    main(truth, live_writer, taken_back, aborted, killed, asked, fence_lifted, kept_frozen, rolled_back, refused)

@@ -1,53 +1,49 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Owns one WebSocket: what a server has to show before it is believed (RFC 6455 §4.2.2, with exactly the sub-protocol that
- * was asked for), and the turns in which bytes go both ways. A server cannot fill our memory: a turn reads a bounded piece,
- * and nothing is read while too many answers to pings wait to be sent. */
+ * was asked for), and the turns in which bytes go both ways, each a bounded piece. */
 #include "steps/target/kube_ws.h"
 
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <wslay/wslay.h>
 
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/text.h"
+#include "steps/target/kube_frames.h"
 #include "steps/target/kube_upgrade.h"
 
 #define GUID "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 #define WORDS_MAX ((size_t)64 << 10)   /* of a refusal's body */
 #define PIECE ((size_t)64 << 10)       /* read in one turn */
-#define OUT_MAX ((size_t)128 << 10)    /* framed, waiting to be sent */
-#define QUEUE_MAX 1024                 /* messages, which are answers to pings but for one */
 #define PING_EVERY (10 * NS_PER_S)
 #define SILENCE (60 * NS_PER_S)        /* without a word, a pong included: the other end is gone */
 
 struct kube_ws {
 	struct kube_ws_spec spec;
 	struct upgraded via;
-	wslay_event_context_ptr frames;
+	struct kube_frames *frames;
 	struct buf out;    /* framed; not touched while libcurl may want to see the same bytes again */
 	size_t sent;       /* of out */
 	size_t read;       /* in this turn */
-	bool patient, gone, stopped, foreign;
+	bool patient, gone;
 	int64_t heard, pinged;
-	struct err *err;   /* of the present turn */
 	char why[512];
 };
 
-static ssize_t
-on_recv(wslay_event_context_ptr frames, uint8_t *p, size_t len, int flags, void *data)
+/* Of the connection, for this turn. */
+static size_t
+come(void *data, unsigned char *p, size_t len)
 {
 	struct kube_ws *ws = data;
 	CURLcode code = CURLE_AGAIN;
 	size_t n = ws->via.rest.len < len ? ws->via.rest.len : len;
 
-	(void)flags;
 	if (n > 0) { /* it came with the answer to the upgrade */
 		memcpy(p, ws->via.rest.p, n);
 		buf_consume(&ws->via.rest, n);
-	} else if (!ws->stopped && ws->read < PIECE) {
+	} else if (!ws->gone && ws->read < PIECE) {
 		code = curl_easy_recv(ws->via.easy, p, len, &n);
 		if (code == CURLE_OK && n == 0)
 			(void)snprintf(ws->why, sizeof(ws->why), "the connection was closed in the middle");
@@ -55,49 +51,11 @@ on_recv(wslay_event_context_ptr frames, uint8_t *p, size_t len, int flags, void 
 			peer_explain(ws->spec.peer, code, &ws->via.told, 0, ws->why, sizeof(ws->why));
 		ws->gone = code != CURLE_AGAIN && (code != CURLE_OK || n == 0);
 	}
-	if (n == 0) {
-		wslay_event_set_error(frames, ws->gone ? WSLAY_ERR_CALLBACK_FAILURE : WSLAY_ERR_WOULDBLOCK);
-		return -1;
+	if (n > 0) {
+		ws->read += n;
+		ws->heard = clock_now();
 	}
-	ws->read += n;
-	ws->heard = clock_now();
-	return (ssize_t)n;
-}
-
-static ssize_t
-on_send(wslay_event_context_ptr frames, const uint8_t *p, size_t len, int flags, void *data)
-{
-	struct kube_ws *ws = data;
-
-	(void)flags;
-	if (ws->out.len + len > OUT_MAX) {
-		wslay_event_set_error(frames, WSLAY_ERR_WOULDBLOCK);
-		return -1;
-	}
-	buf_put(&ws->out, p, len);
-	return (ssize_t)len;
-}
-
-static int
-on_mask(wslay_event_context_ptr frames, uint8_t *p, size_t len, void *data)
-{
-	(void)frames, (void)data;
-	random_bytes(p, len);
-	return 0;
-}
-
-static void
-on_message(wslay_event_context_ptr frames, const struct wslay_event_on_msg_recv_arg *m, void *data)
-{
-	struct kube_ws *ws = data;
-
-	(void)frames;
-	if (ws->stopped || ws->foreign || wslay_is_ctrl_frame(m->opcode))
-		return;
-	if (m->opcode != WSLAY_BINARY_FRAME)
-		ws->foreign = true;
-	else if (ws->spec.take(ws->spec.data, m->msg, m->msg_length, ws->err) < 0)
-		ws->stopped = true;
+	return n;
 }
 
 /* What the server has to answer to our key (RFC 6455 §4.2.2). */
@@ -158,19 +116,12 @@ kube_ws_judge(const struct kube_ws_spec *spec, const struct httpc_reply *reply, 
 	return httpc_judge(&rq, reply, false, err);
 }
 
-static void
-frames_init(struct kube_ws *ws)
+static int
+take(void *data, const unsigned char *p, size_t n, struct err *err)
 {
-	const struct wslay_event_callbacks callbacks = {
-		.recv_callback = on_recv,
-		.send_callback = on_send,
-		.genmask_callback = on_mask,
-		.on_msg_recv_callback = on_message,
-	};
+	const struct kube_ws *ws = data;
 
-	if (wslay_event_context_client_init(&ws->frames, &callbacks, ws) != 0)
-		abort(); /* out of memory, as xmalloc */
-	wslay_event_config_set_max_recv_msg_length(ws->frames, ws->spec.max);
+	return ws->spec.take(ws->spec.data, p, n, err);
 }
 
 struct kube_ws *
@@ -198,7 +149,7 @@ kube_ws_open(struct opctx *cx, const struct kube_ws_spec *spec, struct httpc_rep
 		kube_ws_close(ws);
 		ws = NULL;
 	} else {
-		frames_init(ws);
+		ws->frames = kube_frames_new(&(struct kube_frames_spec){ spec->max, come, take, ws });
 		ws->heard = ws->pinged = clock_now();
 	}
 	explicit_bzero(headers.p, headers.cap);
@@ -212,8 +163,7 @@ kube_ws_close(struct kube_ws *ws)
 {
 	if (ws == NULL)
 		return;
-	if (ws->frames != NULL)
-		wslay_event_context_free(ws->frames);
+	kube_frames_free(ws->frames);
 	upgrade_close(&ws->via);
 	buf_done(&ws->out);
 	free(ws);
@@ -222,13 +172,13 @@ kube_ws_close(struct kube_ws *ws)
 bool
 kube_ws_is_idle(const struct kube_ws *ws)
 {
-	return ws->out.len == 0 && !wslay_event_want_write(ws->frames);
+	return ws->out.len == 0 && !kube_frames_want_write(ws->frames);
 }
 
 void
 kube_ws_send(struct kube_ws *ws, const void *p, size_t n)
 {
-	(void)wslay_event_queue_msg(ws->frames, &(struct wslay_event_msg){ WSLAY_BINARY_FRAME, p, n });
+	kube_frames_send(ws->frames, p, n);
 }
 
 void
@@ -246,15 +196,15 @@ push(struct kube_ws *ws)
 	for (;;) {
 		CURLcode code;
 
-		if (ws->out.len == 0 && wslay_event_send(ws->frames) < 0)
-			return;
+		if (ws->out.len == 0)
+			kube_frames_write(ws->frames, &ws->out);
 		if (ws->out.len == 0)
 			return;
 		code = curl_easy_send(ws->via.easy, ws->out.p + ws->sent, ws->out.len - ws->sent, &n);
 		if (code == CURLE_AGAIN)
 			return;
 		if (code != CURLE_OK) { /* what the server said before it went is still to be read */
-			wslay_event_shutdown_write(ws->frames);
+			kube_frames_end(ws->frames);
 			ws->sent = ws->out.len;
 		} else {
 			ws->sent += n;
@@ -266,32 +216,16 @@ push(struct kube_ws *ws)
 	}
 }
 
-/* Why the frames have ended without the server's close. */
-static void
-explain_frames(struct kube_ws *ws)
-{
-	const uint16_t code = wslay_event_get_status_code_sent(ws->frames);
-
-	(void)snprintf(ws->why, sizeof(ws->why), "%s", ws->foreign ? "the server sent a message of text, which has no meaning here" :
-		       code == WSLAY_CODE_MESSAGE_TOO_BIG ? "the server sent a message that is too large" :
-		       "the server broke the WebSocket protocol");
-}
-
 static enum kube_ws_state
 state_of(struct kube_ws *ws)
 {
-	if (ws->stopped)
+	const enum kube_frames_state state = kube_frames_state(ws->frames);
+
+	if (state == KUBE_FRAMES_STOPPED)
 		return KUBE_WS_STOPPED;
-	if (wslay_event_get_close_received(ws->frames)) {
-		(void)snprintf(ws->why, sizeof(ws->why), "the server closed the connection with code %u",
-			       (unsigned)wslay_event_get_status_code_received(ws->frames));
-		return KUBE_WS_CLOSED;
-	}
-	if (ws->foreign || (!ws->gone && !wslay_event_get_read_enabled(ws->frames)))
-		explain_frames(ws);
-	else if (!ws->gone)
-		return KUBE_WS_OPEN;
-	return KUBE_WS_LOST;
+	if (state == KUBE_FRAMES_CLOSED || state == KUBE_FRAMES_BROKEN)
+		(void)snprintf(ws->why, sizeof(ws->why), "%s", kube_frames_why(ws->frames));
+	return state == KUBE_FRAMES_CLOSED ? KUBE_WS_CLOSED : state == KUBE_FRAMES_BROKEN || ws->gone ? KUBE_WS_LOST : KUBE_WS_OPEN;
 }
 
 /* Ping now and then; is the other end still there? */
@@ -301,7 +235,7 @@ is_alive(struct kube_ws *ws)
 	const int64_t now = clock_now();
 
 	if (now - ws->pinged >= PING_EVERY && now - ws->heard >= PING_EVERY && kube_ws_is_idle(ws)) {
-		(void)wslay_event_queue_msg(ws->frames, &(struct wslay_event_msg){ WSLAY_PING, NULL, 0 });
+		kube_frames_ping(ws->frames);
 		ws->pinged = now;
 	}
 	if (ws->patient || now - ws->heard < SILENCE)
@@ -316,12 +250,10 @@ kube_ws_turn(struct opctx *cx, struct kube_ws *ws, bool more, struct err *err)
 	enum kube_ws_state state;
 	bool read;
 
-	ws->err = err;
 	ws->read = 0;
 	push(ws);
-	read = wslay_event_get_queued_msg_count(ws->frames) < QUEUE_MAX;
-	if (read)
-		(void)wslay_event_recv(ws->frames);
+	read = kube_frames_want_read(ws->frames);
+	kube_frames_read(ws->frames, err);
 	push(ws);
 	state = state_of(ws);
 	if (state != KUBE_WS_OPEN)

@@ -4,6 +4,7 @@ all that was announced has happened, and the dry-run itself did nothing.
 
 	truth = Truth(w, folder, {"k": OnCluster(a), "source": OnEtcd("source", server)})
 	truth.prove(file, "-p", "x=y")      # Untrue, with a list of differences
+	truth.let_pass                      # what happened where the dry-run said that it cannot know: {fact: how often}
 """
 import collections
 import os
@@ -77,7 +78,9 @@ class Truth:
         may = perhaps + self.count(watch, within(effects, told))
         may_not = self.count(watch, doubtful(actions, effects))
         whole = tuple(f[:-1] for f in may if f.endswith("*"))
-        return (["not announced: " + told_often(f, n) for f, n in (happened - announced - may).items() if not f.startswith(whole)] +
+        lies = {f: n for f, n in (happened - announced - may).items() if not f.startswith(whole)}
+        self.let_pass = happened - announced - collections.Counter(lies)
+        return (["not announced: " + told_often(f, n) for f, n in lies.items()] +
                 ["announced, and has not happened: " + told_often(f, n) for f, n in (announced - happened - may_not).items()])
 
     def count(self, watch, events):

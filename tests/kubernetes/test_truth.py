@@ -150,6 +150,9 @@ ROWS = {
     "kubernetes.asleep": lambda w: [step("s", "kubernetes.asleep", **{"from": w.path("awake")})],
     "kubernetes.wake": lambda w: [step("s", "kubernetes.wake", **{"from": w.path("awake")})],
     "kubernetes.awake": lambda w: [step("s", "kubernetes.awake", **{"from": w.path("awake")})],
+    "kubernetes.remove": lambda w: [step("r", "kubernetes.remove", **{"from": w.path("awake")})],
+    "kubernetes.preflight": lambda w: [json.dumps({"id": "p", "uses": "kubernetes.preflight", "with": {
+        "from": "k", "to": "k", "folder": w.path("source-of-import"), "on_existing": "adopt", "problems": "allowed"}})],
     "kubernetes.job": lambda w: [step("kept", "kubernetes.job", object=job("kept")), step("gone", "kubernetes.job", object=job("gone"), remove=True)],
     "kubernetes.freeze": lambda w: freeze(w) + [step("u", "kubernetes.unfreeze", name="${{ steps.f.outputs.name }}", settled="0s", needs_=["c"])],
     "kubernetes.unfreeze": lambda w: [step("f", "kubernetes.freeze", namespaces=[w.namespace], selector="app=web", settled="0s"),

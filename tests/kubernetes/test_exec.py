@@ -10,7 +10,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import testbed  # noqa: E402
-from wtest import Peak, Wherry, equal, expect, is_sanitized, main, scratch  # noqa: E402
+from wtest import LIMIT, Peak, Wherry, equal, expect, is_sanitized, main, scratch  # noqa: E402
 
 
 def pod(name, *containers, **spec):
@@ -219,17 +219,17 @@ def test_secret(a):
 
 @testbed.shared(node=True)
 def test_output(a):
-    """Of 300 MB head and tail are kept, in a few MB of memory; what is looked for is found in the middle."""
+    """Of 1 GB head and tail are kept, in a few MB of memory; what is looked for is found in the middle."""
     with world(a) as w:
         plan = w.plan(r"""
   - {id: x, uses: kubernetes.exec, with: {in: k, pod: one, max_output: 64KiB, expect_output: needle,
-      argv: [sh, -c, 'echo first; head -c 150000000 /dev/zero; echo needle; head -c 150000000 /dev/zero; echo last']}}
+      argv: [sh, -c, 'echo first; head -c 500000000 /dev/zero; echo needle; head -c 500000000 /dev/zero; echo last']}}
   - {id: seen, uses: assert, with: {that: "${{ steps.x.outputs.truncated and steps.x.outputs.stdout:sub(1, 6) == 'first\\n' and
       steps.x.outputs.stdout:sub(-5) == 'last\\n' and #steps.x.outputs.stdout < 70000 }}"}}
 """)
         process = w.w.start("run", plan, "--yes", stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         peak = Peak(process)
-        _, err = process.communicate(timeout=120)
+        _, err = process.communicate(timeout=2 * LIMIT)
         equal(process.returncode, 0, err)
         expect(is_sanitized() or peak.kib() < 48 << 10, "%d KiB" % peak.kib())
 

@@ -60,7 +60,7 @@ def words(world):
     plan = world.plan
     for line, wanted in (
             (["va"], ["validate"]),
-            (["run", ""], ["etcd-to-etcd", ":files"]),
+            (["run", ""], ["cluster-copy", "etcd-to-etcd", ":files"]),
             (["run", "etcd"], ["etcd-to-etcd", ":files"]),
             (["plans", "etcd"], ["etcd-to-etcd"]),
             (["-q", "resume", ""], ["gate", "doubt", "@latest"]),

@@ -194,6 +194,9 @@ def test_answers(a):
         one("500-apply-done", [APPLY], instead(CHANGING, after=True), times=2)
         one("cut-create", [CREATE], cut_before)
         one("cut-create-done", [CREATE], cut_after)
+        for row, how in (("cut-delete", cut_before), ("cut-delete-done", cut_after)):
+            a.kubectl("create", "cm", "old", namespace=ns)
+            one(row, [step("one", "kubernetes.delete", kind="cm", name="old", wait=False)], how)
 
 
 class Kills:

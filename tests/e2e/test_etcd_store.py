@@ -179,7 +179,7 @@ def raised():
             goal = before + 5000
             plan = [e for e in s.plan(to(goal)).json() if e["event"] == "action" and not e.get("unchanged")]
             equal([e["verb"] for e in plan], ["raise", "release-bulk"], "announced")
-            expect("from %d to %d: 4999 transactions" % (before, goal) in plan[0]["says"] and "in 4999 transactions" in plan[0]["diff"],
+            expect("from %d to %d: at most 4999 transactions" % (before, goal) in plan[0]["says"] and "in 4999 transactions" in plan[0]["diff"],
                    "the cost: %s" % plan[0])
             equal(s.etcd.revision(), before, "the revision after the dry-run")
             s.run(to(goal), "{id: n, uses: note, with: {message: 'now ${{ steps.raise.outputs.revision }}.'}}")

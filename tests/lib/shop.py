@@ -118,7 +118,27 @@ class Shop:
             if fences:
                 wait_for(lambda: self.is_free(c), "the freeze is lifted")
             c.kubectl("delete", "namespace", self.ns, "--ignore-not-found", "--wait=false")
-            c.kubectl("delete", "crd/" + self.crd["metadata"]["name"], "pv/" + self.id, *self.names(), "--ignore-not-found", "--wait=false")
+            c.kubectl("delete", *(["crd/" + self.crd["metadata"]["name"]] if self.crd else []), "pv/" + self.id, *self.names(), "--ignore-not-found", "--wait=false")
+
+
+class Stall(Shop):
+    """A small one: as many ways to sleep, few objects, and no kind of its own."""
+    WANTED = {"Secret": "password", "ConfigMap": "settings", "ServiceAccount": "runner", "StatefulSet": "db", "DaemonSet": "agent", "CronJob": "yearly",
+              "Pod": "bare"}
+
+    def __init__(self, folder, ns):
+        super().__init__(folder, ns)
+        self.objects = [o for o in self.objects if self.WANTED.get(o["kind"]) == o["metadata"]["name"]]
+        self.custom, self.cluster, self.crd = [], [], None
+
+    def open(self, cluster):
+        cluster.apply(self.volume)
+        cluster.apply(*self.objects, namespace=self.ns)
+        self.is_up(cluster)
+
+    def is_up(self, cluster):
+        cluster.kubectl("rollout", "status", "sts/db", "--timeout=60s", namespace=self.ns, timeout=70)
+        cluster.wait_until("condition=Ready", "pod/bare", namespace=self.ns)
 
 
 ALL_PODS = ["agent", "bare", "db", "long", "web", "web"]
@@ -128,7 +148,8 @@ KINDS = "cm,secret,sa,svc,ing,role,rolebinding,pdb,deploy,sts,ds,job,cronjob,hpa
 def state(cluster, shop):
     """What people see of the namespace's objects, but for what controllers write and numbers that only grow."""
     got = {}
-    for o in cluster.get(KINDS + "," + shop.id + "s." + shop.group, namespace=shop.ns)["items"] + cluster.get("pv/" + shop.id, *shop.names())["items"]:
+    own = "," + shop.id + "s." + shop.group if shop.crd else ""
+    for o in [*cluster.get(KINDS + own, namespace=shop.ns)["items"], cluster.get("pv", shop.id), *(cluster.get(name) for name in shop.names())]:
         m = {k: v for k, v in o["metadata"].items() if k in ("labels", "annotations", "finalizers") and v}
         m.get("annotations", {}).pop("deployment.kubernetes.io/revision", None)
         m.get("annotations", {}).pop("deprecated.daemonset.template.generation", None)
@@ -151,10 +172,15 @@ class Move:
 
     def run(self, *words, code=0, env=None):
         self.n += 1
-        return self.w.ok("run", PLAN, "--yes", "--run-id", "m%d" % self.n, "--format", "plain", "--approve", "wake", *self.words, *words, code=code)
+        return self.call("run", PLAN, "--run-id", "m%d" % self.n, "--approve", "wake", *self.words, *words, code=code, env=env)
 
-    def resume(self, *words, code=0):
-        return self.w.ok("resume", "m%d" % self.n, "--yes", "--format", "plain", *words, code=code)
+    def resume(self, *words, code=0, env=None):
+        return self.call("resume", "m%d" % self.n, *words, code=code, env=env)
 
     def back(self, *words, code=0):
-        return self.w.ok("rollback", "m%d" % self.n, "--yes", "--format", "plain", *words, code=code)
+        return self.call("rollback", "m%d" % self.n, *words, code=code)
+
+    def call(self, *words, code, env=None):
+        """code None: whatever it is."""
+        words = [*words, "--yes", "--format", "plain"]
+        return self.w(*words, env=env) if code is None else self.w.ok(*words, code=code, env=env)

@@ -3,14 +3,15 @@
 """The bundled plan cluster-copy between two real clusters: what runs in one runs in the other; killed and resumed; taken back."""
 import json
 import os
+import re
 import secrets
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import testbed  # noqa: E402
 from kubeplan import changes, config  # noqa: E402
-from shop import ALL_PODS, KINDS, Move, Shop, meta, pod, state, workload  # noqa: E402
-from wtest import equal, expect, main, scratch, wait_for  # noqa: E402
+from shop import ALL_PODS, KINDS, PLAN, Lane, Move, Shop, in_lanes, meta, pod, state, workload  # noqa: E402
+from wtest import equal, expect, main, scratch  # noqa: E402
 
 @testbed.shared(node=True)
 def test_move(a, b):
@@ -52,24 +53,32 @@ def test_move(a, b):
             shop.close(a, b)
 
 
+def steps_before(last):
+    """The plan's steps up to that one, in their order."""
+    with open(PLAN) as f:
+        ids = re.findall(r"^  - id: ([a-z-]+)", f.read(), re.M)
+    return ids[ids.index("export"):ids.index(last)]
+
+
+def there_and_back(lane, last):
+    lane.m.run("--until", last)
+    lane.take_back("from " + last)
+
+
 @testbed.shared(node=True)
 def test_back(a, b):
     """From each step before the destination runs a rollback leaves the source as it was, and the destination empty."""
-    with scratch() as folder, a.namespace() as ns:
-        shop = Shop(folder, ns)
+    with scratch() as folder, a.namespace() as n1, a.namespace() as n2, a.namespace() as n3:
+        lanes = []
         try:
-            shop.open(a)
-            before = state(a, shop)
-            m = Move(folder, a, b, ns, **shop.params())
-            for step in ("config", "volumes", "stopped", "same"):
-                m.run("--until", step)
-                m.back()
-                wait_for(lambda: shop.pods(a) == ALL_PODS, "the source runs")
-                equal(state(a, shop), before, "the source, taken back from " + step)
-                wait_for(lambda: not b.kubectl("get", "ns/" + ns, "crd/" + shop.crd["metadata"]["name"], "pv/" + shop.id, *shop.names(), "--ignore-not-found"),
-                         "the destination is empty, taken back from " + step)
+            lanes.append(Lane(os.path.join(folder, "shop"), a, b, n1, kind=Shop))
+            there_and_back(lanes[0], "same")
+            stalls = [Lane(os.path.join(folder, ns), a, b, ns) for ns in (n2, n3)]
+            lanes += stalls
+            in_lanes(stalls, steps_before("wake"), there_and_back)
         finally:
-            shop.close(a, b)
+            for lane in lanes:
+                lane.stall.close(a, b)
 
 
 def limited(cluster):

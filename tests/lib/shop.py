@@ -3,10 +3,11 @@
 import json
 import os
 import secrets
+import threading
 
 import testbed
-from kubeplan import config
-from wtest import SOURCE, Violation, Wherry, wait_for
+from kubeplan import Desk, config, step
+from wtest import SOURCE, Violation, Wherry, equal, wait_for
 
 PLAN = os.path.join(SOURCE, "plans", "cluster-copy.yaml")
 
@@ -184,3 +185,56 @@ class Move:
         """code None: whatever it is."""
         words = [*words, "--yes", "--format", "plain"]
         return self.w(*words, env=env) if code is None else self.w.ok(*words, code=code, env=env)
+
+
+class Lane:
+    """A namespace that is moved and taken back again and again. What is asked for is looked at by people's eyes (kubectl) and by compare."""
+
+    def __init__(self, folder, a, b, ns, kind=None, **params):
+        os.makedirs(folder)
+        self.a, self.b, self.ns, self.folder = a, b, ns, folder
+        self.stall = (kind or Stall)(folder, ns)
+        self.m = Move(folder, a, b, ns, **(self.stall.params() if kind else {}))
+        self.desk = Desk(folder, a, ns)
+        self.stall.open(a)
+        self.before = state(a, self.stall)
+        self.pods = self.stall.pods(a)
+        self.desk.run(step("x", "kubernetes.export", to=os.path.join(folder, "before"), **self.part()))
+
+    def part(self):
+        return {"namespaces": [self.ns], "volumes": True, "finished": False}
+
+    def is_there(self, where):
+        """Everything came to the destination asleep, and rests at the source."""
+        want = {o["kind"] + "/" + o["metadata"]["name"] for o in self.stall.objects} - {"Pod/bare"}
+        there = {o["kind"] + "/" + o["metadata"]["name"] for o in self.b.get("cm,secret,sa,sts,ds,cronjob,pvc", namespace=self.ns)["items"]}
+        equal(sorted(want - there), [], "what is not at the destination, " + where)
+        equal([self.stall.pods(self.a), self.stall.pods(self.b)], [[], []], "pods, " + where)
+
+    def take_back(self, where):
+        own = ["crd/" + self.stall.crd["metadata"]["name"]] if self.stall.crd else []
+        self.m.back()
+        wait_for(lambda: self.stall.pods(self.a) == self.pods, "the source runs, " + where)
+        equal(state(self.a, self.stall), self.before, "the source, " + where)
+        self.desk.run(step("c", "kubernetes.compare", folder=os.path.join(self.folder, "before"), **self.part()))
+        wait_for(lambda: not self.b.kubectl("get", "ns/" + self.ns, "pv/" + self.stall.id, *own, *self.stall.names(), "--ignore-not-found"),
+                 "an empty destination, " + where)
+
+
+def in_lanes(lanes, jobs, do):
+    """do(lane, job) for each job by the lane that is free; the first failure is raised."""
+    failed, jobs = [], list(jobs)
+
+    def work(lane):
+        while jobs and not failed:
+            try:
+                do(lane, jobs.pop(0))
+            except Exception as e:  # noqa: BLE001
+                failed.append(e)
+    threads = [threading.Thread(target=work, args=(lane,)) for lane in lanes]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    if failed:
+        raise failed[0]

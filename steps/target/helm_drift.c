@@ -143,6 +143,14 @@ live(struct opctx *op, const struct helm_conn *c, const char *key, struct value 
 	return kube_target.read(op, c->kube, arena_printf(op->arena, "%.*s//%s", (int)(first - key), key, last + 1), ret, &ignored);
 }
 
+bool
+helm_drift_lacks(struct opctx *op, const struct helm_conn *c, const char *key)
+{
+	struct value now;
+
+	return live(op, c, key, &now) == 0 && now.kind == V_NULL;
+}
+
 /* Kinds that helm does not know as its own; these have dots in their group. */
 static bool
 is_custom(const char *key)

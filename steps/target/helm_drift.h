@@ -6,6 +6,8 @@
 
 #include "steps/target/helm_release.h"
 
+/* Is no object of this name (a key of helm_objects) there? False where that cannot be seen. */
+bool helm_drift_lacks(struct opctx *op, const struct helm_conn *c, const char *key);
 /* Say so of what is about to come from these objects (of helm_objects; null: none) to those. What cannot be read is left out. */
 void helm_drift_tell(struct opctx *op, const struct helm_conn *c, const struct value *before, const struct value *after);
 

@@ -250,14 +250,15 @@ tell_hooks(struct opctx *op, const struct value *hooks, const char *what)
 	}
 }
 
-/* An install brings the chart's definitions, too, and no uninstall takes them away. */
+/* An install brings the chart's definitions, too, where they are not there. */
 static void
-tell_definitions(struct opctx *op, const struct value *release)
+tell_definitions(struct opctx *op, const struct helm_conn *c, const struct value *release)
 {
 	const struct value all = helm_definitions(op->arena, value_get(release, "chart"));
 
 	for (uint32_t i = 0; op->note != NULL && i < all.len; i++)
-		op->note(op, arena_printf(op->arena, "helm creates %s unless it is there; nothing takes it back", all.pairs[i].key));
+		if (helm_drift_lacks(op, c, all.pairs[i].key))
+			op->note(op, arena_printf(op->arena, "helm creates %s, which nothing takes back", all.pairs[i].key));
 }
 
 /* The revision that would be, as a rendered release of helm's says. */
@@ -311,7 +312,7 @@ predict_upgrade(struct opctx *op, const struct helm_conn *c, const struct effect
 	hooks = helm_hooks(op->arena, value_get(&release, "hooks"), p->namespace);
 	tell_hooks(op, &hooks, anew ? "install" : "upgrade");
 	if (anew)
-		tell_definitions(op, &release);
+		tell_definitions(op, c, &release);
 	if (!ret->seen)
 		helm_drift_tell(op, c, value_get(before, "objects"), &objects);
 	ret->confidence = ret->seen ? CONF_PREDICTED : CONF_SIMULATED;

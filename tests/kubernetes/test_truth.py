@@ -240,6 +240,25 @@ def test_drift(a):
 
 
 @testbed.shared(node=True)
+def test_definitions(a):
+    """A chart's definitions, which are in no manifest and no release: told where helm may make them, and only there."""
+    with scratch() as folder, a.namespace() as ns:
+        w, group = World(folder, a, ns), ns + ".example.org"
+        definition = {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition", "metadata": {"name": "things." + group}, "spec": {
+            "group": group, "scope": "Namespaced", "names": {"plural": "things", "kind": "Thing"}, "versions": [{
+                "name": "v1", "served": True, "storage": True, "schema": {"openAPIV3Schema": {"type": "object"}}}]}}
+        os.mkdir(os.path.join(w.chart, "crds"))
+        with open(os.path.join(w.chart, "crds", "thing.yaml"), "w") as f:
+            json.dump(definition, f)
+        try:
+            for name in ("one", "two"):  # it is there already for the second one
+                w.both(helm("i", "upgrade", name, chart=w.chart, install=True, set={"password": "a"}))
+            w.both(helm("u", "upgrade", "one", chart=w.chart, set={"size": 3}), helm("x", "uninstall", "two"))
+        finally:
+            a.kubectl("delete", "crd", "things." + group, "--ignore-not-found", "--wait=false")
+
+
+@testbed.shared(node=True)
 def test_sketch(a, b):
     """tests/sketches/cluster-a-to-b.yaml, with the plan that it runs for each workload: the one whose families are all there."""
     with scratch() as folder, a.namespace() as ns:
@@ -363,4 +382,4 @@ def test_can_fail_inside(a):
 
 
 if __name__ == "__main__":
-    main(test_every_step, test_plans, test_drift, test_sketch, test_can_fail, test_can_fail_inside)
+    main(test_every_step, test_plans, test_drift, test_definitions, test_sketch, test_can_fail, test_can_fail_inside)

@@ -8,8 +8,8 @@ import json
 import re
 
 STORED = re.compile(r"(\w+) secrets ([^/]+)/sh\.helm\.release\.v1\.(.+)\.v(\d+)$")
-NOTES = {"hook": r"^helm runs the chart's hook (\S+) ", "? create": r"^helm creates (\S+) unless it is there",
-         "create": r"^helm creates (\S+) again", "patch": r"^helm sets (\S+) back", "": r"^(\S+) is gone already"}
+NOTES = {"hook": r"^helm runs the chart's hook (\S+) ",
+         "create": r"^helm creates (\S+?),? (?:again|which nothing takes back)", "patch": r"^helm sets (\S+) back", "": r"^(\S+) is gone already"}
 MEMBER = re.compile(r"^([-+]) objects\['([^']*)'\](.*)", re.M)
 
 
@@ -65,10 +65,10 @@ class Releases:
         for note in event.get("notes", ()):
             for verb, words in NOTES.items():
                 wanted.update((key, verb) for key in re.findall(words, note))
-        facts = ["? " * v.startswith("? ") + self.kinds.line(v.removeprefix("? "), *key.split("/", 2)) for key, v in wanted.items() if v]
+        facts = [self.kinds.line(verb, *key.split("/", 2)) for key, verb in wanted.items() if verb]
         made = re.search(r"^\+ revision: (\d+)", diff, re.M)
         facts += ["revision " + made.group(1)] if made else ["forget it"] if re.search(r"^- revision: ", diff, re.M) else []
-        return ["%shelm %s: %s" % ("? " * f.startswith("? "), release, f.removeprefix("? ")) for f in facts + ["work"]]
+        return ["helm %s: %s" % (release, f) for f in facts + ["work"]]
 
     def happened(self, requests):
         """Facts of helm's requests, [(event, line)], and how they differ from what its release Secrets say."""

@@ -49,7 +49,7 @@ etcd_read_auth(struct opctx *cx, struct etcd_conn *c, struct value *ret, struct 
 	if (ask(cx, c, ETCD_AUTH_STATUS, &request, &call, &absent, err) == 0) {
 		if (etcd_auth_status_decode(call.reply, &enabled) < 0)
 			return etcd_malformed(c, "AuthStatus", err);
-	} else if (call.status == GRPC_UNIMPLEMENTED) {
+	} else if (call.status == GRPC_UNIMPLEMENTED || call.status < 0) { /* said before our request ends it may be lost (grpc.c) */
 		if (ask_old_server(cx, c, &enabled, err) < 0)
 			return -1;
 	} else if (call.status != GRPC_PERMISSION_DENIED) { /* else it is on: only root is told */

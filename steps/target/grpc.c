@@ -5,7 +5,8 @@
  *   later ones; an answer in HTTP/1 (the connection was gone, and libcurl tried an upgrade) is asked again afresh.
  * - Before 8.14 a wake-up at the end of a download can be lost: large buffer, and polls of at most 5 ms.
  * - Before 8.14 libcurl waits in a busy loop for the peer's window: then we wait, for its next byte.
- * - Before 8.14 the answer to a request that is too large for the server is lost, and a bare stream error remains.
+ * - Before 8.14 an answer that comes before the request has ended (it is too large, or the method is not there) may be
+ *   lost, and a bare stream error remains.
  * - A grpc-status outranks libcurl's code; without one, or without one whole message, there was no answer. */
 #include "steps/target/grpc.h"
 

@@ -220,13 +220,14 @@ def test_secret(a):
 @testbed.shared(node=True)
 def test_output(a):
     """Of 1 GB head and tail are kept, in a few MB of memory; what is looked for is found in the middle."""
+    half = 10000000 if is_sanitized() else 500000000  # a reader that slow outlasts the container runtime's patience
     with world(a) as w:
         plan = w.plan(r"""
   - {id: x, uses: kubernetes.exec, with: {in: k, pod: one, max_output: 64KiB, expect_output: needle,
-      argv: [sh, -c, 'echo first; head -c 500000000 /dev/zero; echo needle; head -c 500000000 /dev/zero; echo last']}}
+      argv: [sh, -c, 'echo first; head -c HALF /dev/zero; echo needle; head -c HALF /dev/zero; echo last']}}
   - {id: seen, uses: assert, with: {that: "${{ steps.x.outputs.truncated and steps.x.outputs.stdout:sub(1, 6) == 'first\\n' and
       steps.x.outputs.stdout:sub(-5) == 'last\\n' and #steps.x.outputs.stdout < 70000 }}"}}
-""")
+""".replace("HALF", str(half)))
         process = w.w.start("run", plan, "--yes", stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         peak = Peak(process)
         _, err = process.communicate(timeout=2 * LIMIT)

@@ -44,9 +44,11 @@ folder_close(void *conn)
 
 /* ---- what is there ---- */
 
+enum walk { WALK_COUNT, WALK_REMOVE, WALK_REMOVE_BUT_CLAIM };
+
 /* Walk a folder that is open as fd, which is closed; remove what is in it, or count the files. */
 static int
-walk(int fd, bool removes, unsigned depth, uint64_t *files, struct err *err)
+walk(int fd, enum walk how, unsigned depth, uint64_t *files, struct err *err)
 {
 	DIR *dir = fdopendir(fd);
 	struct dirent *e;
@@ -60,7 +62,8 @@ walk(int fd, bool removes, unsigned depth, uint64_t *files, struct err *err)
 		struct stat st;
 		int inner;
 
-		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0 ||
+		    (how == WALK_REMOVE_BUT_CLAIM && depth == 0 && strcmp(e->d_name, CLAIM) == 0))
 			continue;
 		if (fstatat(dirfd(dir), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0) {
 			rc = err_errno(err, "stat '%s'", e->d_name);
@@ -71,12 +74,12 @@ walk(int fd, bool removes, unsigned depth, uint64_t *files, struct err *err)
 				if (inner >= 0)
 					(void)close(inner);
 			} else {
-				rc = walk(inner, removes, depth + 1, files, err);
+				rc = walk(inner, how, depth + 1, files, err);
 			}
 		} else {
 			++*files;
 		}
-		if (rc == 0 && removes && unlinkat(dirfd(dir), e->d_name, S_ISDIR(st.st_mode) ? AT_REMOVEDIR : 0) < 0)
+		if (rc == 0 && how != WALK_COUNT && unlinkat(dirfd(dir), e->d_name, S_ISDIR(st.st_mode) ? AT_REMOVEDIR : 0) < 0)
 			rc = err_errno(err, "remove '%s'", e->d_name);
 	}
 	if (rc == 0 && errno != 0)
@@ -94,14 +97,14 @@ open_dir(const char *path)
 
 /* What is in it goes; ENOENT is fine. */
 static int
-clear(const char *path, struct err *err)
+clear(const char *path, enum walk how, struct err *err)
 {
 	const int fd = open_dir(path);
 	uint64_t files = 0;
 
 	if (fd < 0)
 		return errno == ENOENT ? 0 : err_errno(err, "open '%s'", path);
-	return walk(fd, true, 0, &files, err) < 0 ? err_wrap(err, "'%s'", path) : 0;
+	return walk(fd, how, 0, &files, err) < 0 ? err_wrap(err, "'%s'", path) : 0;
 }
 
 static int
@@ -119,7 +122,7 @@ folder_read(struct opctx *op, void *conn, const char *path, struct value *ret, s
 		return 0;
 	if (fd < 0)
 		return errno == ENOTDIR || errno == ELOOP ? err_set(err, ERR_FAILED, "'%s' is no folder", path) : err_errno(err, "open '%s'", path);
-	if (walk(fd, false, 0, &files, err) < 0)
+	if (walk(fd, WALK_COUNT, 0, &files, err) < 0)
 		return err_wrap(err, "'%s'", path);
 	if (access(manifest, F_OK) == 0 && io_hash_file(manifest, hex, err) < 0)
 		return -1;
@@ -244,6 +247,31 @@ write_file(int dir, const char *name, struct bytes content, struct err *err)
 	return rc < 0 ? err_wrap(err, "'%s'", name) : 0;
 }
 
+/* The folder, open, with a claim in it from the first moment on: what was killed in between lies under a name of the stream's own. */
+static int
+make_partial(struct arena *a, const struct bulk *b, const char *nonce, struct err *err)
+{
+	const char *early = arena_printf(a, "%s.%s", b->path, nonce);
+	int fd, rc;
+
+	if (mkdir(early, 0700) < 0 && errno != EEXIST)
+		return err_errno(err, "make folder '%s'", early);
+	fd = open_dir(early);
+	if (fd < 0)
+		return err_errno(err, "open '%s'", early);
+	rc = clear(early, WALK_REMOVE, err);
+	if (rc == 0)
+		rc = write_file(fd, CLAIM, (struct bytes){ nonce, strlen(nonce) }, err);
+	FAULT("folder.claimed");
+	if (rc == 0 && renameat2(AT_FDCWD, early, AT_FDCWD, b->path, RENAME_NOREPLACE) < 0 &&
+	    (errno != EINVAL || rename(early, b->path) < 0)) /* not every file system knows that flag; a folder with files is kept by both */
+		rc = err_errno(err, "rename '%s' to '%s'", early, b->path);
+	if (rc == 0)
+		return fd;
+	(void)close(fd);
+	return -1;
+}
+
 static int
 folder_bulk_open(struct opctx *op, void *conn, const struct bulk *b, const char *nonce, void **ret_bulk, struct err *err)
 {
@@ -258,15 +286,15 @@ folder_bulk_open(struct opctx *op, void *conn, const struct bulk *b, const char 
 	if (access(name, F_OK) == 0)
 		return err_set(err, ERR_FAILED, "'%s' is there already, and is not replaced", name);
 	fd = open_dir(b->path);
-	if (fd < 0 && errno == ENOENT && mkdir(b->path, 0700) == 0)
-		fd = open_dir(b->path);
-	else if (fd >= 0 && !is_ours(fd, b, nonce)) {
+	if (fd < 0 && errno != ENOENT)
+		return err_errno(err, "open '%s'", b->path);
+	if (fd < 0 && (fd = make_partial(op->arena, b, nonce, err)) < 0)
+		return -1;
+	if (!is_ours(fd, b, nonce)) {
 		(void)close(fd);
 		return err_set(err, ERR_FAILED, "'%s' is there already, and not of this run: nothing was changed", b->path);
 	}
-	if (fd < 0)
-		return err_errno(err, "make folder '%s'", b->path);
-	if (clear(b->path, err) < 0 || write_file(fd, CLAIM, (struct bytes){ nonce, strlen(nonce) }, err) < 0) {
+	if (clear(b->path, WALK_REMOVE_BUT_CLAIM, err) < 0) {
 		(void)close(fd);
 		return -1;
 	}
@@ -374,7 +402,7 @@ folder_write(struct opctx *op, void *conn, const struct effect *e, const char *n
 			return -1;
 		return folder_read(op, conn, e->on.path, &ret->value, err);
 	}
-	if (clear(e->on.path, err) < 0)
+	if (clear(e->on.path, WALK_REMOVE, err) < 0)
 		return -1;
 	if (rmdir(e->on.path) < 0 && errno != ENOENT)
 		return err_errno(err, "remove '%s'", e->on.path);

@@ -107,7 +107,7 @@ apply(struct opctx *op, struct kube_conn *c, const struct effect *e, const struc
 
 /* ---- create ---- */
 
-/* Someone has the name. An undo waits for the old object to go. 1: try again, 0: it is this effect's own object, late. */
+/* Someone has the name, or had it. An undo waits for the old object to go. 1: try again, 0: it is this effect's own object, late. */
 static int
 taken(struct opctx *op, struct kube_conn *c, const struct effect *e, const struct kube_path *p, const char *nonce, struct value *ret,
       struct err *err)
@@ -115,10 +115,11 @@ taken(struct opctx *op, struct kube_conn *c, const struct effect *e, const struc
 	struct err why = ERR_INIT;
 	struct value now;
 
-	if (kube_read_plain(op, c, p, &now, &why) < 0 || now.kind != V_MAP) {
-		err->retryable = true;
+	err->retryable = true;
+	if (kube_read_plain(op, c, p, &now, &why) < 0)
 		return -1;
-	}
+	if (now.kind != V_MAP) /* it has gone meanwhile */
+		return peer_cancelled(op) == 0 && clock_now() < op->deadline ? 1 : -1;
 	if (e->class == EFFECT_PROBE && kube_managed_by(&now, kube_manager_of(op->arena, nonce))) {
 		*ret = now;
 		return 0;

@@ -279,9 +279,35 @@ start(struct coord *c, uint32_t i)
 	return 0;
 }
 
+/* The least key that may become ready once the staged ends are told. Only plain steps of the root are looked through;
+ * behind others anything may stand. */
+static int64_t
+least_behind(const struct coord *c)
+{
+	const struct scope *root = c->scopes[0];
+	int64_t least = INT64_MAX;
+
+	for (size_t i = 0; i < c->nended; i++) {
+		const uint32_t step = c->ended[i].step;
+		const uint32_t *first;
+		int64_t key;
+
+		if (scope_of(c, step) != root || root->graph == NULL || scope_roll(root) != NULL)
+			return INT64_MIN;
+		first = &root->graph->user_first[step - root->base];
+		if (first[0] == first[1])
+			continue;
+		key = live_key(c, root->base + root->graph->users[first[0]].to); /* they are ascending */
+		least = key < least ? key : least;
+	}
+	return least;
+}
+
 void
 coord_start_ready(struct coord *c)
 {
+	/* What has its turn before whatever waits for the staged ends need not wait for their sync. */
+	const int64_t below = least_behind(c);
 	unsigned pure = 0;
 
 	if (c->pool == NULL)
@@ -290,6 +316,9 @@ coord_start_ready(struct coord *c)
 		const uint32_t i = c->ready.list[0].step;
 		const int64_t key = c->ready.list[0].key;
 		struct err err = ERR_INIT;
+
+		if (key >= below)
+			return;
 
 		if (coord_may_go(c, i) && !scope_closes(scope_of(c, i)) && coord_is_late(c))
 			return;

@@ -10,7 +10,7 @@
 #include "children.h"
 #include "coord.h"
 
-/* Its end is staged; coord_commit tells it after the sync. */
+/* Its end is staged; coord_commit tells it after the sync, which may wait for others (run.c). */
 static void
 ended(struct coord *c, uint32_t i, const struct record *r)
 {
@@ -108,7 +108,7 @@ coord_finish(struct coord *c, uint32_t i, enum step_status status, const struct 
 		r.next = err->next[0] != '\0' ? err->next : NULL;
 	}
 	if ((at != NULL && at->undoes != NULL && record_undo(c, at, status, err) < 0) ||
-	    (scope_roll(scope_of(c, i)) == NULL && coord_record(c, &r, true) < 0)) { /* its end is not on record: it has not ended */
+	    (scope_roll(scope_of(c, i)) == NULL && coord_record(c, &r, false) < 0)) { /* its end is not on record: it has not ended */
 		l->status = STEP_PENDING;
 		return;
 	}

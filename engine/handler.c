@@ -60,10 +60,11 @@ ctx_post(struct step_ctx *cx, struct door_letter *l, bool wake)
 int
 ctx_ask(struct step_ctx *cx, struct door_letter *l, struct err *err)
 {
-	struct gate gate = GATE_INIT;
+	struct gate gate;
 
 	if (cx->at->type->flags & STEP_PURE) /* it runs on the coordinator, which would wait for itself */
 		return err_set(err, ERR_FAILED, "bug: step type '%s' says it is pure and looks at the world", cx->at->type->name);
+	gate_init(&gate);
 	l->gate = &gate;
 	ctx_post(cx, l, true);
 	gate_wait(&gate);

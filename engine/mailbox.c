@@ -62,19 +62,21 @@ mailbox_take(struct mailbox *m)
 }
 
 void
+gate_init(struct gate *g)
+{
+	(void)sem_init(&g->open, 0, 0);
+}
+
+void
 gate_wait(struct gate *g)
 {
-	pthread_mutex_lock(&g->lock);
-	while (!g->open)
-		pthread_cond_wait(&g->cond, &g->lock);
-	pthread_mutex_unlock(&g->lock);
+	while (sem_wait(&g->open) < 0)
+		;
+	(void)sem_destroy(&g->open);
 }
 
 void
 gate_open(struct gate *g)
 {
-	pthread_mutex_lock(&g->lock);
-	g->open = true;
-	pthread_cond_signal(&g->cond);
-	pthread_mutex_unlock(&g->lock);
+	(void)sem_post(&g->open);
 }

@@ -5,6 +5,7 @@
 #define WHERRY_MAILBOX_H
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdbool.h>
 
 struct letter {
@@ -24,13 +25,12 @@ void mailbox_post(struct mailbox *, struct letter *, bool wake);
 /* All letters in order of posting, or NULL. */
 struct letter *mailbox_take(struct mailbox *);
 
-/* A worker that needs an answer waits at a gate; the coordinator opens it. */
+/* A worker that needs an answer waits at a gate; the coordinator opens it, once, and does not touch it again. */
 struct gate {
-	pthread_mutex_t lock;
-	pthread_cond_t cond;
-	bool open;
+	sem_t open;
 };
-#define GATE_INIT { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false }
+void gate_init(struct gate *);
+/* Wait until it is open; then it is gone. */
 void gate_wait(struct gate *);
 void gate_open(struct gate *);
 

@@ -92,7 +92,7 @@ start_worker(struct pool *p, void *item, struct err *err)
 int
 pool_submit(struct pool *p, void *item, struct err *err)
 {
-	struct worker *w;
+	struct worker *w = NULL;
 	int ret = 0;
 
 	pthread_mutex_lock(&p->lock);
@@ -104,9 +104,10 @@ pool_submit(struct pool *p, void *item, struct err *err)
 		w = p->idle;
 		p->idle = w->idle_next;
 		w->item = item;
-		pthread_cond_signal(&w->wake);
 	}
 	pthread_mutex_unlock(&p->lock);
+	if (w != NULL) /* not under the lock, which it would only wait for */
+		pthread_cond_signal(&w->wake);
 	return ret;
 }
 

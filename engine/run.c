@@ -17,6 +17,7 @@
 #include "coord.h"
 
 #define DRAIN (30 * NS_PER_S)
+#define ENDS_WAIT NS_PER_MS /* how long a step's end may wait for company while no worker is free for what is behind it */
 #define LOOK (200 * NS_PER_MS) /* how long an effect's end may wait to be recorded while its step goes on */
 
 struct event
@@ -225,19 +226,33 @@ run_timers(struct coord *c)
 	}
 }
 
+/* With every worker busy nobody can use an end yet: it shares the sync of the next intent, if that comes soon. */
+static bool
+ends_can_wait(struct coord *c)
+{
+	const int64_t latest = clock_now() + ENDS_WAIT;
+
+	if (c->running < c->o->jobs || c->o->journal == NULL || c->broken)
+		return false;
+	c->flush_at = c->flush_at < latest ? c->flush_at : latest;
+	return true;
+}
+
 static void
 loop(struct coord *c)
 {
 	while (!is_over(c)) {
 		coord_start_ready(c);
 		coord_letters(c);
-		if (c->commit || c->ngates > 0 || c->nended > 0)
+		if (c->nended > 0) /* a worker is free: it may begin while that is synced */
+			coord_start_ready(c);
+		if (c->commit || c->ngates > 0 || (c->nended > 0 && !ends_can_wait(c)))
 			coord_commit(c);
 		coord_clear_inbox(c);
 		coord_prompt(c);
 		coord_print_ready(c, false);
 		run_timers(c);
-		if (!c->commit && c->nended == 0 && (c->ready.n == 0 || c->running >= c->o->jobs || !coord_may_start(c)) &&
+		if (!c->commit && (c->nended == 0 || c->running >= c->o->jobs) && (c->ready.n == 0 || c->running >= c->o->jobs || !coord_may_start(c)) &&
 		    (c->running > 0 || (coord_may_start(c) && (coord_next_timer(c) != NEVER || (c->waiting > 0 && coord_can_ask(c))))))
 			wait_for_something(c);
 		else if (c->signo == 0)

@@ -27,9 +27,10 @@ poster(void *arg)
 	struct mailbox *m = arg;
 
 	for (int i = 0; i < ROUNDS; i++) {
-		struct gate gate = GATE_INIT;
+		struct gate gate;
 		struct visit v = { .gate = &gate };
 
+		gate_init(&gate);
 		mailbox_post(m, &v.link, true);
 		gate_wait(&gate);
 	}

@@ -154,9 +154,9 @@ open_conn(struct step_ctx *cx, struct target *t, struct err *err)
 	if (t->type->identity != NULL) {
 		l = ctx_letter(cx, LETTER_TARGET);
 		l->target = t;
-		if (t->type->identity(&cx->op, t->conn, &l->value, err) < 0 || ctx_ask(cx, l, err) < 0)
+		if (t->type->identity(&cx->op, t->conn, &l->value, err) < 0 || (l->value.kind != V_NULL && ctx_ask(cx, l, err) < 0))
 			return -1;
-		t->reached = true;
+		t->reached = l->value.kind != V_NULL;
 	}
 	t->known = true;
 	return 0;

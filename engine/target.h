@@ -157,7 +157,7 @@ struct target_type {
 	/* Connect lazily; the conn is used by several threads at once and locks for itself. */
 	int (*open)(struct opctx *, const void *args, void **ret_conn, struct err *);
 	void (*close)(void *conn);
-	/* Who is at the other end: a short canonical value, journalled and compared on resume. NULL: no identity. */
+	/* Who is at the other end: a short canonical value, journalled and compared on resume. NULL, or null: no identity. */
 	int (*identity)(struct opctx *, void *conn, struct value *ret, struct err *);
 
 	/* path syntax is the kind's own and documented with its refs. An absent object reads as null, not as an error. */

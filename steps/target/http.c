@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The target kind of HTTP servers, one behind a declared target, or any by its URL. A request's effect has no image:
  * what it changes cannot be told from outside, so nothing is compared and nothing undone; a lost reply is unknown, and
- * is settled by its class. Credentials are read for each request; after a 401 everything is read anew, once. */
+ * is settled by its class. Credentials are read for each request; after a 401 everything is read anew, once. A server inside a
+ * cluster is asked through the cluster's API server, which takes our credentials for itself and passes none on. */
 #include "steps/target/targets.h"
 
 #include <inttypes.h>
@@ -14,7 +15,8 @@
 #include "base/io.h"
 #include "base/text.h"
 #include "steps/target/http_paths.h"
-#include "steps/target/httpc.h"
+#include "steps/target/http_through.h"
+#include "steps/target/kube_conn.h"
 #include "steps/target/mask.h"
 
 #define TOKEN_MAX ((size_t)64 << 10)
@@ -22,11 +24,13 @@
 struct http_args {
 	const char *url, *ca, *cert, *key, *user, *token_file;
 	const struct secret *password, *token;
+	const struct target *through;
 };
 
 struct http_conn {
 	const struct http_args *args; /* live as long as the target */
 	struct httpc *client;
+	void *cluster; /* NULL: none is gone through */
 };
 
 /* One request while it is made: its lines, and what in it must not come back. */
@@ -37,28 +41,55 @@ struct ask {
 	struct bytes content;
 };
 
+/* What is declared of a server that is reached by itself. */
+static int
+check_direct(struct opctx *op, const struct http_args *a, struct err *err)
+{
+	const struct peer peer = { .url = a->url, .ca = a->ca, .cert = a->cert, .key = a->key };
+
+	if (peer_check(op, "http", &peer, err) < 0)
+		return -1;
+	if ((a->user == NULL) != (a->password == NULL))
+		return err_set(err, ERR_PLAN, "http: user and password go together");
+	if ((a->user != NULL) + (a->token != NULL) + (a->token_file != NULL) > 1)
+		return err_set(err, ERR_PLAN, "http: only one of user, token and token_file can be given");
+	if (!peer_is_tls(&peer) && (a->user != NULL || a->token != NULL || a->token_file != NULL) && op->note != NULL)
+		op->note(op, arena_printf(op->arena, "credentials go to '%s' without TLS: whoever is between can read them",
+					  a->url));
+	return 0;
+}
+
+static int
+open_through(struct opctx *op, const struct http_args *a, void **ret, struct err *err)
+{
+	const char *path;
+
+	if (a->ca != NULL || a->cert != NULL || a->key != NULL || a->user != NULL || a->password != NULL || a->token != NULL ||
+	    a->token_file != NULL)
+		return err_set(err, ERR_PLAN, "http: through a cluster neither certificates nor credentials reach the server: the "
+			       "API server connects to it, and takes those of the cluster's target for itself");
+	if (http_through(op->arena, a->url, "/", &path, err) < 0)
+		return -1;
+	return kube_conn_open(op, op->args_of(a->through), ret, err);
+}
+
 static int
 http_open(struct opctx *op, const void *args, void **ret_conn, struct err *err)
 {
 	const struct http_args *a = args;
-	const struct peer peer = { .url = a->url, .ca = a->ca, .cert = a->cert, .key = a->key };
+	void *cluster = NULL;
 	struct http_conn *c;
 
 	if (a->url != NULL) {
-		if (http_check_url(a->url, false, err) < 0 || peer_check(op, "http", &peer, err) < 0)
+		if (http_check_url(a->url, false, err) < 0)
 			return -1;
 		if (strchr(a->url, '?') != NULL)
 			return err_set(err, ERR_PLAN, "http: the target's url has no query");
-		if ((a->user == NULL) != (a->password == NULL))
-			return err_set(err, ERR_PLAN, "http: user and password go together");
-		if ((a->user != NULL) + (a->token != NULL) + (a->token_file != NULL) > 1)
-			return err_set(err, ERR_PLAN, "http: only one of user, token and token_file can be given");
-		if (!peer_is_tls(&peer) && (a->user != NULL || a->token != NULL || a->token_file != NULL) && op->note != NULL)
-			op->note(op, arena_printf(op->arena, "credentials go to '%s' without TLS: whoever is between can read them",
-						  a->url));
+		if ((a->through != NULL ? open_through(op, a, &cluster, err) : check_direct(op, a, err)) < 0)
+			return -1;
 	}
 	c = xcalloc(1, sizeof(*c));
-	*c = (struct http_conn){ a, httpc_new() };
+	*c = (struct http_conn){ a, httpc_new(), cluster };
 	*ret_conn = c;
 	return 0;
 }
@@ -68,8 +99,20 @@ http_close(void *conn)
 {
 	struct http_conn *c = conn;
 
+	if (c->cluster != NULL)
+		kube_conn_close(c->cluster);
 	httpc_free(c->client);
 	free(c);
+}
+
+/* A server by itself says nothing of who it is. */
+static int
+http_identity(struct opctx *op, void *conn, struct value *ret, struct err *err)
+{
+	const struct http_conn *c = conn;
+
+	*ret = VALUE_NULL;
+	return c->cluster != NULL ? kube_target.identity(op, c->cluster, ret, err) : 0;
 }
 
 /* The bytes of a string or of a secret; numbers and booleans as text. */
@@ -153,13 +196,16 @@ add_credentials(const struct http_args *a, struct ask *ask, struct err *err)
 
 /* The header lines of a request: the plan's own come first, and hide ours. */
 static int
-make_headers(struct opctx *op, const struct http_args *a, const struct value *headers, const char *nonce,
+make_headers(struct opctx *op, const struct http_conn *c, const struct value *headers, const char *nonce,
 	     struct ask *ask, struct err *err)
 {
+	if (c->cluster != NULL && has_header(headers, "authorization"))
+		return err_set(err, ERR_PLAN, "headers: 'Authorization' does not pass through a cluster: its API server takes it "
+			       "for itself");
 	for (uint32_t i = 0; headers != NULL && i < headers->len; i++)
 		if (add_header(ask, headers->pairs[i].key, header_bytes(op->arena, &headers->pairs[i].v), err) < 0)
 			return -1;
-	if (!has_header(headers, "authorization") && add_credentials(a, ask, err) < 0)
+	if (!has_header(headers, "authorization") && add_credentials(c->args, ask, err) < 0)
 		return -1;
 	/* for servers that know it: the same request again, not another one (draft-ietf-httpapi-idempotency-key-header) */
 	if (ask->rq.once && nonce != NULL && nonce[0] != '\0' && !has_header(headers, "idempotency-key"))
@@ -195,25 +241,39 @@ ask_done(struct ask *ask)
 	}
 }
 
+/* Where the request goes, and as whom. */
+static int
+make_peer(struct opctx *op, const struct http_conn *c, const char *path, struct ask *ask, struct err *err)
+{
+	const struct http_args *a = c->args;
+	const size_t base = a->url == NULL ? 0 : strlen(a->url);
+	const bool slash = base > 0 && a->url[base - 1] == '/';
+	const char *inside;
+
+	if (http_check_url(path, a->url != NULL, err) < 0)
+		return -1;
+	if (c->cluster != NULL)
+		return http_through(op->arena, a->url, path, &inside, err) < 0 ? -1 :
+			kube_conn_sign(op, c->cluster, inside, &ask->peer, &ask->headers, err);
+	ask->peer = (struct peer){ .url = arena_printf(op->arena, "%.*s%s", (int)(base - slash), a->url != NULL ? a->url : "",
+						       path),
+		.ca = a->ca, .cert = a->cert, .key = a->key };
+	return 0;
+}
+
 static int
 make(struct opctx *op, const struct http_conn *c, const struct value *spec, const char *method, const char *path,
      const char *nonce, struct ask *ask, struct err *err)
 {
-	const struct http_args *a = c->args;
 	const struct value *headers = value_get(spec, "headers"), *once = value_get(spec, "once");
-	const size_t base = a->url == NULL ? 0 : strlen(a->url);
-	const bool slash = base > 0 && a->url[base - 1] == '/';
 
 	*ask = (struct ask){ .headers = BUF_INIT(0), .body = BUF_INIT(0), .token = BUF_INIT(0) };
-	if (http_check_url(path, a->url != NULL, err) < 0)
+	if (make_peer(op, c, path, ask, err) < 0)
 		return -1;
-	ask->peer = (struct peer){ .url = arena_printf(op->arena, "%.*s%s", (int)(base - slash), a->url != NULL ? a->url : "",
-						       path),
-		.ca = a->ca, .cert = a->cert, .key = a->key };
 	ask->rq = (struct httpc_request){ .peer = &ask->peer, .method = method, .headers = &ask->headers,
 		.max = (size_t)value_get_int(spec, "max_body", 1 << 20), .stall = value_get_int(spec, "stall", 60 * NS_PER_S),
 		.changes = !http_is_read(method), .once = once != NULL && value_true(once) };
-	if (make_headers(op, a, headers, nonce, ask, err) < 0 || make_body(value_get(spec, "body"), headers, ask, err) < 0)
+	if (make_headers(op, c, headers, nonce, ask, err) < 0 || make_body(value_get(spec, "body"), headers, ask, err) < 0)
 		return -1;
 	ask->content = (struct bytes){ ask->body.p, ask->body.len };
 	if (ask->body.len > 0 || (ask->rq.changes && strcmp(method, "DELETE") != 0))
@@ -223,8 +283,9 @@ make(struct opctx *op, const struct http_conn *c, const struct value *spec, cons
 
 /* What came back must not tell what was sent in confidence. */
 static void
-mask_reply(const struct http_args *a, const struct ask *ask, const struct value *spec, struct httpc_reply *r)
+mask_reply(const struct http_conn *c, const struct ask *ask, const struct value *spec, struct httpc_reply *r)
 {
+	const struct http_args *a = c->args;
 	struct buf *const texts[] = { &r->head, &r->body };
 
 	for (size_t i = 0; i < countof(texts); i++) {
@@ -232,6 +293,8 @@ mask_reply(const struct http_args *a, const struct ask *ask, const struct value 
 		mask_bytes(texts[i], (struct bytes){ ask->token.p, ask->token.len });
 		if (a->password != NULL)
 			mask_bytes(texts[i], (struct bytes){ a->password->content, a->password->len });
+		if (c->cluster != NULL)
+			kube_conn_mask(&ask->headers, texts[i]);
 	}
 }
 
@@ -261,7 +324,7 @@ ask_server(struct opctx *op, struct http_conn *c, const struct effect *e, const 
 		rc = make(op, c, &e->body, e->verb, e->on.path, nonce, &ask, err);
 		if (rc == 0) {
 			httpc_ask(c->client, op, &ask.rq, ret);
-			mask_reply(c->args, &ask, &e->body, ret);
+			mask_reply(c, &ask, &e->body, ret);
 			rc = httpc_judge(&ask.rq, ret, is_expected(&e->body, ret->status), err);
 		}
 		ask_done(&ask);
@@ -269,6 +332,8 @@ ask_server(struct opctx *op, struct http_conn *c, const struct effect *e, const 
 			return rc;
 		httpc_reply_done(ret);
 		httpc_forget(c->client);
+		if (c->cluster != NULL)
+			kube_conn_forget(c->cluster);
 	}
 }
 
@@ -356,6 +421,9 @@ out:
 static const struct field http_fields[] = {
 	{ "url", F_URL, .offset = offsetof(struct http_args, url), .required = true,
 	  .help = "where the server is, such as https://host:8443/api; what is asked begins below it" },
+	{ "through", F_TARGET, .offset = offsetof(struct http_args, through), .kind = "kubernetes",
+	  .help = "the target of a cluster whose API server passes requests on (its service and pod proxy); url is then the one that is "
+		  "used inside: http://SERVICE.NAMESPACE:PORT or http://POD.NAMESPACE.pod:PORT. Of https there no certificate is checked" },
 	{ "ca", F_PATH, .offset = offsetof(struct http_args, ca),
 	  .help = "file of the certificates that sign the server's one; instead of the system's" },
 	{ "cert", F_PATH, .offset = offsetof(struct http_args, cert), .help = "file of the client certificate" },
@@ -379,6 +447,7 @@ const struct target_type http_target = {
 	.local = true,
 	.open = http_open,
 	.close = http_close,
+	.identity = http_identity,
 	.image = http_image,
 	.write = http_write,
 	.predict = http_predict,

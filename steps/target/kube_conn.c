@@ -151,11 +151,10 @@ letter_make(struct opctx *op, struct kube_conn *c, const struct kube_ask *ask, s
 	return 0;
 }
 
-/* What comes back must not tell how we are known. */
-static void
-mask_credentials(const struct letter *l, struct buf *text)
+void
+kube_conn_mask(const struct buf *headers, struct buf *text)
 {
-	const char *p = l->headers.len > 0 ? strstr(l->headers.p, "Authorization: ") : NULL, *word;
+	const char *p = headers->len > 0 ? strstr(headers->p, "Authorization: ") : NULL, *word;
 
 	if (p == NULL)
 		return;
@@ -208,7 +207,7 @@ refused(struct opctx *op, struct kube_conn *c, const struct letter *l, struct ht
 	bool retryable;
 
 	*about = VALUE_NULL;
-	mask_credentials(l, &r->body);
+	kube_conn_mask(&l->headers, &r->body);
 	(void)httpc_judge(&l->rq, r, false, err);
 	/* a server that says nothing at all is away, however it is */
 	if (r->fate != HTTPC_ANSWERED && err->kind == ERR_TIMEOUT && r->head.len == 0) {

@@ -65,6 +65,8 @@ int kube_get_as(struct opctx *op, struct kube_conn *c, const char *url, const ch
 /* For transports of their own (exec): the whole URL in ret, borrowed from op's arena, and header lines to send. */
 int kube_conn_sign(struct opctx *op, struct kube_conn *c, const char *url, struct peer *ret, struct buf *headers,
 		   struct err *err);
+/* What comes back must not tell how we are known: cover in text what is in the header lines of a request that was signed. */
+void kube_conn_mask(const struct buf *headers, struct buf *text);
 /* After a 401 on such a transport: credentials are read anew. */
 void kube_conn_forget(struct kube_conn *c);
 

@@ -7,7 +7,7 @@
 #include "base/clock.h"
 #include "coord.h"
 
-/* A dry-run leaves nothing that could go on, so it names no next command. */
+/* A dry-run leaves nothing that could go on: what is next is told at its end only. */
 void
 coord_report(struct coord *c, struct event e)
 {
@@ -15,9 +15,21 @@ coord_report(struct coord *c, struct event e)
 	e.plan = c->plan->name;
 	e.steps = c->nlive;
 	e.wall = clock_wall_ms();
-	if (c->o->mode == MODE_PLAN)
+	if (c->o->mode == MODE_PLAN && e.kind != EVENT_CLOSE && e.kind != EVENT_PAUSE)
 		e.next = NULL;
 	report_event(c->o->report, &e);
+}
+
+/* After a dry-run that failed: another one, once what has to be seen to is seen to; to be freed. */
+static char *
+look_again(const struct coord *c, const struct err *why)
+{
+	const bool ours = why->next[0] == '\0' || strstr(why->next, "wherry ") != NULL; /* of a run that there is none of */
+
+	if (c->shared.again == NULL)
+		return NULL;
+	return xasprintf("%s%s%s", ours ? why->kind == ERR_PLAN ? "with plan or parameters corrected" : "" : why->next,
+			 !ours ? "; then: " : why->kind == ERR_PLAN ? ": " : "", c->shared.again);
 }
 
 /* What has to be seen to comes first, where it is no command of ours that goes on; to be freed. */
@@ -41,7 +53,7 @@ pause_run(struct coord *c, struct err *err)
 	const char *step = failed ? root->reason_step : c->reason_step;
 	int code = failed ? 1 : c->signo == SIGINT ? 130 : c->signo != 0 ? 143 : err_exit_code(why->kind);
 	const bool back = c->o->rollback && (c->pausing || c->broken);
-	char *next = then(c, why, back ? "rollback" : "resume");
+	char *next = c->o->mode == MODE_PLAN ? look_again(c, why) : then(c, why, back ? "rollback" : "resume");
 	char *msg = step != NULL ? xasprintf("step '%s': %s", step, why->msg) : xstrdup(why->msg);
 
 	coord_record(c, &(struct record){ .type = REC_PAUSE, .kind = err_kind_name(why->kind), .msg = msg, .next = next,
@@ -99,6 +111,8 @@ after_failure(const struct coord *c)
 	const char *run = c->shared.run, *step = c->scopes[0]->reason_step;
 	const uint32_t i = live_find(c, c->scopes[0], step);
 
+	if (c->o->mode == MODE_PLAN)
+		return look_again(c, why);
 	if (i != NO_LIVE && step_of(c, i)->irreversible != NULL && c->live[i].maybe > 0)
 		return xasprintf("to do step '%s' again, and go on: wherry resume %s\n"
 				 "if it did not happen, and the rest is to be taken back: "
@@ -110,6 +124,13 @@ after_failure(const struct coord *c)
 			 left_something(c) ? "wherry rollback " : "", left_something(c) ? run : "");
 }
 
+/* A plan that was wrong, and has changed nothing, is told from one whose step failed. */
+static int
+failed_code(const struct coord *c)
+{
+	return c->scopes[0]->reason->kind == ERR_PLAN && !c->o->abort && !c->o->rollback && c->changes == 0 && !left_something(c) ? 2 : 1;
+}
+
 static int
 close_run(struct coord *c, struct err *err)
 {
@@ -118,7 +139,7 @@ close_run(struct coord *c, struct err *err)
 	struct value outputs = VALUE_NULL;
 	char *next = root->failed && !c->o->abort && !c->o->rollback ? after_failure(c) : NULL;
 	char *why = root->failed ? xasprintf("step '%s': %s", root->reason_step, root->reason->msg) : NULL;
-	int code = root->failed ? 1 : 0;
+	int code = root->failed ? failed_code(c) : 0;
 
 	record_close(c, status, why, next, &outputs);
 	if (c->broken) { /* the close is not on disk: the run is still open */
@@ -150,7 +171,7 @@ rest_run(struct coord *c, struct err *err)
 	else if (!failed)
 		err_set(&c->reason, ERR_NONE, "the selected steps are done; others were left out");
 	(void)pause_run(c, err);
-	return c->broken ? err_exit_code(ERR_LOCAL) : failed ? 1 : 0;
+	return c->broken ? err_exit_code(ERR_LOCAL) : failed ? failed_code(c) : 0;
 }
 
 int

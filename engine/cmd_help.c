@@ -45,7 +45,7 @@ help_exit_codes(struct buf *b)
 	} rows[] = {
 		{ "0", "done" },
 		{ "1", "a step failed" },
-		{ "2", "the command line, a plan or a parameter is wrong; nothing was started" },
+		{ "2", "the command line, a plan or a parameter is wrong; nothing was changed" },
 		{ "3", "paused, needs a person: something is in doubt or was changed by someone else" },
 		{ "4", "another process holds the run" },
 		{ "5", "refused: the journal, the plan or a target's identity does not match" },

@@ -49,14 +49,14 @@ def look(desk, row, code, text, fields="", timeout="20s", mode=0o600):
 @with_desk
 def files(desk):
     """No file, no YAML, no such context or user, open to everybody, TLS switched off."""
-    look(desk, "missing", 1, None)
-    look(desk, "no-yaml", 1, "clusters: [\n")
-    look(desk, "duplicate", 1, "current-context: a\ncurrent-context: b\n")
-    look(desk, "no-context", 1, config({}), ", context: y")
-    look(desk, "no-user", 1, config({}).replace('"user": "u"', '"user": "v"'))
+    look(desk, "missing", 2, None)
+    look(desk, "no-yaml", 2, "clusters: [\n")
+    look(desk, "duplicate", 2, "current-context: a\ncurrent-context: b\n")
+    look(desk, "no-context", 2, config({}), ", context: y")
+    look(desk, "no-user", 2, config({}).replace('"user": "u"', '"user": "v"'))
     look(desk, "open", 6, config({}), mode=0o644)
-    look(desk, "insecure", 1, config({}, insecure_skip_tls_verify=True))
-    look(desk, "no-key", 1, config({"client-certificate": "none.crt"}))
+    look(desk, "insecure", 2, config({}, insecure_skip_tls_verify=True))
+    look(desk, "no-key", 2, config({"client-certificate": "none.crt"}))
     os.chmod(desk.file("key", "x"), 0o644)
     desk.file("crt", "x")
     look(desk, "open-key", 6, config({"client-certificate": "crt", "client-key": "key"}))

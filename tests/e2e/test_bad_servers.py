@@ -118,7 +118,7 @@ def certificates(desk):
             look(desk, "tls-no-client", 7, server.url, ca)
             for row, name in (("tls-client-of-another", "other-client"), ("tls-client-expired", "expired"), ("tls-client-not-yet", "not-yet")):
                 look(desk, row, 7, server.url, "%s, cert: %s.crt, key: %s.key" % (ca, name, name))
-            look(desk, "tls-client-without-key", 1, server.url, ca + ", cert: client.crt")
+            look(desk, "tls-client-without-key", 2, server.url, ca + ", cert: client.crt")
             look(desk, "tls-client-other-key", 7, server.url, ca + ", cert: client.crt, key: server.key")
             look(desk, "tls-ca-missing", 6, server.url, ", ca: none.crt")
             desk.file("junk.crt", "no certificate\n")

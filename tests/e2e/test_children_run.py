@@ -219,7 +219,7 @@ def bad_lists():
                              ("[{n: 1}]", "item", "is a map")):
         with scratch() as folder:
             world = World(folder, HEAD + "steps:\n  - {id: each, foreach: %s, key: \"${{ %s }}\", uses: note, with: {message: x}}\n" % (items, key))
-            done = world.run(code=1)
+            done = world.run(code=2)
             expect(says in done.err, "%s: %s" % (says, done))
 
 

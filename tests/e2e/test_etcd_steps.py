@@ -178,7 +178,7 @@ def one_cluster():
               "{id: tidy, uses: etcd.release, with: {in: a}, needs: [verify]}")
         revision = p.a.revision()
         for to in ("/s/", "/s/below/", "/"):
-            p.run("{id: copy, uses: etcd.copy, with: {from: a, to: a, prefix: /s/, destination_prefix: %s}}" % to, code=1)
+            p.run("{id: copy, uses: etcd.copy, with: {from: a, to: a, prefix: /s/, destination_prefix: %s}}" % to, code=2)
         equal(p.a.revision(), revision, "the revision after refused copies")
 
 

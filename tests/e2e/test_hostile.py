@@ -81,8 +81,10 @@ def skipped_outputs(world):
                       '  - {id: b, uses: assert, with: {that: "${{ steps.a.outputs.x == nil }}", message: not null}}\n'
                       '  - {id: c, uses: sleep, needs: [b], with: {for: "${{ steps.a.outputs.x }}"}}\n')
     done = world.w("run", plan, "--yes")
-    equal(done.code, 1, str(done))
+    equal(done.code, 2, str(done))
     expect("b: done" in done.err and "plan.yaml:7:" in done.err and "value is null" in done.err, str(done))
+    done = world.w("plan", plan)
+    equal((done.code, done.next()), (2, ["plan", plan]), "the dry-run: %s" % done)
 
 
 @with_world

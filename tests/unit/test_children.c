@@ -67,7 +67,7 @@ static void
 test_bad_keys_fail_before_anything_happens(void **state)
 {
 	(void)state;
-	assert_int_equal(go(EACH("[a, b, a]"), MODE_RUN, false, NULL), 1);
+	assert_int_equal(go(EACH("[a, b, a]"), MODE_RUN, false, NULL), 2);
 	assert_int_equal(world_lines("k"), 0);
 }
 

@@ -198,6 +198,17 @@ door_see(struct step_ctx *cx, const struct effect *f, struct value *ret, struct 
 	return rc;
 }
 
+int
+door_before(struct step_ctx *cx, const struct effect *f, struct value *ret, struct err *err)
+{
+	const struct target_type *type = f->on.target->type;
+
+	if (cx->at->shared->mode != MODE_RUN || type->fresh == NULL || !type->fresh(f))
+		return door_see(cx, f, ret, err);
+	*ret = VALUE_NULL;
+	return 0;
+}
+
 static int
 settle_done_by_us(struct step_ctx *cx, struct memo *e, const struct effect *f, struct value *ret, struct err *err)
 {
@@ -328,7 +339,7 @@ go(struct step_ctx *cx, struct memo *e, const struct effect *f, const struct val
 		return 0;
 	}
 	if (cx->at->nguards > 0 && !cx->at->guarded) { /* they take their time: only an image from after them is what we replace */
-		if (door_guards(cx, err) < 0 || door_see(cx, f, &later, err) < 0)
+		if (door_guards(cx, err) < 0 || door_before(cx, f, &later, err) < 0)
 			return -1;
 		before = &later;
 	}
@@ -382,7 +393,7 @@ run_effect(struct step_ctx *cx, const struct effect *f, struct value *ret, struc
 		if (rc != 0)
 			return rc < 0 ? -1 : 0;
 	}
-	if (door_see(cx, f, &before, err) < 0)
+	if (door_before(cx, f, &before, err) < 0)
 		return -1;
 	return door_perform(cx, e, f, &before, ret, err);
 }

@@ -34,6 +34,8 @@ const char *effect_class_name(enum effect_class);
 enum effect_class effect_class_parse(const char *name);
 /* The state that the effect's pre- and after-image show; null for kinds without. */
 int door_see(struct step_ctx *, const struct effect *, struct value *ret, struct err *err);
+/* As door_see, before the effect is written. */
+int door_before(struct step_ctx *, const struct effect *, struct value *ret, struct err *err);
 /* Of an effect in doubt. 1: settled, *ret holds the answer; 0: it has to be done (again); -1: stays in doubt, or an
  * error. */
 int door_settle(struct step_ctx *, struct memo *, const struct effect *, struct value *ret, struct err *err);

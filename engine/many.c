@@ -214,7 +214,7 @@ settle(struct step_ctx *cx, struct part *p, struct err *err)
 static int
 see(struct step_ctx *cx, struct part *p, struct err *err)
 {
-	if (door_see(cx, &p->f, &p->ahead.before, err) < 0)
+	if (door_before(cx, &p->f, &p->ahead.before, err) < 0)
 		return -1;
 	p->over = door_is_so(cx, p->memo, &p->f, &p->ahead.before);
 	p->after = p->ahead.before;

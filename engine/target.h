@@ -181,6 +181,9 @@ struct target_type {
 	int (*write)(struct opctx *, void *conn, const struct effect *, const char *nonce, struct reply *ret, struct err *);
 	/* Which state does the effect's pre- and after-image show? NULL: `read` of its path. */
 	int (*image)(struct opctx *, void *conn, const struct effect *, struct value *ret, struct err *);
+	/* Does the world refuse the effect where its object is there already? Then its pre-image is absence, and a run does not ask
+	 * for it. NULL: it never does. */
+	bool (*fresh)(const struct effect *);
 	/* Is it already so? true: the door settles the effect as unchanged, without writing. NULL: never. */
 	bool (*same)(const struct effect *, const struct value *before);
 	/* What would be after it. NULL: opaque. */

@@ -29,12 +29,14 @@ reserve(struct buf *b, size_t n)
 		return;
 	if (want < b->cap * 2)
 		want = b->cap * 2;
-	b->cap = want < CAP_MIN ? CAP_MIN : want;
+	if (want < CAP_MIN)
+		want = CAP_MIN;
+	b->cap = b->max > 0 && want > b->max + 1 ? b->max + 1 : want;
 	b->p = xrealloc(b->p, b->cap);
 }
 
 void
-buf_put(struct buf *b, const void *p, size_t len)
+buf_put_more(struct buf *b, const void *p, size_t len)
 {
 	bool fits = len <= room(b);
 
@@ -49,18 +51,6 @@ buf_put(struct buf *b, const void *p, size_t len)
 	memcpy(b->p + b->len, p, len);
 	b->len += len;
 	b->p[b->len] = '\0';
-}
-
-void
-buf_puts(struct buf *b, const char *s)
-{
-	buf_put(b, s, strlen(s));
-}
-
-void
-buf_putc(struct buf *b, char c)
-{
-	buf_put(b, &c, 1);
 }
 
 void

@@ -149,6 +149,7 @@ const struct target_type kube_target = {
 	.watch_close = kube_watch_close,
 	.write = kube_effect_write,
 	.image = kube_effect_image,
+	.fresh = kube_effect_fresh,
 	.same = kube_effect_same,
 	.predict = kube_effect_predict,
 	.probe = kube_effect_probe,

@@ -13,6 +13,7 @@
 static const struct target_type objects = {
 	.write = kube_write,
 	.image = kube_image,
+	.fresh = kube_fresh,
 	.same = kube_same,
 	.predict = kube_predict,
 	.probe = kube_probe,
@@ -54,6 +55,14 @@ kube_effect_same(const struct effect *e, const struct value *before)
 	const struct target_type *part = part_of(e);
 
 	return part->same != NULL && part->same(e, before);
+}
+
+bool
+kube_effect_fresh(const struct effect *e)
+{
+	const struct target_type *part = part_of(e);
+
+	return part->fresh != NULL && part->fresh(e);
 }
 
 int

@@ -7,6 +7,7 @@
 
 int kube_effect_write(struct opctx *op, void *conn, const struct effect *e, const char *nonce, struct reply *ret, struct err *err);
 int kube_effect_image(struct opctx *op, void *conn, const struct effect *e, struct value *ret, struct err *err);
+bool kube_effect_fresh(const struct effect *e);
 bool kube_effect_same(const struct effect *e, const struct value *before);
 int kube_effect_predict(struct opctx *op, void *conn, const struct effect *e, const struct value *before, struct prediction *ret,
 			struct err *err);

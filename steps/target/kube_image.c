@@ -273,6 +273,30 @@ keeps(const struct effect *e)
 }
 
 bool
+kube_is_bare(const struct value *object)
+{
+	const struct value *meta = value_get(object, "metadata");
+
+	for (uint32_t i = 0; object->kind == V_MAP && i < object->len; i++) {
+		const char *key = object->pairs[i].key;
+		const struct value *v = &object->pairs[i].v;
+
+		if (strcmp(key, "apiVersion") != 0 && strcmp(key, "kind") != 0 && v != meta && v->kind != V_NULL && !(v->kind == V_MAP && v->len == 0))
+			return false;
+	}
+	for (uint32_t i = 0; meta != NULL && meta->kind == V_MAP && i < meta->len; i++)
+		if (strcmp(meta->pairs[i].key, "name") != 0 && strcmp(meta->pairs[i].key, "namespace") != 0)
+			return false;
+	return true;
+}
+
+bool
+kube_fresh(const struct effect *e)
+{
+	return kube_verb(e) == KUBE_CREATE && !keeps(e) && !kube_is_undo(e) && !kube_is_bare(value_get(&e->body, "object"));
+}
+
+bool
 kube_same(const struct effect *e, const struct value *before)
 {
 	struct arena a = ARENA_INIT;

@@ -35,6 +35,11 @@ bool kube_is_going(const struct value *object);
 struct value kube_stands(struct arena *, const struct effect *, const struct value *before, const struct value *image,
 			 const struct value *left);
 struct value kube_shown(struct arena *, const struct effect *, const struct value *image, bool diff);
+/* Has the object nothing but its name? Then no field of it bears a manager: it is told by what it is alone. */
+bool kube_is_bare(const struct value *object);
+/* A create that is refused where its name is taken. Of an object that has nothing but its name, what was there before has to be
+ * seen: afterwards nothing tells whose it is. */
+bool kube_fresh(const struct effect *);
 bool kube_same(const struct effect *, const struct value *before);
 struct value kube_after(struct arena *, const struct effect *, const struct value *reply);
 int kube_invert(struct arena *, const struct effect *, const struct value *before, const struct value *after,

@@ -301,25 +301,6 @@ untouched(struct arena *a, const struct effect *e, const struct value *before, c
 	return value_eq(&was, &is);
 }
 
-/* Has the object nothing but its name? Then no field of it bears a manager: it is told by what it is alone. */
-static bool
-is_bare(const struct value *object)
-{
-	const struct value *meta = value_get(object, "metadata");
-
-	for (uint32_t i = 0; object->kind == V_MAP && i < object->len; i++) {
-		const char *key = object->pairs[i].key;
-		const struct value *v = &object->pairs[i].v;
-
-		if (strcmp(key, "apiVersion") != 0 && strcmp(key, "kind") != 0 && v != meta && v->kind != V_NULL && !(v->kind == V_MAP && v->len == 0))
-			return false;
-	}
-	for (uint32_t i = 0; meta != NULL && meta->kind == V_MAP && i < meta->len; i++)
-		if (strcmp(meta->pairs[i].key, "name") != 0 && strcmp(meta->pairs[i].key, "namespace") != 0)
-			return false;
-	return true;
-}
-
 static bool
 is_nobodys(const struct value *object)
 {
@@ -353,7 +334,7 @@ kube_probe(struct opctx *op, void *conn, const struct effect *e, const char *non
 		*ret = PROBE_DONE_BY_US;
 	} else if (verb == KUBE_CREATE && before->kind == V_NULL && is_nobodys(&now)) {
 		want = kube_wanted(op->arena, e);
-		*ret = is_bare(&want) ? PROBE_DONE_BY_US : PROBE_OTHER;
+		*ret = kube_is_bare(&want) ? PROBE_DONE_BY_US : PROBE_OTHER;
 	} else {
 		*ret = verb == KUBE_PATCH && untouched(op->arena, e, before, &now) ? PROBE_NOT_DONE : PROBE_OTHER;
 	}

@@ -16,12 +16,13 @@ params:
   kubeconfig: {type: path, required: true}
   folder: {type: path, required: true}
   namespace: {type: string, required: true}
+  existing: {type: string, default: fail}
 targets:
   k: {kind: kubernetes, kubeconfig: "${{ params.kubeconfig }}"}
 steps:
 """
 STEPS = {
-    "import": "  - {id: import, uses: kubernetes.import, with: {in: k, from: '${{ params.folder }}', namespaces: '${{ {seed = params.namespace} }}', on_existing: adopt}}\n",
+    "import": "  - {id: import, uses: kubernetes.import, with: {in: k, from: '${{ params.folder }}', namespaces: '${{ {seed = params.namespace} }}', on_existing: '${{ params.existing }}'}}\n",
     "export-all": "  - {id: export, uses: kubernetes.export, with: {in: k, to: '${{ params.folder }}', namespaces: ['${{ params.namespace }}']}}\n",
     "export": "  - {id: export, uses: kubernetes.export, with: {in: k, to: '${{ params.folder }}', namespaces: ['${{ params.namespace }}'], kinds: [ConfigMap]}}\n",
 }
@@ -73,8 +74,8 @@ class Desk:
             f.write("\n\n".join("\n".join(group) for group in groups) + "\n")
         return self.path("objects")
 
-    def plan(self, name, folder, namespace):
-        return self.runs.run(self.path(name + ".yaml"), "-p", "kubeconfig=" + self.cluster.kubeconfig, "-p", "folder=" + folder, "-p", "namespace=" + namespace)
+    def plan(self, name, folder, namespace, *more):
+        return self.runs.run(self.path(name + ".yaml"), *more, "-p", "kubeconfig=" + self.cluster.kubeconfig, "-p", "folder=" + folder, "-p", "namespace=" + namespace)
 
     def bring(self, folder):
         return self.plan("import", folder, self.namespace())
@@ -108,7 +109,7 @@ def row_import(table, folder, runs, tools, turns, n):
         table.row("kubernetes.import of them", "%.2f s, %.0f/s" % (ours, n / ours), "%.2f s, write-only client, %d connections" % (bound, CONNECTIONS),
                   "%.2f" % (bound / ours), ">= 0.7", "0.9", bound / ours >= 0.7)
         d.bring(exported)
-        again = d.plan("import", exported, d.last)
+        again = d.plan("import", exported, d.last, "-p", "existing=adopt")
         objects = d.list_file("seed")
         applied = d.kubectl("apply", "-n", d.namespace(), "-f", objects)
         table.row("the same", "%.2f s" % ours, "%.2f s, kubectl apply" % applied, "%.1f" % (applied / ours), ">= 4", "", applied / ours >= 4)

@@ -103,10 +103,10 @@ def test_refusals(a):
     """What cannot be used: which file, which entry, what there is in its place, and nothing of a secret."""
     with scratch() as folder:
         d = Door(folder, a)
-        d.refuses(1, "is not there", os.path.join(folder, "none"))
-        d.refuses(1, "there is no context 'y'; contexts: 'x'", d.config(d.admin), context="y")
+        d.refuses(2, "is not there", os.path.join(folder, "none"))
+        d.refuses(2, "there is no context 'y'; contexts: 'x'", d.config(d.admin), context="y")
         d.refuses(6, ["can be read or changed by every user", "chmod 600"], d.write("open", "{}", 0o644))
-        d.refuses(1, "always checks who the server is", d.config(d.admin, insecure_skip_tls_verify="true"))
+        d.refuses(2, "always checks who the server is", d.config(d.admin, insecure_skip_tls_verify="true"))
         user = d.plugin("echo 'no way in' >&2; exit 1")
         path = user["exec"]["command"]
         d.refuses(7, ["not allowed to run", "allow_exec: [%s]" % path], d.config(user))

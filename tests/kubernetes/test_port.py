@@ -11,7 +11,7 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 import testbed  # noqa: E402
-from kubeplan import Desk  # noqa: E402
+from kubeplan import Desk, config  # noqa: E402
 from wtest import LIMIT, equal, expect, main, scratch, wait_for  # noqa: E402
 
 HIDDEN = "hidden-" + secrets.token_hex(8)
@@ -302,8 +302,8 @@ def write_export(folder, namespace, count):
         json.dump({"format": "wherry-kubernetes-export/1", "objects": count, "sums": hashlib.sha256(text.encode()).hexdigest()}, f)
 
 
-def killed(desk, ask, when):
-    """The run of it is killed once `when` holds; a resume ends it."""
+def kill(desk, ask, when):
+    """The run of it is killed once `when` holds."""
     path = desk.file([ask])
     process = desk.w.start("run", path, "--yes", "--run-id", "r%d" % desk.n, "--format", "plain", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
@@ -311,7 +311,35 @@ def killed(desk, ask, when):
     finally:
         process.kill()
         process.wait()
+
+
+def killed(desk, ask, when):
+    """It is killed so; a resume ends it."""
+    kill(desk, ask, when)
     return desk.w.ok("resume", "r%d" % desk.n, "--yes", "--format", "plain")
+
+
+@testbed.shared()
+def test_taken(a):
+    """An object is created without a look before. Of one that somebody else made meanwhile the server tells; it is nobody's to take
+    back but theirs."""
+    many = 800
+    with scratch() as folder, a.namespace() as ns:
+        d, source = Desk(folder, a, ns), os.path.join(folder, "source")
+        write_export(source, ns, many)
+        mark, last = a.audit_mark(), "m%05d" % (many - 1)
+
+        def asked(*verbs):
+            return [e for e in a.audit(mark, user="wherry", verbs=verbs, resource="configmaps", namespace=ns) if e["stage"] == "ResponseComplete"]
+        kill(d, step("i", "kubernetes.import", parallel=2, **{"from": source}), lambda: len(asked("create")) > 50)
+        equal(asked("get"), [], "looks at single objects before they were made")
+        theirs = config(last, whose="theirs")
+        a.apply(theirs, namespace=ns)
+        refused = d.w.ok("resume", "r%d" % d.n, "--yes", "--format", "plain", code=1)
+        expect("ConfigMap/%s/%s" % (ns, last) in refused.err and "is there already" in refused.err, str(refused))
+        d.w.ok("rollback", "r%d" % d.n, "--yes", "--format", "plain")
+        left = {c["metadata"]["name"]: c["data"] for c in a.get("cm", namespace=ns)["items"] if c["metadata"]["name"] != "kube-root-ca.crt"}
+        equal(left, {last: theirs["data"]}, "what is there after the rollback")
 
 
 @testbed.shared()
@@ -342,4 +370,4 @@ def test_killed(a):
         expect("not of this run" in refused.out + refused.err, str(refused))
 
 
-main(test_export, test_round, test_conflicts, test_compare, test_ahead, test_killed)
+main(test_export, test_round, test_conflicts, test_compare, test_ahead, test_taken, test_killed)

@@ -11,6 +11,7 @@
 struct series {
 	struct memo *first, **at; /* by occurrence; at: where the next one asked for is, or belongs */
 	uint32_t asked;           /* in the present walk */
+	const char *verb, *ref;   /* one behind the other: the key of the index */
 };
 
 static struct value
@@ -27,8 +28,9 @@ parse_or_null(struct arena *a, const char *text)
 static struct series *
 series_of(struct memory *m, struct arena *scratch, const char *verb, const char *ref)
 {
-	const char *key = arena_printf(scratch, "%s\n%s", verb, ref);
-	const uint32_t at = map_get(&m->index, key, strlen(key));
+	const char *key = arena_printf(scratch, "%s%c%s", verb, '\0', ref);
+	const size_t verb_len = strlen(verb), len = verb_len + 1 + strlen(ref);
+	const uint32_t at = map_get(&m->index, key, len);
 	struct series *s;
 
 	if (at != MAP_NONE)
@@ -39,7 +41,9 @@ series_of(struct memory *m, struct arena *scratch, const char *verb, const char 
 	}
 	s = arena_alloc(&m->arena, sizeof(*s));
 	s->at = &s->first;
-	(void)map_add(&m->index, arena_strdup(&m->arena, key), strlen(key), m->nseries);
+	s->verb = arena_strndup(&m->arena, key, len);
+	s->ref = s->verb + verb_len + 1;
+	(void)map_add(&m->index, s->verb, len, m->nseries);
 	m->series[m->nseries++] = s;
 	return s;
 }
@@ -53,6 +57,8 @@ add_memo(struct memory *m, struct series *s, uint32_t occ)
 	while (*at != NULL && (*at)->occ < occ)
 		at = &(*at)->same;
 	e->occ = occ;
+	e->verb = s->verb;
+	e->ref = s->ref;
 	e->same = *at;
 	*at = e;
 	*m->last = e;
@@ -61,7 +67,7 @@ add_memo(struct memory *m, struct series *s, uint32_t occ)
 }
 
 static struct memo *
-new_memo(struct memory *m, struct series *s, uint32_t occ, const char *verb, const char *ref)
+new_memo(struct memory *m, struct series *s, uint32_t occ)
 {
 	struct memo *e = add_memo(m, s, occ);
 	unsigned char nonce[16];
@@ -69,8 +75,6 @@ new_memo(struct memory *m, struct series *s, uint32_t occ, const char *verb, con
 
 	random_bytes(nonce, sizeof(nonce));
 	hex_encode(nonce, sizeof(nonce), hex);
-	e->verb = arena_strdup(&m->arena, verb);
-	e->ref = arena_strdup(&m->arena, ref);
 	e->nonce = hex;
 	e->state = EFFECT_FAILED;
 	return e;
@@ -79,7 +83,7 @@ new_memo(struct memory *m, struct series *s, uint32_t occ, const char *verb, con
 struct memo *
 memory_number(struct memory *m, uint32_t number, const char *verb, const char *ref)
 {
-	struct memo *e = new_memo(m, series_of(m, &m->arena, verb, ref), number, verb, ref);
+	struct memo *e = new_memo(m, series_of(m, &m->arena, verb, ref), number);
 
 	e->number = number;
 	return e;
@@ -107,7 +111,7 @@ memory_ask(struct memory *m, struct arena *scratch, const char *verb, const char
 		s->at = &(*s->at)->same;
 	e = *s->at;
 	if (e == NULL || e->occ != occ) {
-		e = new_memo(m, s, occ, verb, ref);
+		e = new_memo(m, s, occ);
 		e->number = ++m->count;
 		e->state = m->unseen == EFFECT_RESOLVED_DONE && together > 1 ? EFFECT_UNKNOWN : m->unseen; /* the word was about one */
 		if (++m->given >= together)
@@ -142,8 +146,6 @@ memory_init(struct memory *m, const struct hist_step *h, bool anew)
 		if (h_e->undone || h_e->past)
 			continue;
 		e = add_memo(m, series_of(m, &m->arena, verb, ref), h_e->occ);
-		e->verb = arena_strdup(&m->arena, verb);
-		e->ref = arena_strdup(&m->arena, ref);
 		e->nonce = arena_strdup(&m->arena, h_e->nonce != NULL ? h_e->nonce : "");
 		e->number = h_e->number;
 		e->state = h_e->state;

@@ -37,7 +37,8 @@ struct group {
 struct import {
 	const struct import_args *args;
 	struct kube_folder folder;
-	struct kube_order order;
+	struct kube_order order; /* until it is made */
+	struct arena kept;       /* what came of it, and names of definitions */
 	uint32_t n; /* objects that are imported */
 	struct group *groups;
 	size_t ngroups, cap;
@@ -270,7 +271,7 @@ remember_definition(struct import *m, const struct value *object)
 {
 	if (!is_kind(object, "CustomResourceDefinition"))
 		return;
-	m->definitions[m->ndefinitions++] = value_str(arena_strdup(&m->order.arena, value_get_str(value_get(object, "metadata"), "name", "")));
+	m->definitions[m->ndefinitions++] = value_str(arena_strdup(&m->kept, value_get_str(value_get(object, "metadata"), "name", "")));
 }
 
 /* The effect that makes the object: created, or applied over what is there. */
@@ -379,7 +380,7 @@ run_wave(struct step_ctx *cx, struct import *m, uint32_t begin, uint32_t end, st
 	m->next = begin;
 	m->end = end;
 	m->ndefinitions = 0;
-	m->definitions = arena_array(&m->order.arena, end - begin + 1, sizeof(*m->definitions));
+	m->definitions = arena_array(&m->kept, end - begin + 1, sizeof(*m->definitions));
 	if (step_effects(cx, &many, err) < 0)
 		return -1;
 	if (strcmp(m->args->on_existing, "replace") == 0) {
@@ -392,11 +393,28 @@ run_wave(struct step_ctx *cx, struct import *m, uint32_t begin, uint32_t end, st
 	return wait_definitions(cx, m, err);
 }
 
+/* The objects in waves. What told their order is not needed any more, and large. */
+static const uint32_t *
+make_order(struct import *m, uint32_t *ret_waves)
+{
+	const uint32_t *items, *ends;
+	uint32_t *kept;
+
+	kube_order_make(&m->order, &items, &ends, ret_waves);
+	kept = arena_array(&m->kept, m->n + *ret_waves + 1, sizeof(*kept));
+	memcpy(kept, items, m->n * sizeof(*kept));
+	memcpy(kept + m->n, ends, *ret_waves * sizeof(*kept));
+	m->items = kept;
+	kube_order_done(&m->order);
+	map_done(&m->seen);
+	return kept + m->n;
+}
+
 static int
 import_run(struct step_ctx *cx, const void *args, struct err *err)
 {
 	struct import m = { .args = args };
-	const uint32_t *ends;
+	const uint32_t *ends = NULL;
 	uint32_t waves = 0;
 	int rc;
 
@@ -406,13 +424,14 @@ import_run(struct step_ctx *cx, const void *args, struct err *err)
 	if (rc == 0)
 		rc = check_conflicts(cx, &m, err);
 	if (rc == 0)
-		kube_order_make(&m.order, &m.items, &ends, &waves);
+		ends = make_order(&m, &waves);
 	for (uint32_t i = 0; rc == 0 && i < waves; i++)
 		rc = run_wave(cx, &m, i > 0 ? ends[i - 1] : 0, ends[i], err);
 	if (rc == 0)
 		rc = step_output(cx, "objects", value_int(m.n), err);
 	map_done(&m.seen);
 	kube_order_done(&m.order);
+	arena_done(&m.kept);
 	kube_folder_close(&m.folder);
 	return rc;
 }

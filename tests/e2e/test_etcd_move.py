@@ -103,8 +103,8 @@ def empty():
         revision = move.destination.revision()
         handed = os.path.join(folder, "handed-over")
         for words in ({"prefix": "/scr/"}, {"exclude": "['/src/']"}):
-            expect("no key of the source begins with" in move.plan(code=1, **words).out, "the dry-run does not refuse %s" % words)
-        out = move.run(code=1, prefix="/scr/", handover_command=": >" + handed)
+            expect("no key of the source begins with" in move.plan(code=2, **words).out, "the dry-run does not refuse %s" % words)
+        out = move.run(code=2, prefix="/scr/", handover_command=": >" + handed)
         expect("no key of the source begins with '/scr/'" in out.err, "the refusal: %s" % out)
         equal([x[-1] for x in out.choices()], ["prefix=PREFIX", "allow_empty=true"], "the ways on")
         expect(not os.path.exists(handed), "nothing was handed over to")
@@ -150,7 +150,7 @@ def progress():
 def forgotten():
     """A password that was forgotten: told with its target and user, and with the run to begin; a resume does not take it silently."""
     with scratch() as folder, Move(folder, keys=1) as move:
-        out = move.run(code=1, source_user="root")
+        out = move.run(code=2, source_user="root")
         expect("target 'source': etcd: user 'root' has no password" in out.err, "the failure: %s" % out)
         expect(out.next()[0] == "run" and "source_user=root" in out.next(), "the next command: %s" % out)
         late = move.w("resume", "one", "--yes", env={"WHERRY_PARAM_SOURCE_PASSWORD": "canary"})
@@ -178,7 +178,7 @@ def existing():
     with scratch() as folder, Move(folder, keys=200) as move:
         move.destination.put("/dst/00001", "something else")
         revision = move.destination.revision()
-        out = move.run(code=1)
+        out = move.run(code=2)
         expect("/dst/" in out.err or "not empty" in out.err, "the refusal does not say why: %s" % out)
         equal(move.destination.revision(), revision, "the destination's revision after the refusal")
         move.w.ok(*out.choices()[1], "--yes", "--run-id", "two")  # to overwrite it

@@ -89,7 +89,7 @@ class Cluster(machinery.Cluster):
             f.seek(mark)
             lines = f.read().split(b"\n")[:-1]
         events = map(json.loads, lines)
-        return [e for e in events if (user is None or e["user"]["username"] == user) and (verbs is None or e["verb"] in verbs) and
+        return [e for e in events if (user is None or e["user"].get("username") == user) and (verbs is None or e["verb"] in verbs) and
                 (resource is None or e.get("objectRef", {}).get("resource") == resource) and
                 (namespace is None or e.get("objectRef", {}).get("namespace") == namespace)]
 

@@ -29,7 +29,7 @@ class OnCluster:
 
     def happened(self):
         everything = self.cluster.audit(self.mark)
-        events = [e for e in audit.requests(everything) if e["user"]["username"] == self.user and not self.only_looked(e)]
+        events = [e for e in audit.requests(everything) if e["user"].get("username") == self.user and not self.only_looked(e)]
         vain = audit.without_effect(everything, self.revision)  # helm patches Secrets with stringData, always
         plain = [audit.told(e) for e in events if not e.get("userAgent", "").startswith("Helm/")]
         helms = [(e, audit.told(e)) for e in events if e.get("userAgent", "").startswith("Helm/") and e["auditID"] not in vain]

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Servers inside a cluster, asked through its API server: a service and a pod of a real node, each request counted by the
 server itself and by the API server's audit log."""
+import contextlib
 import os
 import sys
 
@@ -56,6 +57,16 @@ class Desk:
                 if e["objectRef"].get("subresource") == "proxy" and e["stage"] == "ResponseComplete"]
 
 
+@contextlib.contextmanager
+def desk(a):
+    """One, and its namespace, where the server runs."""
+    with a.namespace() as ns, scratch() as folder:
+        a.apply(POD, namespace=ns)
+        a.apply(SERVICE, namespace=ns)
+        a.wait_until("condition=Ready", "pod/web", namespace=ns)
+        yield Desk(a, ns, folder), ns
+
+
 GET = "  - {id: look, uses: http.request, with: {on: api, url: /cgi-bin/here}}\n"
 POST = """  - id: post
     uses: http.request
@@ -67,11 +78,7 @@ USE = "  - {id: use, uses: set, with: {values: {v: '${{ steps.look.outputs.json.
 @testbed.shared(node=True)
 def test_asked(a):
     """A service by its name and a pod by its own are asked where they are; a dry-run looks and posts nothing."""
-    with a.namespace() as ns, scratch() as folder:
-        a.apply(POD, namespace=ns)
-        a.apply(SERVICE, namespace=ns)
-        a.wait_until("condition=Ready", "pod/web", namespace=ns)
-        d = Desk(a, ns, folder)
+    with desk(a) as (d, ns):
         service, pod = "http://api.%s.svc:http" % ns, "http://web.%s.pod:8080" % ns
 
         path = d.plan(GET + USE + POST % "a", service)
@@ -95,11 +102,7 @@ def test_asked(a):
 @testbed.shared(node=True)
 def test_refused(a):
     """A refusal is the server's own, a server that is not there is the API server's word; neither gets our credentials."""
-    with a.namespace() as ns, scratch() as folder:
-        a.apply(POD, namespace=ns)
-        a.apply(SERVICE, namespace=ns)
-        a.wait_until("condition=Ready", "pod/web", namespace=ns)
-        d = Desk(a, ns, folder)
+    with desk(a) as (d, ns):
         done = d.w.ok("run", d.plan(POST % "refuse", "http://api.%s:80" % ns), "--yes", code=1)
         expect("409" in done.err and "ret_code" in done.err, "the server's refusal is not told: %s" % done)
         equal(len(d.log()), 1, "requests that change something")

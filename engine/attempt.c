@@ -319,7 +319,6 @@ coord_start_ready(struct coord *c)
 
 		if (key >= below)
 			return;
-
 		if (coord_may_go(c, i) && !scope_closes(scope_of(c, i)) && coord_is_late(c))
 			return;
 		(void)heap_pop(&c->ready);

@@ -44,6 +44,23 @@ then(const struct coord *c, const struct err *why, const char *go_on)
 	return xasprintf("%s; then: wherry %s %s", why->next, go_on, c->shared.run);
 }
 
+/* Has it done anything that stands? */
+static bool
+left_something(const struct coord *c)
+{
+	for (uint32_t i = 0; i < c->plan->nmain; i++)
+		if (c->live[i].maybe > 0 && c->live[i].status != STEP_UNDONE)
+			return true;
+	return false;
+}
+
+/* A plan that was wrong, and has changed nothing, is told from one whose step failed. */
+static int
+failed_code(const struct coord *c)
+{
+	return c->scopes[0]->reason->kind == ERR_PLAN && !c->o->abort && !c->o->rollback && c->changes == 0 && !left_something(c) ? 2 : 1;
+}
+
 static int
 pause_run(struct coord *c, struct err *err)
 {
@@ -51,7 +68,7 @@ pause_run(struct coord *c, struct err *err)
 	const bool failed = root->failed && !c->pausing;
 	const struct err *why = failed ? root->reason : &c->reason;
 	const char *step = failed ? root->reason_step : c->reason_step;
-	int code = failed ? 1 : c->signo == SIGINT ? 130 : c->signo != 0 ? 143 : err_exit_code(why->kind);
+	int code = failed ? failed_code(c) : c->signo == SIGINT ? 130 : c->signo != 0 ? 143 : err_exit_code(why->kind);
 	const bool back = c->o->rollback && (c->pausing || c->broken);
 	char *next = c->o->mode == MODE_PLAN ? look_again(c, why) : then(c, why, back ? "rollback" : "resume");
 	char *msg = step != NULL ? xasprintf("step '%s': %s", step, why->msg) : xstrdup(why->msg);
@@ -92,16 +109,6 @@ record_close(struct coord *c, const char *status, const char *why, const char *n
 	buf_done(&lost);
 }
 
-/* Has it done anything that stands? */
-static bool
-left_something(const struct coord *c)
-{
-	for (uint32_t i = 0; i < c->plan->nmain; i++)
-		if (c->live[i].maybe > 0 && c->live[i].status != STEP_UNDONE)
-			return true;
-	return false;
-}
-
 /* What to type after a failure, to be freed. A step without a way back may have gone its way; wrong parameters stay wrong in a
  * resume. */
 static char *
@@ -122,13 +129,6 @@ after_failure(const struct coord *c)
 	return xasprintf("%s%s%s%s%s", why->next[0] != '\0' ? why->next : "with plan or parameters corrected: ",
 			 why->next[0] != '\0' ? "" : c->shared.again, left_something(c) ? "\nto take back what it did: " : "",
 			 left_something(c) ? "wherry rollback " : "", left_something(c) ? run : "");
-}
-
-/* A plan that was wrong, and has changed nothing, is told from one whose step failed. */
-static int
-failed_code(const struct coord *c)
-{
-	return c->scopes[0]->reason->kind == ERR_PLAN && !c->o->abort && !c->o->rollback && c->changes == 0 && !left_something(c) ? 2 : 1;
 }
 
 static int

@@ -3,12 +3,11 @@
  * place in the address. */
 #include "steps/target/http_through.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #define CLUSTER_DOMAIN ".svc.cluster.local"
 #define LABEL_MAX 63  /* of a namespace and a service, RFC 1123 §2.1 */
-#define NAME_MAX_POD 253
+#define POD_NAME_MAX 253
 
 static bool
 is_name(const char *p, size_t n, const char *more, size_t max)
@@ -86,7 +85,7 @@ http_through(struct arena *a, const char *url, const char *path, const char **re
 		n -= strlen(".svc");
 	dot = memrchr(host, '.', n); /* a pod's name may hold dots, a namespace's may not */
 	if (dot == NULL || !is_name(dot + 1, (size_t)(host + n - dot - 1), "-", LABEL_MAX) ||
-	    !is_name(host, (size_t)(dot - host), pod ? "-." : "-", pod ? NAME_MAX_POD : LABEL_MAX) ||
+	    !is_name(host, (size_t)(dot - host), pod ? "-." : "-", pod ? POD_NAME_MAX : LABEL_MAX) ||
 	    !is_name(port, nport, "-", LABEL_MAX))
 		return no_place(url, err);
 	if (leaves_its_place(rest) || leaves_its_place(path))

@@ -26,7 +26,7 @@ etcd_work_init(struct etcd_work *w, struct target *source, int64_t revision, str
 {
 	*w = (struct etcd_work){ .source = source, .revision = revision, .gaps = gaps, .ngaps = ngaps, .lane = lane, .last_lane = last_lane };
 	pthread_mutex_init(&w->lock, NULL);
-	pthread_mutex_init(&w->page, NULL);
+	pthread_cond_init(&w->swept, NULL);
 }
 
 void
@@ -41,7 +41,7 @@ etcd_work_done(struct etcd_work *w)
 		arena_done(&s->memory);
 		free(s);
 	}
-	pthread_mutex_destroy(&w->page);
+	pthread_cond_destroy(&w->swept);
 	pthread_mutex_destroy(&w->lock);
 	arena_done(&w->arena);
 	arena_done(&w->guess);
@@ -230,8 +230,8 @@ give_spare(struct etcd_work *w, struct etcd_sheet *s)
 	w->spare = s;
 }
 
-/* Read the next page and cut it. The lock is not held while it is being read, w->page is: w->sweeping keeps the others from
- * doing the same, and who has nothing else to do waits for w->page. */
+/* Read the next page and cut it. The lock is not held while it is being read: w->sweeping keeps the others from doing the
+ * same, and who has nothing else to do waits until it is swept. */
 static int
 sweep(struct step_ctx *cx, struct etcd_work *w, struct err *err)
 {
@@ -253,7 +253,6 @@ sweep(struct step_ctx *cx, struct etcd_work *w, struct err *err)
 	q.limit = w->keys_only ? SWEEP_PAGE : w->limit;
 	w->sweeping = true;
 	pthread_mutex_unlock(&w->lock);
-	pthread_mutex_lock(&w->page);
 	step_page_keep(cx, &sheet->memory); /* the page goes there */
 	rc = step_list(cx, &q, &sheet->page, err);
 	step_page_keep(cx, &sheet->memory);
@@ -266,18 +265,8 @@ sweep(struct step_ctx *cx, struct etcd_work *w, struct err *err)
 	w->sheet = NULL;
 	if (sheet->users == 0)
 		give_spare(w, sheet);
-	pthread_mutex_unlock(&w->page);
+	pthread_cond_broadcast(&w->swept);
 	return rc;
-}
-
-/* Another lane reads the next page: until it is there. */
-static void
-wait_for_page(struct etcd_work *w)
-{
-	pthread_mutex_unlock(&w->lock);
-	pthread_mutex_lock(&w->page);
-	pthread_mutex_unlock(&w->page);
-	pthread_mutex_lock(&w->lock);
 }
 
 void
@@ -304,7 +293,7 @@ etcd_work_take(struct step_ctx *cx, struct etcd_work *w, struct etcd_segment *re
 		if (!w->sweeping)
 			rc = sweep(cx, w, err);
 		else if (w->nready == 0)
-			wait_for_page(w);
+			pthread_cond_wait(&w->swept, &w->lock);
 		else
 			break;
 	}

@@ -27,8 +27,8 @@ struct etcd_sheet {
 };
 
 struct etcd_work {
-	pthread_mutex_t page;    /* held while the next page is being read; taken before the lock */
 	pthread_mutex_t lock;    /* of everything below */
+	pthread_cond_t swept;    /* the page that was being read is there, or failed */
 	bool sweeping, failed;   /* a lane reads the next page; one could not be read */
 	struct target *source;
 	int64_t revision;        /* to sweep at, 0: current */

@@ -147,6 +147,18 @@ etcd_op_put(struct buf *to, enum etcd_branch b, struct bytes key, struct bytes v
 }
 
 void
+etcd_op_put_lent(struct buf *to, struct lents *l, enum etcd_branch b, struct bytes key, struct bytes value, int64_t lease)
+{
+	const size_t op = pb_open(to, b), at = pb_open(to, 2), before = l->len;
+
+	pb_bytes(to, 1, key);
+	pb_lend(to, l, 2, value);
+	pb_int(to, 3, lease);
+	pb_close_lent(to, at, l->len - before);
+	pb_close_lent(to, op, l->len - before);
+}
+
+void
 etcd_op_delete(struct buf *to, enum etcd_branch b, struct bytes key, struct bytes end)
 {
 	size_t op = pb_open(to, b), at = pb_open(to, 3);

@@ -6,6 +6,7 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "steps/target/pb.h"
 #include "target.h"
 
 #define ETCD_RANGE "/etcdserverpb.KV/Range"
@@ -43,6 +44,8 @@ void etcd_if_revision(struct buf *to, enum etcd_compared what, struct bytes key,
 		      int64_t revision);
 void etcd_if_value(struct buf *to, struct bytes key, struct bytes value);
 void etcd_op_put(struct buf *to, enum etcd_branch b, struct bytes key, struct bytes value, int64_t lease);
+/* The same with a value that may be lent: see pb_lend. */
+void etcd_op_put_lent(struct buf *to, struct lents *l, enum etcd_branch b, struct bytes key, struct bytes value, int64_t lease);
 void etcd_op_delete(struct buf *to, enum etcd_branch b, struct bytes key, struct bytes end);
 void etcd_op_range(struct buf *to, enum etcd_branch b, const struct etcd_range *r);
 

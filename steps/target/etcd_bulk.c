@@ -25,6 +25,7 @@
 struct bulk_room {
 	struct bulk_room *next;
 	struct buf request;
+	struct lents lent;       /* values of the request */
 	struct arena arena;      /* of one reply */
 };
 
@@ -89,6 +90,7 @@ etcd_bulk_close(void *bulk)
 	while ((r = k->rooms) != NULL) {
 		k->rooms = r->next;
 		buf_done(&r->request);
+		lents_done(&r->lent);
 		arena_done(&r->arena);
 		free(r);
 	}
@@ -270,9 +272,11 @@ build(struct opctx *cx, struct etcd_bulk *k, struct bulk_lane *l, const struct b
 {
 	const struct bytes none = { 0 }, cursor = cursor_key(k, l);
 	struct buf *to = &l->room->request;
+	struct lents *lent = &l->room->lent;
 	size_t compares;
 
 	grpc_begin(to);
+	lents_clear(lent);
 	if (!SABOTAGED(CLAIM))
 		etcd_if_revision(to, ETCD_MOD_REVISION, k->claim_key, none, ETCD_EQUAL, k->fence);
 	etcd_if_revision(to, ETCD_MOD_REVISION, cursor, none, ETCD_EQUAL, l->mod);
@@ -289,13 +293,13 @@ build(struct opctx *cx, struct etcd_bulk *k, struct bulk_lane *l, const struct b
 		if (op->del)
 			etcd_op_delete(to, ETCD_THEN, op->key, none);
 		else
-			etcd_op_put(to, ETCD_THEN, op->key, op->value, lease);
+			etcd_op_put_lent(to, lent, ETCD_THEN, op->key, op->value, lease);
 	}
 	if (!SABOTAGED(CURSOR))
 		etcd_op_put(to, ETCD_THEN, cursor, b->cursor, 0);
 	etcd_op_range(to, ETCD_ELSE, &(struct etcd_range){ .key = k->claim_key });
 	etcd_op_range(to, ETCD_ELSE, &(struct etcd_range){ .key = cursor });
-	grpc_end(to);
+	grpc_end_lent(to, lent->len);
 	return 1;
 }
 
@@ -378,7 +382,8 @@ static enum course
 send_once(struct opctx *cx, struct etcd_bulk *k, struct bulk_lane *l, const struct batch *b, bool one,
 	  enum put_result *ret, int64_t *ret_revision, struct err *err)
 {
-	struct etcd_call call = { .method = ETCD_TXN, .request = &l->room->request, .kind = ETCD_GUARDED, .arena = &l->room->arena };
+	struct etcd_call call = { .method = ETCD_TXN, .request = &l->room->request, .lent = &l->room->lent, .kind = ETCD_GUARDED,
+				  .arena = &l->room->arena };
 	struct etcd_txn txn;
 	int64_t moved; /* the cursor */
 

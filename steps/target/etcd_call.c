@@ -197,7 +197,7 @@ static int
 attempt(struct opctx *cx, struct etcd_conn *c, const struct etcd_call *call, size_t endpoint, char **ret_token,
 	struct grpc_answer *ret, struct err *err)
 {
-	struct grpc_call g = { .cx = cx, .method = call->method, .request = call->request, .arena = call->arena,
+	struct grpc_call g = { .cx = cx, .method = call->method, .request = call->request, .lent = call->lent, .arena = call->arena,
 			       .max = call->max > 0 ? call->max : ETCD_REPLY_MAX, .deadline = cx->deadline };
 	struct grpc_chan *ch;
 

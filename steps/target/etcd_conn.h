@@ -34,6 +34,7 @@ enum etcd_call_kind {
 struct etcd_call {
 	const char *method;
 	const struct buf *request; /* framed */
+	const struct lents *lent;  /* that belong to it, or NULL */
 	enum etcd_call_kind kind;
 	struct arena *arena;       /* for the reply */
 	size_t only;               /* one attempt at endpoint only - 1; 0: any endpoint */

@@ -17,6 +17,7 @@
 #include <sys/socket.h>
 
 #include "base/clock.h"
+#include "steps/target/grpc_body.h"
 #include "steps/target/peer.h"
 
 #define REUSE_FIXED 0x080000  /* prior-knowledge connections can be reused */
@@ -35,6 +36,7 @@ struct grpc_chan {
 	bool proven;         /* the server has answered on this connection: it takes our certificate */
 	bool reuse_broken, wakeup_broken;
 	struct grpc_reply reply;
+	struct grpc_body body; /* of a unary call */
 	size_t request_len;
 	int fd;              /* of the connection, while it has opened no second socket */
 	unsigned sockets;
@@ -169,6 +171,19 @@ set_headers(struct grpc_chan *ch, const char *token)
 		explicit_bzero(line, strlen(line));
 		free(line);
 	}
+}
+
+/* What the next transfer sends. */
+static void
+set_request(struct grpc_chan *ch, const struct grpc_call *call)
+{
+	grpc_body_begin(&ch->body, call->request, call->lent);
+	ch->request_len = grpc_body_len(&ch->body);
+	curl_easy_setopt(ch->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)ch->request_len);
+	curl_easy_setopt(ch->easy, CURLOPT_READFUNCTION, grpc_body_read);
+	curl_easy_setopt(ch->easy, CURLOPT_READDATA, &ch->body);
+	curl_easy_setopt(ch->easy, CURLOPT_SEEKFUNCTION, grpc_body_seek);
+	curl_easy_setopt(ch->easy, CURLOPT_SEEKDATA, &ch->body);
 }
 
 /* Begin a transfer of what the easy handle is set to. */
@@ -376,9 +391,7 @@ grpc_unary(struct grpc_chan *ch, const struct grpc_call *call, struct grpc_answe
 	bool again;
 
 	do {
-		ch->request_len = call->request->len;
-		curl_easy_setopt(ch->easy, CURLOPT_POSTFIELDS, call->request->p);
-		curl_easy_setopt(ch->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)call->request->len);
+		set_request(ch, call);
 		chan_start(ch, call->method, call->token, call->arena, call->max);
 		if (!chan_run(ch, call, &code, ret))
 			return ret->fate;
@@ -398,9 +411,7 @@ grpc_download(const struct peer *peer, const struct grpc_call *call, grpc_take_f
 
 	ch->take = take;
 	ch->take_data = data;
-	ch->request_len = call->request->len;
-	curl_easy_setopt(ch->easy, CURLOPT_POSTFIELDS, call->request->p);
-	curl_easy_setopt(ch->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)call->request->len);
+	set_request(ch, call);
 	chan_start(ch, call->method, call->token, NULL, call->max);
 	if (chan_run(ch, call, &code, ret))
 		judge(ch, code, false, ret);

@@ -9,6 +9,7 @@
 #include "target.h"
 
 struct peer;
+struct lents;
 
 /* grpc-status values that callers look at. */
 enum {
@@ -29,6 +30,8 @@ enum {
 /* Requests are built in a buffer that begins with the frame's header: begin, append the message, end. */
 void grpc_begin(struct buf *request);
 void grpc_end(struct buf *request);
+/* The same when bytes of it were lent (see pb_lend). */
+void grpc_end_lent(struct buf *request, size_t lent);
 
 struct grpc_msg {
 	struct grpc_msg *next;
@@ -81,6 +84,7 @@ struct grpc_call {
 	const char *method;        /* "/package.Service/Method" */
 	const char *token;         /* metadata `token`, or NULL */
 	const struct buf *request; /* framed */
+	const struct lents *lent;  /* that belong to it, or NULL */
 	struct arena *arena;       /* the reply's message lives here */
 	size_t max;                /* the longest reply */
 	int64_t deadline;          /* of this attempt, CLOCK_MONOTONIC ns */

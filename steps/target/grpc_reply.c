@@ -23,7 +23,13 @@ grpc_begin(struct buf *request)
 void
 grpc_end(struct buf *request)
 {
-	size_t len = request->len - FRAME_HEAD;
+	grpc_end_lent(request, 0);
+}
+
+void
+grpc_end_lent(struct buf *request, size_t lent)
+{
+	size_t len = request->len - FRAME_HEAD + lent;
 
 	if (request->failed)
 		return;

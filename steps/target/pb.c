@@ -3,12 +3,16 @@
  * reader trusts no length and no tag, and never reads past its message. */
 #include "steps/target/pb.h"
 
+#include <stdlib.h>
 #include <string.h>
+
+#include "base/arena.h"
 
 enum { WIRE_VARINT = 0, WIRE_FIXED64 = 1, WIRE_BYTES = 2, WIRE_FIXED32 = 5 };
 
 /* A nested length is written as a varint padded to this width: no second pass over the content. */
 #define LENGTH_WIDTH 4
+#define LENT_MIN 1024 /* below it a copy costs less than a piece of its own */
 #define FIELD_MAX ((1U << 29) - 1)
 
 static void
@@ -65,12 +69,18 @@ pb_open(struct buf *to, unsigned field)
 void
 pb_close(struct buf *to, size_t opened)
 {
+	pb_close_lent(to, opened, 0);
+}
+
+void
+pb_close_lent(struct buf *to, size_t opened, size_t lent)
+{
 	size_t len;
 	unsigned char *at;
 
 	if (to->failed)
 		return;
-	len = to->len - opened;
+	len = to->len - opened + lent;
 	if (len >> (7 * LENGTH_WIDTH) != 0) {
 		to->failed = true;
 		return;
@@ -79,6 +89,36 @@ pb_close(struct buf *to, size_t opened)
 	for (int i = 0; i < LENGTH_WIDTH - 1; i++, len >>= 7)
 		at[i] = (unsigned char)(len | 0x80);
 	at[LENGTH_WIDTH - 1] = (unsigned char)len;
+}
+
+void
+lents_clear(struct lents *l)
+{
+	l->n = l->len = 0;
+}
+
+void
+lents_done(struct lents *l)
+{
+	free(l->list);
+	*l = (struct lents){ 0 };
+}
+
+void
+pb_lend(struct buf *to, struct lents *l, unsigned field, struct bytes v)
+{
+	if (v.len < LENT_MIN) {
+		pb_bytes(to, field, v);
+		return;
+	}
+	put_varint(to, (uint64_t)field << 3 | WIRE_BYTES);
+	put_varint(to, v.len);
+	if (l->n == l->cap) {
+		l->cap = l->cap > 0 ? l->cap * 2 : 128;
+		l->list = xreallocarray(l->list, l->cap, sizeof(*l->list));
+	}
+	l->list[l->n++] = (struct lent){ to->len, v };
+	l->len += v.len;
 }
 
 struct pb

@@ -16,6 +16,22 @@ void pb_str(struct buf *to, unsigned field, const char *s);
 size_t pb_open(struct buf *to, unsigned field);
 void pb_close(struct buf *to, size_t opened);
 
+/* Long values that belong to a message and are not copied into it: b stands before the buffer's byte `at`, or at its end.
+ * The list is in order, the values must stay as they are until the message has been sent. */
+struct lent {
+	size_t at;
+	struct bytes b;
+};
+struct lents {
+	struct lent *list;
+	size_t n, cap, len; /* len: of all values together, bytes */
+};
+void lents_clear(struct lents *l);
+void lents_done(struct lents *l);
+/* As pb_bytes, but a long value is lent; the messages around it are closed with all bytes that were lent within them. */
+void pb_lend(struct buf *to, struct lents *l, unsigned field, struct bytes v);
+void pb_close_lent(struct buf *to, size_t opened, size_t lent);
+
 /* A reader over one message. bad is set for good by anything malformed; check it once after the last pb_next. */
 struct pb {
 	const unsigned char *p, *end;

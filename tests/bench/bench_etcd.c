@@ -2,7 +2,7 @@
 /* The bounds of an etcd copy, made of wherry's own transport and nothing else:
  *   bench_etcd write URL PREFIX N SIZE LANES   writes made keys with the copy's transactions; SIZE 0: mixed sizes
  *   bench_etcd read URL PREFIX                 reads a prefix in pages by bytes
- * Each prints the seconds it took, and the keys and bytes that it moved. */
+ * Each prints the seconds it took once connected, and the keys and bytes that it moved. */
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>

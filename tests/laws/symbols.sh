@@ -16,6 +16,7 @@ project="$project|x(malloc|calloc|realloc|reallocarray|strdup|strndup|asprintf)|
 libc='mem(cpy|move|set|cmp|chr|rchr|mem|pcpy)|mempcpy|bcmp|(stp|str)[a-z0-9_]+|free|v?snprintf|qsort|bsearch'
 libc="$libc|explicit_bzero|__([a-z]*mem|str|stp|explicit_bzero|snprintf|vsnprintf)[a-z]*_chk|__isoc[0-9]+_strto[a-z]+"
 libc="$libc|sigdescr_np|to(upper|lower)|__ctype_[a-z_]+|pthread_mutex_(init|destroy|lock|unlock)"
+libc="$libc|pthread_cond_(init|destroy|wait|broadcast)"
 libc="$libc|(floor|ceil|round|lround|llround|trunc|fabs|fmod|sqrt|pow|exp|log|log2|log10)"
 loud='v?f?printf|__v?f?printf_chk|puts|fputs|putchar|putc|fputc|fwrite|perror|std(out|err)|_?exit|_Exit|quick_exit'
 loud="$loud|errx?|v?warnx?|v?syslog"

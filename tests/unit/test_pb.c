@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The protobuf wire format against bytes that protoc's own libraries write, and against malformed ones. */
-#include "steps/target/pb.h"
+#include "steps/target/etcd_api.h"
+#include "steps/target/grpc.h"
+#include "steps/target/grpc_body.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -8,6 +10,7 @@
 
 #include <cmocka.h>
 
+#include <stdio.h>
 #include <string.h>
 
 #define B(s) ((struct bytes){ s, sizeof(s) - 1 })
@@ -123,6 +126,49 @@ refuses(void **state)
 	assert_false(pb_next(&in, &f));
 }
 
+/* The same request with its values copied and lent, taken in pieces of many sizes, and again from the begin. */
+static void
+lends_long_values(void **state)
+{
+	static char text[5000];
+	const struct bytes values[] = { { text, 0 }, { text, 1 }, { text + 1, 1023 }, { text + 2, 1024 }, { text, 5000 }, { text, 3 }, { text, 1024 } };
+	struct buf copied = BUF_INIT(0), lent = BUF_INIT(0);
+	struct lents l = { 0 };
+	struct grpc_body body;
+	char got[16384];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(text); i++)
+		text[i] = (char)(i % 251);
+	grpc_begin(&copied);
+	grpc_begin(&lent);
+	for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+		etcd_op_put(&copied, ETCD_THEN, B("key"), values[i], (int64_t)i);
+		etcd_op_put_lent(&lent, &l, ETCD_THEN, B("key"), values[i], (int64_t)i);
+	}
+	grpc_end(&copied);
+	grpc_end_lent(&lent, l.len);
+	assert_int_equal(l.n, 3);
+	grpc_body_begin(&body, &lent, &l);
+	assert_int_equal(grpc_body_len(&body), copied.len);
+	for (size_t size = 1; size < 7000; size = size * 3 / 2 + 1) {
+		size_t len = 0, n;
+
+		assert_int_equal(grpc_body_seek(&body, 0, SEEK_SET), CURL_SEEKFUNC_OK);
+		while ((n = grpc_body_read(got + len, 1, size, &body)) > 0)
+			len += n;
+		assert_bytes(&copied, (struct bytes){ got, len });
+	}
+	assert_int_equal(grpc_body_seek(&body, 1, SEEK_SET), CURL_SEEKFUNC_CANTSEEK);
+	lents_clear(&l);
+	grpc_begin(&lent);
+	etcd_op_put_lent(&lent, &l, ETCD_THEN, B("key"), B("short"), 0);
+	assert_int_equal(l.len, 0);
+	lents_done(&l);
+	buf_done(&lent);
+	buf_done(&copied);
+}
+
 int
 main(void)
 {
@@ -131,6 +177,7 @@ main(void)
 		cmocka_unit_test(leaves_defaults_out),
 		cmocka_unit_test(nests_messages),
 		cmocka_unit_test(reads_all_wire_types),
+		cmocka_unit_test(lends_long_values),
 	};
 
 	for (size_t i = 0; i < sizeof(malformed) / sizeof(malformed[0]); i++)

@@ -117,12 +117,16 @@ new_attempt(struct coord *c, uint32_t i)
 	const char *path = of != NULL ? undo_path(&c->keep, of) : path_of(c, i);
 	struct attempt *at = xcalloc(1, sizeof(*at));
 	struct err wrong = ERR_INIT;
+	int rc;
 
 	if (l->task == NULL) {
 		l->task = xcalloc(1, sizeof(*l->task));
 		if (undoes == NO_LIVE)
-			memory_init(&l->task->memory, c->o->history != NULL ? history_step(c->o->history, path) : NULL, l->anew);
-		else if (coord_undo_memory(c, i, path, &l->task->memory, &wrong) < 0)
+			rc = memory_init(&l->task->memory, c->o->history != NULL ? history_step(c->o->history, path) : NULL, l->anew,
+					  true, &wrong);
+		else
+			rc = coord_undo_memory(c, i, path, &l->task->memory, &wrong);
+		if (rc < 0)
 			coord_pause(c, path_of(c, i), &wrong);
 		if (l->torn)
 			l->task->memory.unseen = EFFECT_UNKNOWN;

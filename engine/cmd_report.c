@@ -73,17 +73,25 @@ telling_parse(const struct telling *t, const char *text)
 }
 
 struct image
-telling_image(const struct telling *t, const char *text)
+telling_image(const struct hist_effect *e, enum image_of which)
 {
-	const struct value v = telling_parse(t, text);
-	struct image ret = { .known = text != NULL };
+	struct err ignored = ERR_INIT;
+	struct arena scratch = ARENA_INIT;
+	const char *text = NULL;
+	struct value v = VALUE_NULL;
+	struct image ret = { 0 };
 
-	if (text == NULL)
+	if (hist_text(e, which, &scratch, &text, &ignored) == 0 && text != NULL)
+		ret.known = value_parse(&scratch, text, strlen(text), &v, &ignored) == 0;
+	if (!ret.known) {
+		arena_done(&scratch);
 		return ret;
+	}
 	ret.absent = v.kind == V_NULL;
 	ret.bytes = strlen(text);
 	sha256_hex(text, ret.bytes, ret.sha256);
 	(void)snprintf(ret.kind, sizeof(ret.kind), "%s", value_kind_text(&v, (char[48]){ 0 }));
+	arena_done(&scratch);
 	return ret;
 }
 
@@ -116,9 +124,9 @@ put_text(struct buf *b, const char *before, const char *text)
 }
 
 static void
-put_image(const struct telling *t, const char *text, struct buf *b)
+put_image(const struct hist_effect *e, enum image_of which, struct buf *b)
 {
-	const struct image i = telling_image(t, text);
+	const struct image i = telling_image(e, which);
 
 	if (!i.known)
 		buf_puts(b, "not read");
@@ -129,7 +137,7 @@ put_image(const struct telling *t, const char *text, struct buf *b)
 }
 
 static void
-put_effect(const struct telling *t, const struct hist_step *s, const struct hist_effect *e, struct buf *b)
+put_effect(const struct hist_step *s, const struct hist_effect *e, struct buf *b)
 {
 	buf_printf(b, "    %s%s", effect_state_name(e->state), is_taken_back(s, e) ? ", taken back" : "");
 	put_text(b, ": ", e->says);
@@ -142,9 +150,9 @@ put_effect(const struct telling *t, const struct hist_step *s, const struct hist
 		put_text(b, " ", e->unit);
 	}
 	buf_puts(b, "\n      before: ");
-	put_image(t, e->before, b);
+	put_image(e, IMAGE_BEFORE, b);
 	buf_puts(b, "; after: ");
-	put_image(t, e->value, b);
+	put_image(e, IMAGE_AFTER, b);
 	buf_putc(b, '\n');
 }
 
@@ -194,7 +202,7 @@ put_step(const struct telling *t, const struct hist_step *s, struct buf *b)
 	put_text(b, "  ", s->msg);
 	buf_putc(b, '\n');
 	for (const struct hist_effect *e = s->effects; e != NULL; e = e->next)
-		put_effect(t, s, e, b);
+		put_effect(s, e, b);
 	put_outputs(t, s, b);
 }
 

@@ -34,7 +34,7 @@ struct image {
 
 /* Canonical bytes as a value in the arena of the process, or null when there are none. */
 struct value telling_parse(const struct telling *, const char *text);
-struct image telling_image(const struct telling *, const char *text);
+struct image telling_image(const struct hist_effect *, enum image_of);
 /* Was it in the world, and is it not any more? */
 bool is_taken_back(const struct hist_step *, const struct hist_effect *);
 const char *effect_state_name(enum effect_state);

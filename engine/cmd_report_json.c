@@ -32,9 +32,9 @@ time_value(const struct telling *t, int64_t ms)
 
 /* null: not read. */
 static struct value
-image_value(const struct telling *t, const char *text)
+image_value(const struct telling *t, const struct hist_effect *e, enum image_of which)
 {
-	const struct image i = telling_image(t, text);
+	const struct image i = telling_image(e, which);
 	const struct pair p[] = {
 		{ "absent", value_bool(i.absent) },
 		{ "bytes", value_int((int64_t)i.bytes) },
@@ -58,8 +58,8 @@ effect_value(const struct telling *t, const struct hist_step *s, const struct hi
 		{ "done", value_int((int64_t)e->done) },
 		{ "total", value_int((int64_t)e->total) },
 		{ "unit", text_value(e->unit) },
-		{ "before", image_value(t, e->before) },
-		{ "after", image_value(t, e->value) },
+		{ "before", image_value(t, e, IMAGE_BEFORE) },
+		{ "after", image_value(t, e, IMAGE_AFTER) },
 	};
 
 	return object(t, p, countof(p));

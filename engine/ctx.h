@@ -34,6 +34,7 @@ struct memo {
 	uint32_t number, occ;
 	enum effect_state state;
 	struct value value, before;
+	const struct hist_effect *from; /* its images as an earlier process left them are read when it is asked for; or NULL */
 	bool asked;                    /* in the present walk */
 	bool begun;                    /* may have happened: its intent is on record, and `before` with it */
 	bool lost;                     /* begun already when its last intent was recorded */
@@ -215,14 +216,15 @@ void ctx_init(struct step_ctx *, struct attempt *, struct arena *arena, const at
 bool ctx_look(struct step_ctx *, const struct target *, const char *path, struct value *ret);
 /* For a plan file: tell what on this machine the effect would be made from. */
 int ctx_tell_source(struct step_ctx *, const struct effect *, struct err *err);
-/* The memory of one step, from its journalled history (h may be NULL); anew: what it did before is to happen again. */
-void memory_init(struct memory *, const struct hist_step *h, bool anew);
+/* The memory of one step, from its journalled history (h may be NULL); anew: what it did before is to happen again; lasts: the
+ * history stays as it is for as long as the memory. -1: what the journal names cannot be read. */
+int memory_init(struct memory *, const struct hist_step *h, bool anew, bool lasts, struct err *err);
 void memory_done(struct memory *);
 /* Before each walk of the handler. */
 void memory_walk(struct memory *);
 /* The memo of the next occurrence of verb on ref in this walk; a new one gets a nonce. together: as many effects may have
- * their intents in one batch with it. */
-struct memo *memory_ask(struct memory *, struct arena *scratch, const char *verb, const char *ref, uint32_t together);
+ * their intents in one batch with it; more than one: its images live in scratch, until memory_lighten. NULL: they cannot be read. */
+struct memo *memory_ask(struct memory *, struct arena *scratch, const char *verb, const char *ref, uint32_t together, struct err *err);
 /* No more intents can have been in the batch that held those given `unseen` by now. */
 void memory_seen(struct memory *);
 /* Its round is over: keep of its images what another try needs. */

@@ -108,6 +108,7 @@ door_intents(struct step_ctx *cx, const struct intent *list, size_t n, const cha
 		e->state = EFFECT_BEGUN;
 		e->lost = e->begun;
 		e->begun = true;
+		e->from = NULL; /* what it is about now is on record */
 		door_counts(cx, false);
 	}
 	FAULT("effect.intent_durable");
@@ -131,6 +132,7 @@ door_settled(struct step_ctx *cx, const struct target *on, struct memo *e, enum 
 	const bool named = e->begun; /* by its intent */
 	struct value *kept = NULL;
 
+	e->from = NULL;
 	e->state = state;
 	e->begun = state == EFFECT_UNKNOWN || (state == EFFECT_FAILED && e->lost);
 	e->value = VALUE_NULL;
@@ -378,10 +380,12 @@ door_answered(struct step_ctx *cx, const struct memo *e)
 static int
 run_effect(struct step_ctx *cx, const struct effect *f, struct value *ret, struct err *err)
 {
-	struct memo *e = memory_ask(cx->at->memory, cx->arena, f->verb, ref_text(cx, &f->on), 1);
+	struct memo *e = memory_ask(cx->at->memory, cx->arena, f->verb, ref_text(cx, &f->on), 1, err);
 	struct value before;
 	int rc;
 
+	if (e == NULL)
+		return -1;
 	if (door_answered(cx, e)) {
 		*ret = e->value;
 		return 0;

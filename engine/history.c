@@ -110,7 +110,7 @@ history_stands(const struct hist_effect *e)
 {
 	if (e->undone || e->state == EFFECT_RESOLVED_NOT_DONE)
 		return false;
-	return e->state != EFFECT_FAILED || e->value != NULL || e->lost;
+	return e->state != EFFECT_FAILED || hist_has(e, IMAGE_AFTER) || e->lost;
 }
 
 bool

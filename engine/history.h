@@ -18,10 +18,13 @@ enum step_status step_status_parse(const char *name); /* STEP_PENDING when unkno
 enum effect_state { EFFECT_BEGUN, EFFECT_OK, EFFECT_UNCHANGED, EFFECT_FAILED, EFFECT_UNKNOWN, EFFECT_RESOLVED_DONE,
 	EFFECT_RESOLVED_NOT_DONE };
 
+/* What an effect met, what it was to make, what it left. */
+enum image_of { IMAGE_BEFORE, IMAGE_BODY, IMAGE_AFTER, IMAGES };
+
 struct hist_effect {
 	struct hist_effect *next;      /* of the same step, in order of number */
 	uint32_t number, occ;
-	const char *verb, *ref, *class, *says, *digest, *nonce, *msg;
+	const char *verb, *ref, *class, *says, *nonce, *msg;
 	enum effect_state state;
 	bool lost;                     /* it was begun again although an earlier try of it never settled */
 	bool changed;                  /* what it left was gone or other when the run was taken up last */
@@ -29,7 +32,10 @@ struct hist_effect {
 	bool undone;                   /* it has been taken back since */
 	bool past;                     /* it stands, and its step is to do it once more */
 	uint64_t begun;                /* the record that began it */
-	const char *value, *before, *body; /* canonical bytes, or NULL */
+	const char *images[IMAGES];    /* canonical bytes, NULL: none; for hist_text and hist_value: what lies beside the journal is
+					* not kept here */
+	const char *folder;            /* the run's, where it lies */
+	uint64_t intent, settled;      /* lines of the journal that name it; 0: none */
 	uint64_t done, total;          /* of a stream */
 	const char *unit;
 };
@@ -87,6 +93,7 @@ struct history {
 	enum run_status status;
 	const char *run, *plan, *user, *host, *build;
 	const char *closure, *params, *args, *outputs; /* canonical bytes */
+	const char *folder;             /* the run's, once something in it is named */
 	const char *closure_at;         /* begins the names of the closure's files: "", or where an edited plan is */
 	const char *orphans;            /* canonical bytes, or NULL: [{step, at, closure}], which an earlier plan has */
 	uint32_t edits;                 /* of the plan, since the run began */
@@ -113,6 +120,11 @@ history_text(struct history *h, const char *s)
 {
 	return s != NULL ? arena_strdup(&h->arena, s) : NULL;
 }
+/* Is there such an image? */
+bool hist_has(const struct hist_effect *, enum image_of);
+/* Its canonical bytes in the arena, NULL when there is none; its value, null when there is none. -1: it cannot be read any more. */
+int hist_text(const struct hist_effect *, enum image_of, struct arena *, const char **ret, struct err *err);
+int hist_value(const struct hist_effect *, enum image_of, struct arena *, struct value *ret, struct err *err);
 /* history_effect.c, for history_apply: an intent; another record of an effect, of which only a word that needed no intent may name
  * a new one; what it left is other; a person's word. */
 void history_apply_intent(struct history *, struct hist_step *, const struct record *);

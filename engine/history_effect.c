@@ -5,6 +5,8 @@
 #include <inttypes.h>
 #include <string.h>
 
+static const char beside[] = ""; /* stands for bytes that lie beside the journal: no value is written as nothing */
+
 static struct hist_effect *
 effect_find(const struct hist_step *s, uint32_t number)
 {
@@ -55,6 +57,52 @@ effect_add(struct history *h, struct hist_step *s, uint32_t number)
 	return e;
 }
 
+/* What lies beside stays there: the images of 100,000 objects may be more than there is memory. */
+static void
+keep_image(struct history *h, struct hist_effect *e, enum image_of which, const struct record *r, const char *text,
+	   const char *file)
+{
+	e->images[which] = text != NULL && file != NULL ? beside : history_text(h, text);
+	if (e->images[which] != beside)
+		return;
+	if (h->folder == NULL || strcmp(h->folder, r->folder) != 0)
+		h->folder = history_text(h, r->folder);
+	e->folder = h->folder;
+}
+
+bool
+hist_has(const struct hist_effect *e, enum image_of which)
+{
+	return e->images[which] != NULL;
+}
+
+int
+hist_text(const struct hist_effect *e, enum image_of which, struct arena *a, const char **ret, struct err *err)
+{
+	struct record r;
+
+	*ret = NULL;
+	if (e->images[which] != beside) {
+		*ret = e->images[which] != NULL ? arena_strdup(a, e->images[which]) : NULL;
+		return 0;
+	}
+	if (journal_line(e->folder, which == IMAGE_AFTER ? e->settled : e->intent, a, &r, err) < 0)
+		return -1;
+	*ret = which == IMAGE_AFTER ? r.value_text : which == IMAGE_BODY ? r.body_text : r.before_text;
+	return *ret != NULL ? 0 : err_set(err, ERR_REFUSED, "a value of effect %" PRIu32 " is not where '%s/journal' says", e->number, e->folder);
+}
+
+int
+hist_value(const struct hist_effect *e, enum image_of which, struct arena *a, struct value *ret, struct err *err)
+{
+	const char *text;
+
+	*ret = VALUE_NULL;
+	if (hist_text(e, which, a, &text, err) < 0)
+		return -1;
+	return text != NULL ? value_parse(a, text, strlen(text), ret, err) : 0;
+}
+
 void
 history_apply_intent(struct history *h, struct hist_step *s, const struct record *r)
 {
@@ -72,11 +120,11 @@ history_apply_intent(struct history *h, struct hist_step *s, const struct record
 	e->ref = history_text(h, r->ref);
 	e->class = history_text(h, r->class);
 	e->says = history_text(h, r->says);
-	e->digest = history_text(h, r->digest);
 	e->nonce = history_text(h, r->nonce);
-	e->before = history_text(h, r->before_text);
-	e->body = history_text(h, r->body_text);
-	e->msg = e->value = NULL;
+	e->intent = r->at;
+	keep_image(h, e, IMAGE_BEFORE, r, r->before_text, r->before_file);
+	keep_image(h, e, IMAGE_BODY, r, r->body_text, r->body_file);
+	e->msg = e->images[IMAGE_AFTER] = NULL;
 	e->seq = h->records;
 }
 
@@ -89,7 +137,8 @@ apply_settled(struct history *h, struct hist_effect *e, const struct record *r)
 		e->state = EFFECT_UNCHANGED;
 	else
 		e->state = EFFECT_OK;
-	e->value = history_text(h, r->value_text);
+	e->settled = r->at;
+	keep_image(h, e, IMAGE_AFTER, r, r->value_text, r->value_file);
 	e->msg = history_text(h, r->msg);
 }
 

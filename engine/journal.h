@@ -52,6 +52,10 @@ void journal_help_free(struct journal_help *); /* or NULL; both threads are done
 /* Read our own journal: what has become durable since this was called last; at first, all of it. */
 int journal_again(struct journal *, journal_record_fn *fn, void *data, struct err *err);
 
+/* Read one record again, by its folder and where its line is, with the values that it names; all lives in the arena. Meant for what
+ * was verified when the journal was read: only the values' own hashes are looked at once more. */
+int journal_line(const char *folder, uint64_t at, struct arena *, struct record *ret, struct err *err);
+
 /* Stage a record for the next batch (values over JOURNAL_INLINE_MAX are first written to files and synced here; private
  * ones are synced once a batch, and what they will need is reserved here). -1 only for such a file or its room, or for
  * a record that no batch can hold; the record is then not staged. */

@@ -73,6 +73,8 @@ int store_key(const char *folder, bool fresh, unsigned char ret[SHA256_LEN], str
 /* Keep a value's canonical bytes in data/ under their hash, durable. */
 int store_put(const char *folder, const struct buf *bytes, char ret_sha256[SHA256_HEX], struct err *err);
 int store_get(const char *folder, const char *sha256, struct buf *to, struct err *err);
+/* A kept value's canonical bytes in the arena, by its name. private: as private_get's fd. */
+int store_value(const char *folder, int *private, const char *name, struct arena *, const char **ret, struct err *err);
 /* Copy [from, to) of the journal into quarantine/, durable; ret_name is relative to the folder and lives in the
  * arena. */
 int store_quarantine(struct arena *a, const char *folder, int fd, uint64_t from, uint64_t to, const char **ret_name,

@@ -31,7 +31,7 @@
 #include "base/io.h"
 
 #define WINDOW ((size_t)128 << 10)
-#define VALUE_FILE_MAX ((size_t)256 << 20)
+#define LINE_READ 4096 /* bytes at a time of one record: most have fewer */
 
 struct reader {
 	int fd;
@@ -139,32 +139,34 @@ follows(const struct scan *s, const struct batch *b)
 }
 
 static int
-load_value(struct reader *r, const char *name, const char **ret, struct err *err)
+load_value(struct reader *r, struct arena *a, const char *name, const char **ret, struct err *err)
 {
-	struct buf bytes = BUF_INIT(VALUE_FILE_MAX);
-	int rc;
-
 	if (name == NULL || r->folder == NULL || (private_is_name(name) && r->forgotten))
 		return 0;
-	rc = private_is_name(name) ? private_get(r->folder, &r->private, name, &bytes, err)
-				   : store_get(r->folder, name, &bytes, err);
-	if (rc == 0)
-		rc = value_canonical(&r->arena, bytes.p, bytes.len, ret, err);
-	buf_done(&bytes);
-	return rc;
+	return store_value(r->folder, &r->private, name, a, ret, err);
 }
 
+/* The record of a line; what lives beside the journal comes with it. */
 static int
-take_record(struct reader *r, const char *line, size_t len, struct err *err)
+parse_line(struct reader *r, struct arena *a, const char *line, size_t len, struct record *ret, struct err *err)
+{
+	if (record_parse(a, line, len, ret, err) < 0 || load_value(r, a, ret->value_file, &ret->value_text, err) < 0 ||
+	    load_value(r, a, ret->before_file, &ret->before_text, err) < 0)
+		return -1;
+	return load_value(r, a, ret->body_file, &ret->body_text, err);
+}
+
+/* at: where the line is in the file. */
+static int
+take_record(struct reader *r, uint64_t at, const char *line, size_t len, struct err *err)
 {
 	struct record rec;
 
 	arena_reset(&r->arena);
-	if (record_parse(&r->arena, line, len, &rec, err) < 0 ||
-	    load_value(r, rec.value_file, &rec.value_text, err) < 0 ||
-	    load_value(r, rec.before_file, &rec.before_text, err) < 0 ||
-	    load_value(r, rec.body_file, &rec.body_text, err) < 0)
+	if (parse_line(r, &r->arena, line, len, &rec, err) < 0)
 		return err_wrap(err, "journal '%s', record %" PRIu64, r->path, r->s->records + 1);
+	rec.folder = r->folder;
+	rec.at = at;
 	r->s->records++;
 	if (rec.type == REC_TAIL)
 		r->s->tail = true;
@@ -183,7 +185,7 @@ take_batch(struct reader *r, const struct batch *b, const char *body, const char
 		newline = memchr(p, '\n', (size_t)(end - p));
 		if (newline == NULL)
 			return refuse(r, s->end, "a record has no end", err);
-		if (take_record(r, p, (size_t)(newline - p), err) < 0)
+		if (take_record(r, s->end + BATCH_HEAD + (uint64_t)(p - body), p, (size_t)(newline - p), err) < 0)
 			return -1;
 		p = newline + 1;
 	}
@@ -337,6 +339,50 @@ journal_again(struct journal *j, journal_record_fn *fn, void *data, struct err *
 	if (j->again.end == 0)
 		memset(j->again.hash, '0', SHA256_HEX - 1);
 	return scan_with(&r, strrchr(j->folder, '/') + 1, err);
+}
+
+static int
+read_line(int fd, uint64_t at, struct buf *line, size_t *ret_len, struct err *err)
+{
+	const char *end = NULL;
+	ssize_t got = 1;
+
+	while (end == NULL && got > 0) {
+		char *room = buf_grow(line, LINE_READ);
+
+		if (room == NULL)
+			break;
+		got = pread(fd, room, LINE_READ, (off_t)(at + line->len));
+		if (got < 0)
+			return err_errno(err, "read the journal");
+		end = memchr(room, '\n', (size_t)got);
+		line->len += (size_t)got;
+	}
+	if (end == NULL)
+		return err_set(err, ERR_REFUSED, "no record begins at byte %" PRIu64 " of the journal", at);
+	*ret_len = (size_t)(end - line->p);
+	return 0;
+}
+
+int
+journal_line(const char *folder, uint64_t at, struct arena *a, struct record *ret, struct err *err)
+{
+	struct reader r = { .folder = folder, .private = -1 };
+	struct buf line = BUF_INIT(BATCH_BODY_MAX + LINE_READ);
+	const int fd = open(io_join(a, folder, "journal"), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	size_t len = 0;
+	int rc;
+
+	if (fd < 0)
+		return err_errno(err, "open '%s/journal'", folder);
+	rc = read_line(fd, at, &line, &len, err);
+	(void)close(fd);
+	if (rc == 0)
+		rc = parse_line(&r, a, line.p, len, ret, err);
+	if (r.private >= 0)
+		(void)close(r.private);
+	buf_done(&line);
+	return rc < 0 ? err_wrap(err, "'%s/journal', byte %" PRIu64, folder, at) : 0;
 }
 
 int

@@ -192,6 +192,18 @@ store_get(const char *folder, const char *sha256, struct buf *to, struct err *er
 }
 
 int
+store_value(const char *folder, int *private, const char *name, struct arena *a, const char **ret, struct err *err)
+{
+	struct buf bytes = BUF_INIT(STORED_MAX);
+	int rc = private_is_name(name) ? private_get(folder, private, name, &bytes, err) : store_get(folder, name, &bytes, err);
+
+	if (rc == 0)
+		rc = value_canonical(a, bytes.p, bytes.len, ret, err);
+	buf_done(&bytes);
+	return rc;
+}
+
+int
 store_quarantine(struct arena *a, const char *folder, int fd, uint64_t from, uint64_t to, const char **ret_name,
 		 struct err *err)
 {

@@ -77,21 +77,22 @@ ask_next(struct round *r, struct part *p, struct err *err)
 	return target_spell(&r->own, p->f.on.target, p->f.on.path, &p->f.on.path, err) < 0 ? -1 : 1;
 }
 
-/* Into this round, unless it has one on the same object: that one must have settled first. */
-static bool
-admit(struct round *r, struct part *p)
+/* Into this round (1), unless it has one on the same object: that one must have settled first. */
+static int
+admit(struct round *r, struct part *p, struct err *err)
 {
 	const char *ref = ref_text(&r->own, &p->f.on);
 
 	if (map_add(&r->objects, ref, strlen(ref), 0) != MAP_NONE)
-		return false;
+		return 0;
+	if (r->cx->at->shared->mode != MODE_PLAN) {
+		p->memo = memory_ask(r->cx->at->memory, r->own.arena, p->f.verb, ref, ROUND_EFFECTS, err);
+		if (p->memo == NULL)
+			return -1;
+		p->over = p->earlier = door_answered(&r->own, p->memo);
+	}
 	r->n++;
-	if (r->cx->at->shared->mode == MODE_PLAN)
-		return true;
-	p->memo = memory_ask(r->cx->at->memory, r->own.arena, p->f.verb, ref, ROUND_EFFECTS);
-	p->memo->light = true;
-	p->over = p->earlier = door_answered(&r->own, p->memo);
-	return true;
+	return 1;
 }
 
 static int
@@ -99,20 +100,22 @@ gather(struct round *r, struct err *err)
 {
 	const struct part held = r->parts[r->n < ROUND_EFFECTS ? r->n : 0];
 	struct arena *a = start_memory(r);
-	int rc = 1;
+	int rc = 1, in;
 
 	map_done(&r->objects);
 	r->n = 0;
 	if (r->held) {
 		r->parts[0] = held;
 		r->held = false;
-		(void)admit(r, &r->parts[0]);
+		rc = admit(r, &r->parts[0], err);
 	}
 	while (rc > 0 && !r->held && r->n < ROUND_EFFECTS && a->total < ROUND_BYTES) {
 		struct part *p = &r->parts[r->n];
 
 		rc = ask_next(r, p, err);
-		r->held = rc > 0 && !admit(r, p);
+		in = rc > 0 ? admit(r, p, err) : 1;
+		r->held = in == 0;
+		rc = in < 0 ? -1 : rc;
 	}
 	r->last = rc == 0;
 	r->cx->at->memory->now = NULL; /* progress is not of the last one asked for */

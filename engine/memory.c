@@ -14,15 +14,13 @@ struct series {
 	const char *verb, *ref;   /* one behind the other: the key of the index */
 };
 
-static struct value
-parse_or_null(struct arena *a, const char *text)
+/* The images that another walk may need: of what has settled what it left, of what is open what it met. */
+static int
+recall(struct memo *e, const struct hist_effect *h, struct arena *a, struct err *err)
 {
-	struct value v = VALUE_NULL;
-	struct err ignored = ERR_INIT;
-
-	if (text != NULL && value_parse(a, text, strlen(text), &v, &ignored) < 0)
-		return VALUE_NULL; /* the journal's hashes held, so this is an image kept elsewhere */
-	return v;
+	if (hist_value(h, IMAGE_AFTER, a, &e->value, err) < 0 || hist_value(h, IMAGE_BEFORE, a, &e->before, err) < 0)
+		return err_wrap(err, "'%s %s'", e->verb, e->ref);
+	return 0;
 }
 
 static struct series *
@@ -101,7 +99,7 @@ memory_walk(struct memory *m)
 }
 
 struct memo *
-memory_ask(struct memory *m, struct arena *scratch, const char *verb, const char *ref, uint32_t together)
+memory_ask(struct memory *m, struct arena *scratch, const char *verb, const char *ref, uint32_t together, struct err *err)
 {
 	struct series *s = series_of(m, scratch, verb, ref);
 	const uint32_t occ = ++s->asked;
@@ -117,14 +115,19 @@ memory_ask(struct memory *m, struct arena *scratch, const char *verb, const char
 		if (++m->given >= together)
 			memory_seen(m);
 	}
+	e->light = together > 1;
+	if (e->from != NULL && recall(e, e->from, e->light ? scratch : &m->arena, err) < 0)
+		return NULL;
+	if (!e->light)
+		e->from = NULL;
 	s->at = &e->same;
 	e->asked = true;
 	m->now = e;
 	return e;
 }
 
-void
-memory_init(struct memory *m, const struct hist_step *h, bool anew)
+int
+memory_init(struct memory *m, const struct hist_step *h, bool anew, bool lasts, struct err *err)
 {
 	*m = (struct memory){ 0 };
 	m->last = &m->first;
@@ -133,7 +136,7 @@ memory_init(struct memory *m, const struct hist_step *h, bool anew)
 		if (e->number > m->count)
 			m->count = e->number;
 	if (h == NULL || anew)
-		return;
+		return 0;
 	if (h->torn)
 		m->unseen = EFFECT_UNKNOWN;
 	else if (h->torn_done)
@@ -146,14 +149,16 @@ memory_init(struct memory *m, const struct hist_step *h, bool anew)
 		if (h_e->undone || h_e->past)
 			continue;
 		e = add_memo(m, series_of(m, &m->arena, verb, ref), h_e->occ);
-		e->nonce = arena_strdup(&m->arena, h_e->nonce != NULL ? h_e->nonce : "");
+		e->nonce = lasts && h_e->nonce != NULL ? h_e->nonce : arena_strdup(&m->arena, h_e->nonce != NULL ? h_e->nonce : "");
 		e->number = h_e->number;
 		e->state = h_e->state;
 		e->lost = h_e->lost;
 		e->begun = e->state == EFFECT_BEGUN || e->state == EFFECT_UNKNOWN || (e->state == EFFECT_FAILED && e->lost);
-		e->value = parse_or_null(&m->arena, h_e->value);
-		e->before = parse_or_null(&m->arena, h_e->before);
+		e->from = lasts ? h_e : NULL;
+		if (!lasts && recall(e, h_e, &m->arena, err) < 0)
+			return -1;
 	}
+	return 0;
 }
 
 void
@@ -177,7 +182,7 @@ memory_lighten(struct memory *m, struct memo *e)
 {
 	e->light = false;
 	e->value = VALUE_NULL;
-	e->before = e->begun ? value_copy(&m->arena, &e->before) : VALUE_NULL;
+	e->before = e->begun && e->from == NULL ? value_copy(&m->arena, &e->before) : VALUE_NULL;
 }
 
 bool

@@ -86,10 +86,10 @@ recheck(struct coord *c, const struct trace *t, struct err *err)
 
 	if (live != NO_LIVE && c->live[live].anew)
 		return 0;
-	if ((e->state != EFFECT_OK && e->state != EFFECT_UNCHANGED) || e->value == NULL)
+	if ((e->state != EFFECT_OK && e->state != EFFECT_UNCHANGED) || !hist_has(e, IMAGE_AFTER))
 		return 0;
 	arena_reset(&c->eval);
-	if (value_parse(&c->eval, e->value, strlen(e->value), &after, err) < 0)
+	if (hist_value(e, IMAGE_AFTER, &c->eval, &after, err) < 0)
 		return -1;
 	return t->type->recheck(&op, t->path, &after, err);
 }

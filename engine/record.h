@@ -61,7 +61,9 @@ struct record {
 	const struct value *body;    /* effect body (secrets as tags) */
 	/* Of a record that was read there are canonical bytes in place of the three values; see record_values. */
 	const char *value_text, *before_text, *body_text;
-	const char *value_file, *before_file, *body_file; /* names of values kept beside; journal*.c only */
+	const char *value_file, *before_file, *body_file; /* names of values kept beside, journal*.c only; NULL: it is in the line */
+	const char *folder;      /* of a record that was read: the run's, where they are kept */
+	uint64_t at;             /* of such a record: where its line is */
 };
 
 /* Append the record as one line with its newline. */

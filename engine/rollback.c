@@ -101,16 +101,17 @@ note_past(struct coord *c, struct rollback *r, const struct hist_step *hs, const
 		const struct hist_effect *u = undo->effects;
 		const uint32_t at = e->undone && e->ref != NULL ? map_get(&r->index, e->ref, strlen(e->ref)) : MAP_NONE;
 		struct undo_effect x;
+		struct value left;
 
 		if (at == MAP_NONE)
 			continue;
 		while (u != NULL && u->number != e->number)
 			u = u->next;
-		if (u == NULL || u->state != EFFECT_OK || roll_bind_effect(c, r, step, &r->arena, e, &x, &ignored) < 0)
+		if (u == NULL || u->state != EFFECT_OK || roll_bind_effect(c, r, step, &r->arena, e, &x, &ignored) < 0 ||
+		    hist_value(u, IMAGE_AFTER, &r->arena, &left, &ignored) < 0)
 			continue;
 		r->objects[at].shared = true;
-		note_left(r, &x, &(struct memo){ .verb = u->verb, .state = u->state, .value = roll_value(&r->arena, u->value) },
-			  u->seq);
+		note_left(r, &x, &(struct memo){ .verb = u->verb, .state = u->state, .value = left }, u->seq);
 	}
 }
 

@@ -40,6 +40,5 @@ bool roll_is_torn(const struct coord *, uint32_t step, const struct hist_step *)
 int roll_bind_effect(struct coord *, const struct rollback *roll, uint32_t step, struct arena *, const struct hist_effect *,
 		     struct undo_effect *ret, struct err *err);
 /* A value of the journal, in the arena; null where there is none. */
-struct value roll_value(struct arena *, const char *text);
 
 #endif

@@ -151,7 +151,9 @@ step_stream_open(struct step_ctx *cx, const struct bulk *b, struct stream **ret,
 	if (cx->at->shared->mode == MODE_RUN) {
 		const struct effect f = stream_effect(s);
 
-		s->memo = memory_ask(cx->at->memory, cx->arena, b->verb, ref_text(cx, &f.on), 1);
+		s->memo = memory_ask(cx->at->memory, cx->arena, b->verb, ref_text(cx, &f.on), 1, err);
+		if (s->memo == NULL)
+			return -1;
 		if (s->memo->state == EFFECT_OK || s->memo->state == EFFECT_RESOLVED_DONE) {
 			*ret_result = &s->memo->value;
 			return 0;

@@ -28,17 +28,6 @@ keep(struct arena *a, const char *s)
 	return s != NULL ? arena_strdup(a, s) : NULL;
 }
 
-struct value
-roll_value(struct arena *a, const char *text)
-{
-	struct value v = VALUE_NULL;
-	struct err ignored = ERR_INIT;
-
-	if (text != NULL && value_parse(a, keep(a, text), strlen(text), &v, &ignored) < 0)
-		return VALUE_NULL;
-	return v;
-}
-
 /* The object's target, by the name that a ref begins with; NULL where the plan has none. */
 static int
 bind_ref(struct coord *c, uint32_t step, struct arena *a, const char *ref, struct ref *ret, struct err *err)
@@ -74,23 +63,34 @@ roll_bind_effect(struct coord *c, const struct rollback *roll, uint32_t step, st
 		.nonce = keep(a, e->nonce != NULL ? e->nonce : ""),
 		.state = e->state,
 		.stream = e->class != NULL && strcmp(e->class, "cursor") == 0,
-		.blind = e->before == NULL,
-		.before = roll_value(a, e->before),
-		.after = roll_value(a, e->value),
+		.blind = !hist_has(e, IMAGE_BEFORE),
 		.left = at != MAP_NONE && roll->objects[at].seq > e->begun ? roll->objects[at].left : NULL,
 	};
 	ret->effect = (struct effect){
 		.verb = keep(a, e->verb != NULL ? e->verb : ""),
 		.says = keep(a, e->says != NULL ? e->says : e->ref),
 		.class = effect_class_parse(e->class),
-		.body = roll_value(a, e->body),
 	};
+	if (hist_value(e, IMAGE_BEFORE, a, &ret->before, err) < 0 || hist_value(e, IMAGE_AFTER, a, &ret->after, err) < 0 ||
+	    hist_value(e, IMAGE_BODY, a, &ret->effect.body, err) < 0)
+		return err_wrap(err, "'%s %s'", ret->effect.verb, ret->ref);
 	return bind_ref(c, step, a, ret->ref, &ret->effect.on, err);
+}
+
+static bool
+same_body(const struct hist_effect *x, const struct hist_effect *y, struct arena *a)
+{
+	const char *one, *other;
+	struct err ignored = ERR_INIT;
+
+	if (hist_text(x, IMAGE_BODY, a, &one, &ignored) < 0 || hist_text(y, IMAGE_BODY, a, &other, &ignored) < 0)
+		return false;
+	return one == NULL || other == NULL ? one == other : strcmp(one, other) == 0;
 }
 
 /* The first stream of the same scope: one that has no inverse of its own is taken back with it. */
 static void
-join_streams(const struct history *past, const char *step, struct arena *a, struct undo_effect *x, const char *body)
+join_streams(const struct history *past, const char *step, struct arena *a, struct undo_effect *x, const struct hist_effect *of)
 {
 	uint64_t first = UINT64_MAX;
 
@@ -98,7 +98,7 @@ join_streams(const struct history *past, const char *step, struct arena *a, stru
 		for (const struct hist_effect *e = past->steps[i].effects; e != NULL; e = e->next)
 			if (e->class != NULL && strcmp(e->class, "cursor") == 0 && !e->undone && e->seq < first &&
 			    e->ref != NULL && strcmp(e->ref, x->ref) == 0 &&
-			    (e->body == NULL ? body == NULL : body != NULL && strcmp(e->body, body) == 0)) {
+			    same_body(e, of, a)) {
 				first = e->seq;
 				x->with = strcmp(past->steps[i].path, step) != 0 ? keep(a, past->steps[i].path) : NULL;
 			}
@@ -122,7 +122,7 @@ bind_effects(struct coord *c, uint32_t step, const struct history *past, const s
 		if (roll_bind_effect(c, scope_roll(scope_of(c, step)), step, a, e, &list[--at], err) < 0)
 			return -1;
 		if (list[at].stream)
-			join_streams(past, hs->path, a, &list[at], e->body);
+			join_streams(past, hs->path, a, &list[at], e);
 	}
 	return 0;
 }
@@ -231,8 +231,7 @@ coord_undo_memory(struct coord *c, uint32_t step, const char *path, struct memor
 {
 	const struct history *past = past_of(c, step, err);
 
-	memory_init(ret, past != NULL ? history_step(past, path) : NULL, false);
-	return past != NULL ? 0 : -1;
+	return past != NULL ? memory_init(ret, history_step(past, path), false, false, err) : -1;
 }
 
 int

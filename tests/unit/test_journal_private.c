@@ -3,6 +3,8 @@
  * an effect's end needs of them has its room before the effect begins. */
 #include "journal_test.h"
 
+#include "history.h"
+
 #include <signal.h>
 #include <sys/resource.h>
 
@@ -119,6 +121,52 @@ kept_beside(void **state)
 	assert_false(holds(b->file, "after"));
 	OK(journal_read(b->dir, RUN, compare, &w, &info, &err));
 	assert_int_equal(w.found, 2);
+}
+
+static void
+assert_image(const struct hist_effect *e, enum image_of which, const char *want)
+{
+	struct arena a = ARENA_INIT;
+	struct err err = ERR_INIT;
+	struct value v;
+
+	assert_true(hist_has(e, which));
+	OK(hist_value(e, which, &a, &v, &err));
+	assert_string_equal(v.s, want);
+	arena_done(&a);
+}
+
+/* The fold keeps none of them: they are read again, and one that was damaged meanwhile is refused. */
+static void
+read_when_asked_for(void **state)
+{
+	const struct box *b = *state;
+	const struct hist_effect *e;
+	struct arena a = ARENA_INIT;
+	struct err err = ERR_INIT;
+	struct journal_info info;
+	struct history h;
+	struct value v;
+	char path[128];
+	int fd;
+
+	history_init(&h);
+	one_effect(b);
+	OK(journal_read(b->dir, RUN, history_apply, &h, &info, &err));
+	e = history_step(&h, "a")->effects;
+	assert_image(e, IMAGE_BEFORE, "before");
+	assert_image(e, IMAGE_BODY, secret);
+	assert_image(e, IMAGE_AFTER, "after");
+	private_path(b, path);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	assert_int_equal(pwrite(fd, "\"x", 2, 0), 2);
+	(void)close(fd);
+	assert_int_equal(hist_value(e, IMAGE_BEFORE, &a, &v, &err), -1);
+	assert_int_equal(err.kind, ERR_REFUSED);
+	assert_non_null(strstr(err.msg, "is damaged"));
+	assert_image(e, IMAGE_AFTER, "after");
+	arena_done(&a);
+	history_done(&h);
 }
 
 static void
@@ -299,7 +347,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(kept_beside), T(none_without_need), T(damage_is_refused_and_named), T(taken_over_behind_what_is_there),
+		T(kept_beside), T(read_when_asked_for), T(none_without_need), T(damage_is_refused_and_named), T(taken_over_behind_what_is_there),
 		T(refused_intent_leaves_nothing), T(full_disk_keeps_room_for_the_end), T(too_large_an_end_is_refused_alone),
 	};
 

@@ -145,9 +145,9 @@ put_effect(const struct hist_step *s, const struct hist_effect *e, struct buf *b
 	put_text(b, " ", e->ref);
 	buf_puts(b, "]");
 	put_text(b, ": ", e->msg);
-	if (e->done > 0) {
-		buf_printf(b, ", %llu", (unsigned long long)e->done);
-		put_text(b, " ", e->unit);
+	if (hist_progress(e).done > 0) {
+		buf_printf(b, ", %llu", (unsigned long long)hist_progress(e).done);
+		put_text(b, " ", hist_progress(e).unit);
 	}
 	buf_puts(b, "\n      before: ");
 	put_image(e, IMAGE_BEFORE, b);

@@ -51,13 +51,13 @@ effect_value(const struct telling *t, const struct hist_step *s, const struct hi
 	const struct pair p[] = {
 		{ "state", value_str(effect_state_name(e->state)) },
 		{ "taken_back", value_bool(is_taken_back(s, e)) },
-		{ "verb", text_value(e->verb) },
-		{ "ref", text_value(e->ref) },
+		{ "verb", text_value(e->verb[0] != '\0' ? e->verb : NULL) },
+		{ "ref", text_value(e->ref[0] != '\0' ? e->ref : NULL) },
 		{ "says", text_value(e->says) },
 		{ "message", text_value(e->msg) },
-		{ "done", value_int((int64_t)e->done) },
-		{ "total", value_int((int64_t)e->total) },
-		{ "unit", text_value(e->unit) },
+		{ "done", value_int((int64_t)hist_progress(e).done) },
+		{ "total", value_int((int64_t)hist_progress(e).total) },
+		{ "unit", text_value(hist_progress(e).unit) },
 		{ "before", image_value(t, e, IMAGE_BEFORE) },
 		{ "after", image_value(t, e, IMAGE_AFTER) },
 	};

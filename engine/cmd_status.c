@@ -173,9 +173,10 @@ put_step(const struct standing *st, const char *id, const struct hist_step *s, s
 	put_gate(st, s, b);
 	if (e != NULL && (status == STEP_RUNNING || status == STEP_IN_DOUBT)) {
 		put_text(b, s->msg != NULL ? "; " : ": ", e->says);
-		if (e->done > 0)
-			buf_printf(b, ", %llu of %llu", (unsigned long long)e->done, (unsigned long long)e->total);
-		put_text(b, " ", e->done > 0 ? e->unit : NULL);
+		if (hist_progress(e).done > 0)
+			buf_printf(b, ", %llu of %llu", (unsigned long long)hist_progress(e).done,
+				   (unsigned long long)hist_progress(e).total);
+		put_text(b, " ", hist_progress(e).done > 0 ? hist_progress(e).unit : NULL);
 	}
 	if (s != NULL && status == STEP_RUNNING)
 		put_text(b, "; ", s->note);
@@ -248,8 +249,8 @@ steps_json(struct front *f, const struct standing *st)
 		p[3] = (struct pair){ "ns", value_int((int64_t)s->ns) };
 		p[4] = (struct pair){ "message", text_value(s->msg != NULL ? s->msg : s->status == STEP_RUNNING ? s->note : NULL) };
 		p[5] = (struct pair){ "next", text_value(typed(f, s->next)) };
-		p[6] = (struct pair){ "done", value_int(e != NULL ? (int64_t)e->done : 0) };
-		p[7] = (struct pair){ "total", value_int(e != NULL ? (int64_t)e->total : 0) };
+		p[6] = (struct pair){ "done", value_int(e != NULL ? (int64_t)hist_progress(e).done : 0) };
+		p[7] = (struct pair){ "total", value_int(e != NULL ? (int64_t)hist_progress(e).total : 0) };
 		p[8] = (struct pair){ "question", text_value(waits(st, s) ? s->gate->question : NULL) };
 		list[i] = value_map(p, 9);
 	}

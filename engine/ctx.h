@@ -31,16 +31,16 @@ struct target {
 struct memo {
 	struct memo *next, *same;      /* of all, in order of their beginning; of the same verb and ref, by occurrence */
 	const char *verb, *ref, *nonce;
-	uint32_t number, occ;
-	enum effect_state state;
 	struct value value, before;
 	const struct hist_effect *from; /* its images as an earlier process left them are read when it is asked for; or NULL */
-	bool asked;                    /* in the present walk */
-	bool begun;                    /* may have happened: its intent is on record, and `before` with it */
-	bool lost;                     /* begun already when its last intent was recorded */
-	bool light;                    /* one of many: its images are let go once it has settled */
-	uint8_t goes;                  /* writes in a row whose reply was lost, and that were not done */
 	size_t room;                   /* bytes of private values that are reserved for its end */
+	uint32_t number, occ;
+	enum effect_state state;       /* small things last: there are as many of these as the step has effects */
+	uint8_t goes;                  /* writes in a row whose reply was lost, and that were not done */
+	bool asked : 1;                /* in the present walk */
+	bool begun : 1;                /* may have happened: its intent is on record, and `before` with it */
+	bool lost : 1;                 /* begun already when its last intent was recorded */
+	bool light : 1;                /* one of many: its images are let go once it has settled */
 };
 struct series;
 

@@ -18,26 +18,33 @@ enum step_status step_status_parse(const char *name); /* STEP_PENDING when unkno
 enum effect_state { EFFECT_BEGUN, EFFECT_OK, EFFECT_UNCHANGED, EFFECT_FAILED, EFFECT_UNKNOWN, EFFECT_RESOLVED_DONE,
 	EFFECT_RESOLVED_NOT_DONE };
 
+#define HIST_WORDS 8
+
 /* What an effect met, what it was to make, what it left. */
 enum image_of { IMAGE_BEFORE, IMAGE_BODY, IMAGE_AFTER, IMAGES };
 
 struct hist_effect {
 	struct hist_effect *next;      /* of the same step, in order of number */
 	uint32_t number, occ;
-	const char *verb, *ref, *class, *says, *nonce, *msg;
-	enum effect_state state;
-	bool lost;                     /* it was begun again although an earlier try of it never settled */
-	bool changed;                  /* what it left was gone or other when the run was taken up last */
+	const char *verb, *ref;        /* the ref stands right behind the verb's end; "" where none was told */
+	const char *class, *says, *nonce, *msg;
 	uint64_t seq;                  /* of its last record */
-	bool undone;                   /* it has been taken back since */
-	bool past;                     /* it stands, and its step is to do it once more */
 	uint64_t begun;                /* the record that began it */
 	const char *images[IMAGES];    /* canonical bytes, NULL: none; for hist_text and hist_value: what lies beside the journal is
 					* not kept here */
 	const char *folder;            /* the run's, where it lies */
 	uint64_t intent, settled;      /* lines of the journal that name it; 0: none */
-	uint64_t done, total;          /* of a stream */
-	const char *unit;
+	struct hist_progress *progress; /* of a stream; NULL: none was told */
+	enum effect_state state;
+	bool lost;                     /* it was begun again although an earlier try of it never settled */
+	bool changed;                  /* what it left was gone or other when the run was taken up last */
+	bool undone;                   /* it has been taken back since */
+	bool past;                     /* it stands, and its step is to do it once more */
+};
+
+struct hist_progress {
+	uint64_t done, total;
+	const char *unit;              /* or NULL */
 };
 
 /* A gate and a person's word on it. */
@@ -94,6 +101,7 @@ struct history {
 	const char *run, *plan, *user, *host, *build;
 	const char *closure, *params, *args, *outputs; /* canonical bytes */
 	const char *folder;             /* the run's, once something in it is named */
+	const char *words[HIST_WORDS];  /* classes, that all effects have in common */
 	const char *closure_at;         /* begins the names of the closure's files: "", or where an edited plan is */
 	const char *orphans;            /* canonical bytes, or NULL: [{step, at, closure}], which an earlier plan has */
 	uint32_t edits;                 /* of the plan, since the run began */
@@ -119,6 +127,12 @@ static inline const char *
 history_text(struct history *h, const char *s)
 {
 	return s != NULL ? arena_strdup(&h->arena, s) : NULL;
+}
+/* How far a stream has come; zeroes when nothing was told. */
+static inline struct hist_progress
+hist_progress(const struct hist_effect *e)
+{
+	return e->progress != NULL ? *e->progress : (struct hist_progress){ 0 };
 }
 /* Is there such an image? */
 bool hist_has(const struct hist_effect *, enum image_of);

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+static const char unnamed[2] = "";
 static const char beside[] = ""; /* stands for bytes that lie beside the journal: no value is written as nothing */
 
 static struct hist_effect *
@@ -45,6 +46,8 @@ effect_add(struct history *h, struct hist_step *s, uint32_t number)
 
 	s->torn = false; /* the first new effect is what the lost batch may have held; now it speaks for itself */
 	e->number = number;
+	e->verb = unnamed;
+	e->ref = unnamed + 1;
 	if (s->last != NULL && s->last->number < number)
 		at = &s->last->next;
 	while (*at != NULL && (*at)->number < number)
@@ -55,6 +58,36 @@ effect_add(struct history *h, struct hist_step *s, uint32_t number)
 		s->last = e;
 	effect_list(h, s, e);
 	return e;
+}
+
+static void
+name(struct history *h, struct hist_effect *e, const struct record *r)
+{
+	const char *verb = r->verb != NULL ? r->verb : "", *ref = r->ref != NULL ? r->ref : "";
+	const size_t verb_size = strlen(verb) + 1, ref_size = strlen(ref) + 1;
+	char *both = arena_bytes(&h->arena, verb_size + ref_size);
+
+	memcpy(both, verb, verb_size);
+	memcpy(both + verb_size, ref, ref_size);
+	e->verb = both;
+	e->ref = both + verb_size;
+}
+
+/* One text for all that have the same. */
+static const char *
+word(struct history *h, const char *s)
+{
+	size_t i = 0;
+
+	if (s == NULL)
+		return NULL;
+	while (i < HIST_WORDS && h->words[i] != NULL && strcmp(h->words[i], s) != 0)
+		i++;
+	if (i == HIST_WORDS)
+		return history_text(h, s);
+	if (h->words[i] == NULL)
+		h->words[i] = history_text(h, s);
+	return h->words[i];
 }
 
 /* What lies beside stays there: the images of 100,000 objects may be more than there is memory. */
@@ -116,9 +149,8 @@ history_apply_intent(struct history *h, struct hist_step *s, const struct record
 	e->undone = e->past = false;
 	e->begun = h->records;
 	e->occ = r->occ;
-	e->verb = history_text(h, r->verb);
-	e->ref = history_text(h, r->ref);
-	e->class = history_text(h, r->class);
+	name(h, e, r);
+	e->class = word(h, r->class);
 	e->says = history_text(h, r->says);
 	e->nonce = history_text(h, r->nonce);
 	e->intent = r->at;
@@ -145,10 +177,14 @@ apply_settled(struct history *h, struct hist_effect *e, const struct record *r)
 static void
 apply_cursor(struct history *h, struct hist_effect *e, const struct record *r)
 {
-	e->done = r->done;
-	e->total = r->total;
-	if (r->unit != NULL && (e->unit == NULL || strcmp(e->unit, r->unit) != 0))
-		e->unit = history_text(h, r->unit);
+	struct hist_progress *p = e->progress;
+
+	if (p == NULL)
+		p = e->progress = arena_alloc(&h->arena, sizeof(*p));
+	p->done = r->done;
+	p->total = r->total;
+	if (r->unit != NULL && (p->unit == NULL || strcmp(p->unit, r->unit) != 0))
+		p->unit = history_text(h, r->unit);
 }
 
 /* What was so already, or was found done, is settled without an intent on record. */

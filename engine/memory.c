@@ -10,24 +10,27 @@
 
 struct series {
 	struct memo *first, **at; /* by occurrence; at: where the next one asked for is, or belongs */
+	const char *verb;         /* and, behind its end, the ref: the key of the index */
 	uint32_t asked;           /* in the present walk */
-	const char *verb, *ref;   /* one behind the other: the key of the index */
 };
 
 /* The images that another walk may need: of what has settled what it left, of what is open what it met. */
 static int
 recall(struct memo *e, const struct hist_effect *h, struct arena *a, struct err *err)
 {
-	if (hist_value(h, IMAGE_AFTER, a, &e->value, err) < 0 || hist_value(h, IMAGE_BEFORE, a, &e->before, err) < 0)
+	const bool settled = e->state == EFFECT_OK || e->state == EFFECT_UNCHANGED || e->state == EFFECT_RESOLVED_DONE;
+
+	if (settled && e->light) /* nobody asks what it left: see struct settled */
+		return 0;
+	if (hist_value(h, settled ? IMAGE_AFTER : IMAGE_BEFORE, a, settled ? &e->value : &e->before, err) < 0)
 		return err_wrap(err, "'%s %s'", e->verb, e->ref);
 	return 0;
 }
 
+/* lasts: so does the key. */
 static struct series *
-series_of(struct memory *m, struct arena *scratch, const char *verb, const char *ref)
+series_of(struct memory *m, const char *key, size_t len, bool lasts)
 {
-	const char *key = arena_printf(scratch, "%s%c%s", verb, '\0', ref);
-	const size_t verb_len = strlen(verb), len = verb_len + 1 + strlen(ref);
 	const uint32_t at = map_get(&m->index, key, len);
 	struct series *s;
 
@@ -39,11 +42,16 @@ series_of(struct memory *m, struct arena *scratch, const char *verb, const char 
 	}
 	s = arena_alloc(&m->arena, sizeof(*s));
 	s->at = &s->first;
-	s->verb = arena_strndup(&m->arena, key, len);
-	s->ref = s->verb + verb_len + 1;
+	s->verb = lasts ? key : arena_strndup(&m->arena, key, len);
 	(void)map_add(&m->index, s->verb, len, m->nseries);
 	m->series[m->nseries++] = s;
 	return s;
+}
+
+static struct series *
+series_named(struct memory *m, struct arena *scratch, const char *verb, const char *ref)
+{
+	return series_of(m, arena_printf(scratch, "%s%c%s", verb, '\0', ref), strlen(verb) + 1 + strlen(ref), false);
 }
 
 /* Into its series at the place for occ, and into the list of all. */
@@ -56,7 +64,7 @@ add_memo(struct memory *m, struct series *s, uint32_t occ)
 		at = &(*at)->same;
 	e->occ = occ;
 	e->verb = s->verb;
-	e->ref = s->ref;
+	e->ref = s->verb + strlen(s->verb) + 1;
 	e->same = *at;
 	*at = e;
 	*m->last = e;
@@ -81,7 +89,7 @@ new_memo(struct memory *m, struct series *s, uint32_t occ)
 struct memo *
 memory_number(struct memory *m, uint32_t number, const char *verb, const char *ref)
 {
-	struct memo *e = new_memo(m, series_of(m, &m->arena, verb, ref), number);
+	struct memo *e = new_memo(m, series_named(m, &m->arena, verb, ref), number);
 
 	e->number = number;
 	return e;
@@ -101,7 +109,7 @@ memory_walk(struct memory *m)
 struct memo *
 memory_ask(struct memory *m, struct arena *scratch, const char *verb, const char *ref, uint32_t together, struct err *err)
 {
-	struct series *s = series_of(m, scratch, verb, ref);
+	struct series *s = series_named(m, scratch, verb, ref);
 	const uint32_t occ = ++s->asked;
 	struct memo *e;
 
@@ -143,12 +151,11 @@ memory_init(struct memory *m, const struct hist_step *h, bool anew, bool lasts, 
 		m->unseen = EFFECT_RESOLVED_DONE;
 	m->accepted = h->resolved != NULL;
 	for (const struct hist_effect *h_e = h->effects; h_e != NULL; h_e = h_e->next) {
-		const char *verb = h_e->verb != NULL ? h_e->verb : "", *ref = h_e->ref != NULL ? h_e->ref : "";
 		struct memo *e;
 
 		if (h_e->undone || h_e->past)
 			continue;
-		e = add_memo(m, series_of(m, &m->arena, verb, ref), h_e->occ);
+		e = add_memo(m, series_of(m, h_e->verb, (size_t)(h_e->ref - h_e->verb) + strlen(h_e->ref), lasts), h_e->occ);
 		e->nonce = lasts && h_e->nonce != NULL ? h_e->nonce : arena_strdup(&m->arena, h_e->nonce != NULL ? h_e->nonce : "");
 		e->number = h_e->number;
 		e->state = h_e->state;

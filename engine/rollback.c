@@ -60,7 +60,7 @@ find_shared(struct coord *c, struct rollback *r)
 		const struct hist_step *hs = history_step(r->past, path_of(c, r->turns[t].step));
 
 		for (const struct hist_effect *e = hs != NULL ? hs->effects : NULL; e != NULL; e = e->next) {
-			struct shared_object *o = e->ref != NULL && history_stands(e) ? object_of(r, e->ref) : NULL;
+			struct shared_object *o = e->ref[0] != '\0' && history_stands(e) ? object_of(r, e->ref) : NULL;
 
 			if (o == NULL || o->turn == t)
 				continue;
@@ -99,7 +99,7 @@ note_past(struct coord *c, struct rollback *r, const struct hist_step *hs, const
 	for (const struct hist_effect *e = hs->effects; e != NULL; e = e->next) {
 		struct err ignored = ERR_INIT;
 		const struct hist_effect *u = undo->effects;
-		const uint32_t at = e->undone && e->ref != NULL ? map_get(&r->index, e->ref, strlen(e->ref)) : MAP_NONE;
+		const uint32_t at = e->undone && e->ref[0] != '\0' ? map_get(&r->index, e->ref, strlen(e->ref)) : MAP_NONE;
 		struct undo_effect x;
 		struct value left;
 

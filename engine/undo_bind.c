@@ -55,11 +55,11 @@ int
 roll_bind_effect(struct coord *c, const struct rollback *roll, uint32_t step, struct arena *a, const struct hist_effect *e,
 		 struct undo_effect *ret, struct err *err)
 {
-	const uint32_t at = roll != NULL && e->ref != NULL ? map_get(&roll->index, e->ref, strlen(e->ref)) : MAP_NONE;
+	const uint32_t at = roll != NULL && e->ref[0] != '\0' ? map_get(&roll->index, e->ref, strlen(e->ref)) : MAP_NONE;
 
 	*ret = (struct undo_effect){
 		.number = e->number,
-		.ref = keep(a, e->ref != NULL ? e->ref : ""),
+		.ref = keep(a, e->ref),
 		.nonce = keep(a, e->nonce != NULL ? e->nonce : ""),
 		.state = e->state,
 		.stream = e->class != NULL && strcmp(e->class, "cursor") == 0,
@@ -67,7 +67,7 @@ roll_bind_effect(struct coord *c, const struct rollback *roll, uint32_t step, st
 		.left = at != MAP_NONE && roll->objects[at].seq > e->begun ? roll->objects[at].left : NULL,
 	};
 	ret->effect = (struct effect){
-		.verb = keep(a, e->verb != NULL ? e->verb : ""),
+		.verb = keep(a, e->verb),
 		.says = keep(a, e->says != NULL ? e->says : e->ref),
 		.class = effect_class_parse(e->class),
 	};
@@ -97,7 +97,7 @@ join_streams(const struct history *past, const char *step, struct arena *a, stru
 	for (uint32_t i = 0; i < past->nsteps; i++)
 		for (const struct hist_effect *e = past->steps[i].effects; e != NULL; e = e->next)
 			if (e->class != NULL && strcmp(e->class, "cursor") == 0 && !e->undone && e->seq < first &&
-			    e->ref != NULL && strcmp(e->ref, x->ref) == 0 &&
+			    strcmp(e->ref, x->ref) == 0 &&
 			    same_body(e, of, a)) {
 				first = e->seq;
 				x->with = strcmp(past->steps[i].path, step) != 0 ? keep(a, past->steps[i].path) : NULL;

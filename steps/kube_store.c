@@ -182,6 +182,18 @@ read_line(struct kube_store *s, const char *name, const char *p, size_t len, str
 	return 0;
 }
 
+/* Room for as many files as there are lines, and for no more: they may be 100,000. */
+static void
+reserve(struct kube_store *s, struct bytes sums)
+{
+	uint32_t lines = 1;
+
+	for (size_t i = 0; i < sums.len; i++)
+		lines += ((const char *)sums.p)[i] == '\n';
+	s->files = xreallocarray(s->files, lines, sizeof(*s->files));
+	s->cap = lines;
+}
+
 int
 kube_store_read(struct kube_store *s, const char *name, struct bytes manifest, struct bytes sums, struct err *err)
 {
@@ -199,6 +211,8 @@ kube_store_read(struct kube_store *s, const char *name, struct bytes manifest, s
 	else if (strcmp(value_get_str(&v, "sums", ""), hex) != 0)
 		rc = err_set(err, ERR_FAILED, "'%s/%s' was changed since the export: its SHA-256 is not what %s says", name, KUBE_STORE_SUMS,
 			     KUBE_STORE_MANIFEST);
+	if (rc == 0)
+		reserve(s, sums);
 	for (; rc == 0 && p < end; p = nl + 1) {
 		nl = memchr(p, '\n', (size_t)(end - p));
 		if (nl == NULL)

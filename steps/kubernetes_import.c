@@ -48,7 +48,7 @@ struct import {
 	uint32_t next, end, done;
 	const char *verb;
 	struct value *definitions; /* the names of those that the wave made */
-	uint32_t ndefinitions;
+	uint32_t ndefinitions, definitions_cap;
 };
 
 static bool
@@ -67,15 +67,19 @@ is_shared(const struct value *object)
 /* ---- first walk: the order, and what is there already ---- */
 
 static void
-add_group(struct step_ctx *cx, struct import *m, const struct kube_name *name)
+add_group(struct step_ctx *cx, struct import *m, struct arena *scratch, const struct kube_name *name)
 {
-	const char *path = kube_paths_list(step_arena(cx), name->kind, name->namespace != NULL ? name->namespace : "", NULL, NULL);
-	const char *dot = strchr(name->kind, '.'), *group = dot != NULL ? strchr(dot + 1, '.') : NULL;
+	struct arena *a = step_arena(cx);
+	const char *namespace = name->namespace != NULL ? name->namespace : "", *path = kube_paths_list(scratch, name->kind, namespace, NULL, NULL);
+	const char *kind, *dot, *group;
 
-	if (map_add(&m->seen, path, strlen(path), (uint32_t)m->ngroups) != MAP_NONE)
+	if (map_keep(&m->seen, a, path, strlen(path), (uint32_t)m->ngroups, &path) != MAP_NONE)
 		return;
+	kind = arena_strdup(a, name->kind);
+	dot = strchr(kind, '.');
+	group = dot != NULL ? strchr(dot + 1, '.') : NULL;
 	if (m->ngroups == m->cap) {
-		struct group *groups = arena_array(step_arena(cx), m->cap * 2 + 64, sizeof(*groups));
+		struct group *groups = arena_array(a, m->cap * 2 + 64, sizeof(*groups));
 
 		if (m->ngroups > 0)
 			memcpy(groups, m->groups, m->ngroups * sizeof(*groups));
@@ -83,7 +87,7 @@ add_group(struct step_ctx *cx, struct import *m, const struct kube_name *name)
 		m->cap = m->cap * 2 + 64;
 	}
 	m->groups[m->ngroups++] = (struct group){ .path = path, .group = group != NULL ? group + 1 : "",
-		.kind = arena_strndup(step_arena(cx), name->kind, strcspn(name->kind, ".")), .namespace = name->namespace != NULL ? name->namespace : "" };
+		.kind = arena_strndup(a, kind, strcspn(kind, ".")), .namespace = arena_strdup(a, namespace) };
 }
 
 /* The object of a file, as it is to be in this cluster. */
@@ -130,12 +134,8 @@ look_through(struct step_ctx *cx, struct import *m, struct err *err)
 		m->n++;
 		if (rc == 0 && !kube_order_add(&m->order, i, &v))
 			rc = err_set(err, ERR_FAILED, "two objects would be %s", kube_ref_text(&a, &name));
-		if (rc == 0 && !is_shared(&v)) {
-			struct kube_name kept = { arena_strdup(step_arena(cx), name.kind),
-				name.namespace != NULL ? arena_strdup(step_arena(cx), name.namespace) : NULL, "" };
-
-			add_group(cx, m, &kept);
-		}
+		if (rc == 0 && !is_shared(&v))
+			add_group(cx, m, &a, &name);
 		step_progress(cx, i + 1, 2 * (uint64_t)n, "objects");
 		arena_reset(&a);
 	}
@@ -271,6 +271,14 @@ remember_definition(struct import *m, const struct value *object)
 {
 	if (!is_kind(object, "CustomResourceDefinition"))
 		return;
+	if (m->ndefinitions == m->definitions_cap) {
+		struct value *more = arena_array(&m->kept, m->definitions_cap * 2 + 16, sizeof(*more));
+
+		if (m->ndefinitions > 0)
+			memcpy(more, m->definitions, m->ndefinitions * sizeof(*more));
+		m->definitions = more;
+		m->definitions_cap = m->definitions_cap * 2 + 16;
+	}
 	m->definitions[m->ndefinitions++] = value_str(arena_strdup(&m->kept, value_get_str(value_get(object, "metadata"), "name", "")));
 }
 
@@ -380,7 +388,6 @@ run_wave(struct step_ctx *cx, struct import *m, uint32_t begin, uint32_t end, st
 	m->next = begin;
 	m->end = end;
 	m->ndefinitions = 0;
-	m->definitions = arena_array(&m->kept, end - begin + 1, sizeof(*m->definitions));
 	if (step_effects(cx, &many, err) < 0)
 		return -1;
 	if (strcmp(m->args->on_existing, "replace") == 0) {

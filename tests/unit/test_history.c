@@ -200,8 +200,8 @@ details_are_kept(void **state)
 	assert_null(s->outputs);
 	assert_int_equal(s->effects->number, 1);
 	e = s->effects->next;
-	assert_true(e->number == 2 && e->occ == 1 && e->done == 5 && e->total == 9 && e->next == NULL && s->last == e);
-	assert_string_equal(e->unit, "keys");
+	assert_true(e->number == 2 && e->occ == 1 && hist_progress(e).done == 5 && hist_progress(e).total == 9 && e->next == NULL && s->last == e);
+	assert_string_equal(hist_progress(e).unit, "keys");
 	assert_string_equal(e->verb, "put");
 	assert_string_equal(e->ref, "t x");
 	assert_string_equal(e->class, "probe");

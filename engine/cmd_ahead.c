@@ -12,6 +12,9 @@
 #include "plan_image.h"
 #include "steps/registry.h"
 
+/* So much of the journal, in percent, is verified before the plan is made: the reader is not done earlier than both then. */
+#define EARLY 70
+
 struct ahead {
 	pthread_t thread;
 	struct arena arena;
@@ -27,9 +30,12 @@ look_ahead(void *data)
 	struct ahead *a = data;
 	struct err ignored = ERR_INIT;
 
-	if (io_hash_file(a->text_path, a->sha256, &ignored) == 0)
+	const bool whole = io_hash_file(a->text_path, a->sha256, &ignored) == 0;
+
+	journal_help(a->help, EARLY);
+	if (whole)
 		a->plan = plan_image_read(&registry, a->name, a->sha256, a->image_path);
-	journal_help(a->help);
+	journal_help(a->help, 100);
 	return NULL;
 }
 

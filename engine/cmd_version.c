@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* wherry version: ours and the libraries' that are linked. */
+/* wherry version: ours and the libraries'. libcurl is loaded when it is first needed, so its version is that which we were built
+ * with. */
 #include "cmd.h"
 
 #include <curl/curl.h>
@@ -12,7 +13,7 @@ int
 cmd_version(struct front *f, struct err *err)
 {
 	const struct pair libraries[] = {
-		{ "curl", value_str(curl_version_info(CURLVERSION_NOW)->version) },
+		{ "curl", value_str(LIBCURL_VERSION) },
 		{ "json-c", value_str(json_c_version()) },
 		{ "libyaml", value_str(yaml_get_version_string()) },
 		{ "lua", value_str(LUA_VERSION_MAJOR "." LUA_VERSION_MINOR "." LUA_VERSION_RELEASE) },

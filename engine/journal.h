@@ -45,8 +45,9 @@ int journal_open(const char *dir, const char *run, journal_record_fn *fn, void *
 int journal_open_helped(const char *dir, const char *run, struct journal_help *help, journal_record_fn *fn, void *data,
 			struct journal **ret, struct journal_info *info, struct err *err);
 struct journal_help *journal_help_new(void);
-/* For the other thread: verify batches for the one that reads, until the two meet. Nobody reads: nothing is done. */
-void journal_help(struct journal_help *);
+/* For the other thread: verify batches for the one that reads, until the two meet or so much of the file, in percent, has been
+ * looked at. Nobody reads: nothing is done. */
+void journal_help(struct journal_help *, unsigned part);
 void journal_help_free(struct journal_help *); /* or NULL; both threads are done with it */
 
 /* Read our own journal: what has become durable since this was called last; at first, all of it. */

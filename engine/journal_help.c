@@ -65,12 +65,13 @@ verify_piece(struct journal_help *h, char *piece, struct sha256 *sha)
 
 /* Returns whether there may be more to do. */
 static bool
-next_piece(struct journal_help *h, char *piece, struct sha256 *sha)
+next_piece(struct journal_help *h, uint64_t part, char *piece, struct sha256 *sha)
 {
 	bool more;
 
 	pthread_mutex_lock(&h->lock);
-	more = h->fd >= 0 && h->done > atomic_load_explicit(&h->reader, memory_order_relaxed) + PIECE;
+	more = h->fd >= 0 && h->done > h->size / 100 * (100 - part) &&
+	       h->done > atomic_load_explicit(&h->reader, memory_order_relaxed) + PIECE;
 	if (more) {
 		h->done = (h->done - 1) / PIECE * PIECE;
 		verify_piece(h, piece, sha);
@@ -80,12 +81,12 @@ next_piece(struct journal_help *h, char *piece, struct sha256 *sha)
 }
 
 void
-journal_help(struct journal_help *h)
+journal_help(struct journal_help *h, unsigned part)
 {
 	struct sha256 *sha = sha256_new();
 	char *piece = xmalloc(PIECE);
 
-	while (next_piece(h, piece, sha))
+	while (next_piece(h, part, piece, sha))
 		;
 	free(piece);
 	sha256_free(sha);

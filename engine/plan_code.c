@@ -35,7 +35,7 @@ plan_code_flush(struct coder *c)
 }
 
 static uint64_t
-number(struct coder *c, uint64_t n)
+long_number(struct coder *c, uint64_t n)
 {
 	char bytes[10];
 	size_t len = 0;
@@ -57,6 +57,15 @@ number(struct coder *c, uint64_t n)
 	}
 	c->bad = true;
 	return 0;
+}
+
+/* Most are of one byte, and a plan of 100,000 steps has millions. */
+static inline uint64_t
+number(struct coder *c, uint64_t n)
+{
+	if (!c->packing && c->at < c->end && (unsigned char)*c->at < 0x80)
+		return (unsigned char)*c->at++;
+	return long_number(c, n);
 }
 
 /* Code an integer member of any type. */

@@ -20,7 +20,8 @@ let_help(void *data, uint64_t seq, const struct record *r, struct err *err)
 	(void)err;
 	h->records = seq;
 	if (seq == 1) {
-		journal_help(h->help);
+		journal_help(h->help, 40);
+		journal_help(h->help, 100);
 		if (h->poke_at != 0)
 			poke(h->b->file, (off_t)h->poke_at, "Z", 1);
 	}
@@ -48,7 +49,7 @@ open_helped(struct helped *h, const struct box *b, struct err *err)
 	h->b = b;
 	h->help = journal_help_new();
 	rc = journal_open_helped(b->dir, RUN, h->help, let_help, h, &j, &info, err);
-	journal_help(h->help); /* nobody reads any more */
+	journal_help(h->help, 100); /* nobody reads any more */
 	journal_help_free(h->help);
 	if (rc == 0)
 		journal_free(j);

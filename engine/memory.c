@@ -77,11 +77,11 @@ new_memo(struct memory *m, struct series *s, uint32_t occ)
 {
 	struct memo *e = add_memo(m, s, occ);
 	unsigned char nonce[16];
-	char *hex = arena_alloc(&m->arena, 2 * sizeof(nonce) + 1);
+	char hex[2 * sizeof(nonce) + 1];
 
 	random_bytes(nonce, sizeof(nonce));
 	hex_encode(nonce, sizeof(nonce), hex);
-	e->nonce = hex;
+	e->nonce = arena_strdup(&m->arena, hex);
 	e->state = EFFECT_FAILED;
 	return e;
 }

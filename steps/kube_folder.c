@@ -24,7 +24,7 @@ read_file(struct step_ctx *cx, const struct kube_folder *f, struct arena *a, con
 int
 kube_folder_open(struct step_ctx *cx, const char *path, struct kube_folder *ret, struct err *err)
 {
-	struct arena a = ARENA_INIT;
+	struct arena a = ARENA_INIT, read = ARENA_INIT;
 	struct buf manifest = BUF_INIT(0);
 	struct bytes text = { 0 }, sums = { 0 };
 	int rc;
@@ -37,6 +37,8 @@ kube_folder_open(struct step_ctx *cx, const char *path, struct kube_folder *ret,
 	}
 	if (rc == 0)
 		rc = kube_store_read(&ret->store, path, (struct bytes){ manifest.p, manifest.len }, sums, err);
+	step_page_keep(cx, &read); /* or the page would be as large as the sums are, to the end of the step */
+	arena_done(&read);
 	buf_done(&manifest);
 	arena_done(&a);
 	return rc;

@@ -18,8 +18,7 @@ struct map_slot {
 
 struct map_entry {
 	const char *key;
-	size_t len;
-	uint32_t v;
+	uint32_t len, v; /* whoever makes a key bounds it far below that */
 };
 
 static void
@@ -147,7 +146,7 @@ map_keep(struct map *m, struct arena *a, const char *key, size_t len, uint32_t v
 		return m->entries[s->at - 1].v;
 	}
 	*ret_key = a != NULL ? arena_strndup(a, key, len) : key;
-	m->entries[m->used++] = (struct map_entry){ .key = *ret_key, .len = len, .v = v };
+	m->entries[m->used++] = (struct map_entry){ .key = *ret_key, .len = (uint32_t)len, .v = v };
 	*s = (struct map_slot){ .hash = hash, .at = m->used };
 	return MAP_NONE;
 }

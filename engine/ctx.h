@@ -225,6 +225,8 @@ void memory_walk(struct memory *);
 /* The memo of the next occurrence of verb on ref in this walk; a new one gets a nonce. together: as many effects may have
  * their intents in one batch with it; more than one: its images live in scratch, until memory_lighten. NULL: they cannot be read. */
 struct memo *memory_ask(struct memory *, struct arena *scratch, const char *verb, const char *ref, uint32_t together, struct err *err);
+/* Read the images of a memo of an earlier process, of a light one into scratch. */
+int memory_recall(struct memory *, struct memo *, struct arena *scratch, struct err *err);
 /* No more intents can have been in the batch that held those given `unseen` by now. */
 void memory_seen(struct memory *);
 /* Its round is over: keep of its images what another try needs. */

@@ -347,7 +347,7 @@ go(struct step_ctx *cx, struct memo *e, const struct effect *f, const struct val
 	}
 	/* begun before: the first pre-image is the one to go back to, this one may show our own doing */
 	if (!e->begun)
-		e->before = value_copy(&cx->at->memory->arena, before);
+		e->before = e->light ? *before : value_copy(&cx->at->memory->arena, before);
 	if (door_intent(cx, e, f, NULL, &e->before, err) < 0)
 		return -1;
 	return door_write(cx, e, f, ret, err);

@@ -106,6 +106,16 @@ memory_walk(struct memory *m)
 		e->asked = false;
 }
 
+int
+memory_recall(struct memory *m, struct memo *e, struct arena *scratch, struct err *err)
+{
+	if (e->from != NULL && recall(e, e->from, e->light ? scratch : &m->arena, err) < 0)
+		return -1;
+	if (!e->light)
+		e->from = NULL;
+	return 0;
+}
+
 struct memo *
 memory_ask(struct memory *m, struct arena *scratch, const char *verb, const char *ref, uint32_t together, struct err *err)
 {
@@ -124,10 +134,8 @@ memory_ask(struct memory *m, struct arena *scratch, const char *verb, const char
 			memory_seen(m);
 	}
 	e->light = together > 1;
-	if (e->from != NULL && recall(e, e->from, e->light ? scratch : &m->arena, err) < 0)
+	if (memory_recall(m, e, scratch, err) < 0)
 		return NULL;
-	if (!e->light)
-		e->from = NULL;
 	s->at = &e->same;
 	e->asked = true;
 	m->now = e;

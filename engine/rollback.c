@@ -107,7 +107,8 @@ note_past(struct coord *c, struct rollback *r, const struct hist_step *hs, const
 			continue;
 		while (u != NULL && u->number != e->number)
 			u = u->next;
-		if (u == NULL || u->state != EFFECT_OK || roll_bind_effect(c, r, step, &r->arena, e, &x, &ignored) < 0 ||
+		if (u == NULL || u->state != EFFECT_OK || roll_bind_effect(c, r, step, e, &x, &ignored) < 0 ||
+		    undo_recall(&x, &r->arena, &ignored) < 0 ||
 		    hist_value(u, IMAGE_AFTER, &r->arena, &left, &ignored) < 0)
 			continue;
 		r->objects[at].shared = true;

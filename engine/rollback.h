@@ -36,9 +36,9 @@ struct rollback {
 const struct history *roll_past(struct coord *, struct err *err);
 /* May it have begun something in a lost batch? What only looks has not. */
 bool roll_is_torn(const struct coord *, uint32_t step, const struct hist_step *);
-/* An effect of that step, in the arena, its target bound as the step sees it. roll: what later undos have left; may be NULL. */
-int roll_bind_effect(struct coord *, const struct rollback *roll, uint32_t step, struct arena *, const struct hist_effect *,
-		     struct undo_effect *ret, struct err *err);
-/* A value of the journal, in the arena; null where there is none. */
+/* An effect of that step, its target bound as the step sees it, its images not read yet: `alone`. roll: what later undos have left;
+ * may be NULL. */
+int roll_bind_effect(struct coord *, const struct rollback *roll, uint32_t step, const struct hist_effect *, struct undo_effect *ret,
+		     struct err *err);
 
 #endif

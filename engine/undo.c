@@ -13,6 +13,7 @@
 #include "door.h"
 
 #define BY_HAND "by-hand" /* the verb of what only the operator can do */
+#define TURN_BYTES (1U << 20) /* of images of effects that stand alone: then they are let go of */
 
 struct undo {
 	const struct undo_args *args;
@@ -21,6 +22,8 @@ struct undo {
 	struct map index;              /* ref: what this walk left there */
 	struct undo_left *left;
 	uint32_t nleft;
+	struct arena turn;             /* images of those that stand alone */
+	size_t let_go;                 /* so many of the list are past, and have let go of theirs */
 };
 
 /* What the journal knows of this undo, found by number. */
@@ -30,22 +33,39 @@ find_memos(struct step_ctx *cx, struct undo *u)
 	const struct memory *m = cx->at->memory;
 
 	u->nmemos = m->count + 1;
+	for (size_t i = 0; i < u->args->n; i++)
+		if (u->args->list[i].number >= u->nmemos)
+			u->nmemos = u->args->list[i].number + 1;
 	u->memos = arena_array(cx->arena, u->nmemos, sizeof(struct memo *));
 	for (struct memo *e = m->first; e != NULL; e = e->next)
 		if (e->number < u->nmemos)
 			u->memos[e->number] = e;
 }
 
+/* NULL: what is on record of it cannot be read. */
 static struct memo *
-memo_of(struct step_ctx *cx, const struct undo *u, const struct undo_effect *x)
+memo_of(struct step_ctx *cx, struct undo *u, const struct undo_effect *x, struct err *err)
 {
-	struct memo *e = x->number < u->nmemos ? u->memos[x->number] : NULL;
+	struct memo *e = u->memos[x->number];
 
 	if (e == NULL)
-		e = memory_number(cx->at->memory, x->number, x->effect.verb, x->ref);
+		e = u->memos[x->number] = memory_number(cx->at->memory, x->number, x->effect.verb, x->ref);
+	e->light = x->alone != NULL;
+	if (memory_recall(cx->at->memory, e, cx->arena, err) < 0)
+		return NULL;
 	e->asked = true;
 	cx->at->memory->now = e;
 	return e;
+}
+
+int
+undo_recall(struct undo_effect *x, struct arena *a, struct err *err)
+{
+	if (x->alone == NULL || (hist_value(x->alone, IMAGE_BEFORE, a, &x->before, err) == 0 &&
+				 hist_value(x->alone, IMAGE_AFTER, a, &x->after, err) == 0 &&
+				 hist_value(x->alone, IMAGE_BODY, a, &x->effect.body, err) == 0))
+		return 0;
+	return err_wrap(err, "'%s %s'", x->effect.verb, x->ref);
 }
 
 static const struct undo_left *
@@ -73,6 +93,8 @@ leave(struct step_ctx *cx, struct undo *u, const struct undo_effect *x, const st
 {
 	uint32_t at = map_get(&u->index, x->ref, strlen(x->ref));
 
+	if (x->alone != NULL)
+		return;
 	if (at == MAP_NONE) {
 		if (u->left == NULL)
 			u->left = arena_array(cx->arena, u->args->n, sizeof(*u->left));
@@ -288,7 +310,7 @@ perform(struct step_ctx *cx, struct undo *u, struct memo *e, const struct undo_e
 		door_settled(cx, inverse.on.target, e, EFFECT_FAILED, NULL, "not needed any more");
 		e->begun = false;
 	}
-	e->verb = inverse.verb;
+	e->verb = arena_strdup(&cx->at->memory->arena, inverse.verb);
 	if (cx->at->shared->mode == MODE_PLAN)
 		rc = door_predict(cx, &inverse, &ret, err);
 	else if (x->stream && door_see(cx, &inverse, &seen, err) < 0)
@@ -360,13 +382,15 @@ put_back(struct step_ctx *cx, struct undo *u, struct memo *e, const struct undo_
 static int
 take_back(struct step_ctx *cx, struct undo *u, const struct undo_effect *x, struct err *err)
 {
-	struct memo *e = memo_of(cx, u, x);
+	struct memo *e = memo_of(cx, u, x, err);
 	struct target *on = x->effect.on.target;
 	struct undo_left left;
 	int rc;
 
+	if (e == NULL)
+		return -1;
 	if (door_answered(cx, e)) {
-		if (on != NULL && undo_left(cx->arena, x, e, &left))
+		if (on != NULL && x->alone == NULL && undo_left(cx->arena, x, e, &left))
 			leave(cx, u, x, &left.now);
 		return 0;
 	}
@@ -396,16 +420,49 @@ call_undo(struct step_ctx *cx, const struct undo_args *a, struct err *err)
 	bool any = false;
 
 	for (size_t i = 0; i < a->n; i++) {
-		struct target *on = a->list[i].effect.on.target;
+		struct undo_effect x = a->list[i];
 		int rc = 1;
 
-		if (on != NULL && cx->at->shared->mode == MODE_RUN)
-			rc = target_ready(cx, on, err) < 0 ? -1 : has_happened(cx, &a->list[i], err);
+		if (x.effect.on.target != NULL && cx->at->shared->mode == MODE_RUN)
+			rc = target_ready(cx, x.effect.on.target, err) < 0 || undo_recall(&x, cx->arena, err) < 0 ? -1 : has_happened(cx, &x, err);
 		if (rc < 0)
 			return -1;
 		any = any || rc > 0;
 	}
 	return any ? a->call->type->run(cx, a->call->args, err) : 0;
+}
+
+/* One that stands alone, in memory that is let go of: there may be 100,000. */
+static int
+take_back_alone(struct step_ctx *cx, struct undo *u, const struct undo_effect *of, struct err *err)
+{
+	struct undo_effect x = *of;
+	struct arena *const keep = cx->arena, *const keep_op = cx->op.arena;
+	int rc;
+
+	cx->arena = cx->op.arena = &u->turn;
+	rc = undo_recall(&x, &u->turn, err);
+	if (rc == 0)
+		rc = take_back(cx, u, &x, err);
+	cx->arena = keep;
+	cx->op.arena = keep_op;
+	return rc;
+}
+
+/* The first n of the list are past. All letters of theirs are handled before what these point to goes. */
+static void
+let_go(struct step_ctx *cx, struct undo *u, size_t n)
+{
+	struct err ignored = ERR_INIT;
+
+	(void)ctx_ask(cx, ctx_letter(cx, LETTER_HEARD), &ignored);
+	for (; u->let_go < n; u->let_go++) {
+		const struct undo_effect *x = &u->args->list[u->let_go];
+
+		if (x->alone != NULL && u->memos[x->number] != NULL)
+			memory_lighten(cx->at->memory, u->memos[x->number]);
+	}
+	arena_reset(&u->turn);
 }
 
 static int
@@ -421,9 +478,15 @@ undo_run(struct step_ctx *cx, const void *args, struct err *err)
 	find_memos(cx, &u);
 	for (size_t i = 0; i < u.args->n && rc == 0; i++) {
 		rc = ctx_check(cx, err);
-		if (rc == 0)
+		if (rc == 0 && u.args->list[i].alone != NULL)
+			rc = take_back_alone(cx, &u, &u.args->list[i], err);
+		else if (rc == 0)
 			rc = take_back(cx, &u, &u.args->list[i], err);
+		if (u.turn.total > TURN_BYTES)
+			let_go(cx, &u, i + 1);
 	}
+	let_go(cx, &u, u.args->n);
+	arena_done(&u.turn);
 	map_done(&u.index);
 	return rc;
 }

@@ -20,6 +20,8 @@ struct undo_effect {
 	const char *with;             /* of a stream: the step that began its scope, with which it is taken back where it has no
 				       * inverse of its own; or NULL */
 	const struct undo_left *left; /* by the undo of a later step, or NULL */
+	const struct hist_effect *alone; /* no other effect that is taken back is about its object: before, after and the body are read
+				       * from there when its turn comes, and let go of; NULL: they are here */
 };
 
 struct undo_args {
@@ -31,6 +33,8 @@ struct undo_args {
 
 extern const struct step_type undo_step;
 
+/* Read the images of an effect that stands alone. */
+int undo_recall(struct undo_effect *x, struct arena *, struct err *err);
 /* What an undo of x that settled so left on the object; false: nothing is known. Values are borrowed. */
 bool undo_left(struct arena *, const struct undo_effect *x, const struct memo *, struct undo_left *ret);
 

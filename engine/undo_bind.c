@@ -28,17 +28,23 @@ keep(struct arena *a, const char *s)
 	return s != NULL ? arena_strdup(a, s) : NULL;
 }
 
+static bool
+is_named(const struct target *t, const char *ref, size_t len)
+{
+	return strncmp(t->name, ref, len) == 0 && t->name[len] == '\0';
+}
+
 /* The object's target, by the name that a ref begins with; NULL where the plan has none. */
 static int
-bind_ref(struct coord *c, uint32_t step, struct arena *a, const char *ref, struct ref *ret, struct err *err)
+bind_ref(struct coord *c, uint32_t step, const char *ref, struct ref *ret, struct err *err)
 {
 	const struct scope *s = scope_of(c, step)->home;
 	const char *space = strchr(ref, ' ');
-	const char *name = arena_strndup(a, ref, space != NULL ? (size_t)(space - ref) : strlen(ref));
+	const size_t len = space != NULL ? (size_t)(space - ref) : strlen(ref);
 
-	*ret = (struct ref){ .path = space != NULL ? arena_strdup(a, space + 1) : "" };
+	*ret = (struct ref){ .path = space != NULL ? space + 1 : "" };
 	for (size_t i = 0; i < s->plan->ntargets; i++)
-		if (strcmp(s->targets[i]->name, name) == 0) {
+		if (is_named(s->targets[i], ref, len)) {
 			struct sight in;
 
 			sight_init(&in, c, s, NO_LIVE);
@@ -46,35 +52,33 @@ bind_ref(struct coord *c, uint32_t step, struct arena *a, const char *ref, struc
 			return ret->target != NULL ? 0 : -1;
 		}
 	for (size_t i = 0; i < c->nlocals; i++)
-		if (strcmp(c->locals[i].name, name) == 0)
+		if (is_named(&c->locals[i], ref, len))
 			ret->target = &c->locals[i];
 	return 0;
 }
 
 int
-roll_bind_effect(struct coord *c, const struct rollback *roll, uint32_t step, struct arena *a, const struct hist_effect *e,
+roll_bind_effect(struct coord *c, const struct rollback *roll, uint32_t step, const struct hist_effect *e,
 		 struct undo_effect *ret, struct err *err)
 {
 	const uint32_t at = roll != NULL && e->ref[0] != '\0' ? map_get(&roll->index, e->ref, strlen(e->ref)) : MAP_NONE;
 
 	*ret = (struct undo_effect){
 		.number = e->number,
-		.ref = keep(a, e->ref),
-		.nonce = keep(a, e->nonce != NULL ? e->nonce : ""),
+		.ref = e->ref,
+		.nonce = e->nonce != NULL ? e->nonce : "",
 		.state = e->state,
 		.stream = e->class != NULL && strcmp(e->class, "cursor") == 0,
 		.blind = !hist_has(e, IMAGE_BEFORE),
+		.alone = e,
 		.left = at != MAP_NONE && roll->objects[at].seq > e->begun ? roll->objects[at].left : NULL,
 	};
 	ret->effect = (struct effect){
-		.verb = keep(a, e->verb),
-		.says = keep(a, e->says != NULL ? e->says : e->ref),
+		.verb = e->verb,
+		.says = e->says != NULL ? e->says : e->ref,
 		.class = effect_class_parse(e->class),
 	};
-	if (hist_value(e, IMAGE_BEFORE, a, &ret->before, err) < 0 || hist_value(e, IMAGE_AFTER, a, &ret->after, err) < 0 ||
-	    hist_value(e, IMAGE_BODY, a, &ret->effect.body, err) < 0)
-		return err_wrap(err, "'%s %s'", ret->effect.verb, ret->ref);
-	return bind_ref(c, step, a, ret->ref, &ret->effect.on, err);
+	return bind_ref(c, step, ret->ref, &ret->effect.on, err);
 }
 
 static bool
@@ -104,11 +108,40 @@ join_streams(const struct history *past, const char *step, struct arena *a, stru
 			}
 }
 
+/* What is said of an object by one effect counts for the next one, so the images of those that share theirs, here or with another
+ * step of the rollback, are read and stay. Those that follow their own target's state, as streams do, are few, too. */
+static int
+read_shared(const struct rollback *roll, struct undo_effect *list, size_t n, struct arena *a, struct err *err)
+{
+	struct map objects = MAP_INIT;
+	bool *many = arena_array(a, n, sizeof(*many));
+	int rc = 0;
+
+	map_reserve(&objects, (uint32_t)n);
+	for (size_t i = 0; i < n; i++) {
+		const uint32_t first = map_add(&objects, list[i].ref, strlen(list[i].ref), (uint32_t)i);
+
+		if (first != MAP_NONE)
+			many[i] = many[first] = true;
+	}
+	map_done(&objects);
+	for (size_t i = 0; i < n && rc == 0; i++) {
+		const uint32_t at = roll != NULL ? map_get(&roll->index, list[i].ref, strlen(list[i].ref)) : MAP_NONE;
+
+		if (many[i] || list[i].stream || list[i].left != NULL || (at != MAP_NONE && roll->objects[at].shared)) {
+			rc = undo_recall(&list[i], a, err);
+			list[i].alone = NULL;
+		}
+	}
+	return rc;
+}
+
 /* What stands of the step's effects, last begun first. */
 static int
 bind_effects(struct coord *c, uint32_t step, const struct history *past, const struct hist_step *hs, struct arena *a,
 	     struct undo_args *ret, struct err *err)
 {
+	const struct rollback *roll = scope_roll(scope_of(c, step));
 	struct undo_effect *list;
 	size_t n = 0, at;
 
@@ -119,12 +152,12 @@ bind_effects(struct coord *c, uint32_t step, const struct history *past, const s
 	for (const struct hist_effect *e = hs->effects; e != NULL; e = e->next) {
 		if (!history_stands(e) || e->state == EFFECT_UNCHANGED)
 			continue;
-		if (roll_bind_effect(c, scope_roll(scope_of(c, step)), step, a, e, &list[--at], err) < 0)
+		if (roll_bind_effect(c, roll, step, e, &list[--at], err) < 0)
 			return -1;
 		if (list[at].stream)
 			join_streams(past, hs->path, a, &list[at], e);
 	}
-	return 0;
+	return read_shared(roll, list, n, a, err);
 }
 
 static const struct plan_undo *
@@ -231,7 +264,7 @@ coord_undo_memory(struct coord *c, uint32_t step, const char *path, struct memor
 {
 	const struct history *past = past_of(c, step, err);
 
-	return past != NULL ? memory_init(ret, history_step(past, path), false, false, err) : -1;
+	return past != NULL ? memory_init(ret, history_step(past, path), false, past == c->o->history, err) : -1;
 }
 
 int

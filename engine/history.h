@@ -139,6 +139,8 @@ bool hist_has(const struct hist_effect *, enum image_of);
 /* Its canonical bytes in the arena, NULL when there is none; its value, null when there is none. -1: it cannot be read any more. */
 int hist_text(const struct hist_effect *, enum image_of, struct arena *, const char **ret, struct err *err);
 int hist_value(const struct hist_effect *, enum image_of, struct arena *, struct value *ret, struct err *err);
+/* All of its values. */
+int hist_values(const struct hist_effect *, struct arena *, struct value ret[IMAGES], struct err *err);
 /* history_effect.c, for history_apply: an intent; another record of an effect, of which only a word that needed no intent may name
  * a new one; what it left is other; a person's word. */
 void history_apply_intent(struct history *, struct hist_step *, const struct record *);

@@ -109,20 +109,40 @@ hist_has(const struct hist_effect *e, enum image_of which)
 	return e->images[which] != NULL;
 }
 
+/* Those of one record: what lies beside the journal is read by way of the line that names it. */
+static int
+texts_of(const struct hist_effect *e, uint64_t at, const enum image_of *which, size_t n, struct arena *a, const char **ret, struct err *err)
+{
+	struct record r;
+	bool read = false;
+
+	for (size_t i = 0; i < n; i++) {
+		const enum image_of w = which[i];
+
+		ret[i] = e->images[w] != NULL && e->images[w] != beside ? arena_strdup(a, e->images[w]) : NULL;
+		if (e->images[w] != beside)
+			continue;
+		if (!read && journal_line(e->folder, at, a, &r, err) < 0)
+			return -1;
+		read = true;
+		ret[i] = w == IMAGE_AFTER ? r.value_text : w == IMAGE_BODY ? r.body_text : r.before_text;
+		if (ret[i] == NULL)
+			return err_set(err, ERR_REFUSED, "a value of effect %" PRIu32 " is not where '%s/journal' says", e->number, e->folder);
+	}
+	return 0;
+}
+
 int
 hist_text(const struct hist_effect *e, enum image_of which, struct arena *a, const char **ret, struct err *err)
 {
-	struct record r;
+	return texts_of(e, which == IMAGE_AFTER ? e->settled : e->intent, &which, 1, a, ret, err);
+}
 
-	*ret = NULL;
-	if (e->images[which] != beside) {
-		*ret = e->images[which] != NULL ? arena_strdup(a, e->images[which]) : NULL;
-		return 0;
-	}
-	if (journal_line(e->folder, which == IMAGE_AFTER ? e->settled : e->intent, a, &r, err) < 0)
-		return -1;
-	*ret = which == IMAGE_AFTER ? r.value_text : which == IMAGE_BODY ? r.body_text : r.before_text;
-	return *ret != NULL ? 0 : err_set(err, ERR_REFUSED, "a value of effect %" PRIu32 " is not where '%s/journal' says", e->number, e->folder);
+static int
+parse(struct arena *a, const char *text, struct value *ret, struct err *err)
+{
+	*ret = VALUE_NULL;
+	return text != NULL ? value_parse(a, text, strlen(text), ret, err) : 0;
 }
 
 int
@@ -131,9 +151,19 @@ hist_value(const struct hist_effect *e, enum image_of which, struct arena *a, st
 	const char *text;
 
 	*ret = VALUE_NULL;
-	if (hist_text(e, which, a, &text, err) < 0)
+	return hist_text(e, which, a, &text, err) < 0 ? -1 : parse(a, text, ret, err);
+}
+
+int
+hist_values(const struct hist_effect *e, struct arena *a, struct value ret[IMAGES], struct err *err)
+{
+	static const enum image_of of_intent[] = { IMAGE_BEFORE, IMAGE_BODY };
+	const char *text[2];
+
+	if (texts_of(e, e->intent, of_intent, 2, a, text, err) < 0 || parse(a, text[0], &ret[IMAGE_BEFORE], err) < 0 ||
+	    parse(a, text[1], &ret[IMAGE_BODY], err) < 0)
 		return -1;
-	return text != NULL ? value_parse(a, text, strlen(text), ret, err) : 0;
+	return hist_value(e, IMAGE_AFTER, a, &ret[IMAGE_AFTER], err);
 }
 
 void

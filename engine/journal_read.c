@@ -31,7 +31,7 @@
 #include "base/io.h"
 
 #define WINDOW ((size_t)128 << 10)
-#define LINE_READ 4096 /* bytes at a time of one record: most have fewer */
+#define LINE_READ 1024 /* bytes at a time of one record: most have fewer */
 
 struct reader {
 	int fd;

@@ -61,11 +61,16 @@ memo_of(struct step_ctx *cx, struct undo *u, const struct undo_effect *x, struct
 int
 undo_recall(struct undo_effect *x, struct arena *a, struct err *err)
 {
-	if (x->alone == NULL || (hist_value(x->alone, IMAGE_BEFORE, a, &x->before, err) == 0 &&
-				 hist_value(x->alone, IMAGE_AFTER, a, &x->after, err) == 0 &&
-				 hist_value(x->alone, IMAGE_BODY, a, &x->effect.body, err) == 0))
+	struct value images[IMAGES];
+
+	if (x->alone == NULL)
 		return 0;
-	return err_wrap(err, "'%s %s'", x->effect.verb, x->ref);
+	if (hist_values(x->alone, a, images, err) < 0)
+		return err_wrap(err, "'%s %s'", x->effect.verb, x->ref);
+	x->before = images[IMAGE_BEFORE];
+	x->after = images[IMAGE_AFTER];
+	x->effect.body = images[IMAGE_BODY];
+	return 0;
 }
 
 static const struct undo_left *

@@ -338,7 +338,7 @@ def servers_fail():
     with scratch() as folder, Move(folder) as move:
         dead = "http://127.0.0.1:%d," % free_port(1)
         p = move.w.start("run", "etcd-to-etcd", "--run-id", "one", "--yes", "-q", *move.params(
-            source=dead + move.source.url, destination=dead + move.destination.url, rate_keys=2000))
+            source=dead + move.source.url, destination=dead + move.destination.url, rate_keys=500))
         wait_for(lambda: move.count() >= KEYS // 4, "a quarter is there", p)
         move.destination.pause()
         time.sleep(1)

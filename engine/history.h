@@ -95,6 +95,7 @@ struct history {
 	struct hist_step *steps;
 	uint32_t nsteps, cap, recent;
 	uint32_t nundos;                /* of the steps, those that are undos */
+	uint64_t effects;               /* of all steps */
 	struct hist_target *targets;
 	struct holds holds;
 	enum run_status status;

@@ -44,6 +44,7 @@ effect_add(struct history *h, struct hist_step *s, uint32_t number)
 {
 	struct hist_effect *e = arena_alloc(&h->arena, sizeof(*e)), **at = &s->effects;
 
+	h->effects++;
 	s->torn = false; /* the first new effect is what the lost batch may have held; now it speaks for itself */
 	e->number = number;
 	e->verb = unnamed;

@@ -120,7 +120,7 @@ coord_recheck(struct coord *c)
 	struct traces t = { .index = MAP_INIT };
 	const struct history *h = c->o->history;
 
-	for (uint32_t i = 0; i < h->nsteps; i++)
+	for (uint32_t i = 0; i < h->nsteps && h->effects > 0; i++)
 		for (const struct hist_effect *e = h->steps[i].undo ? NULL : h->steps[i].effects; e != NULL; e = e->next)
 			collect(c, &t, &h->steps[i], e);
 	for (uint32_t i = 0; i < t.n && c->signo == 0; i++) {

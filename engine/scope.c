@@ -169,17 +169,15 @@ live_deactivate(struct coord *c, uint32_t i)
 void
 scope_count(struct coord *c, const struct scope *s)
 {
+	const struct graph *g = s->items == NULL ? graph_of(s->plan) : NULL;
+	struct live *const live = &c->live[s->base];
+
 	for (uint32_t i = 0; i < s->n; i++) {
-		const struct step *step = step_of(c, s->base + i);
-		struct live *l = &c->live[s->base + i];
-
-		l->over = live_is_over(l);
-		for (uint32_t k = 0; s->items == NULL && k < step->need_count; k++) {
-			const struct need *n = &s->plan->needs[step->need_first + k];
-
-			if (!step->finally || s->plan->steps[n->to].finally)
-				l->blocked += !live_is_over(&c->live[s->base + n->to]);
-		}
+		live[i].over = live_is_over(&live[i]);
+		if (g == NULL || live[i].over)
+			continue;
+		for (uint32_t k = g->user_first[i]; k < g->user_first[i + 1]; k++)
+			live[g->users[k].to].blocked += i >= s->nmain || g->users[k].to < s->nmain;
 	}
 }
 

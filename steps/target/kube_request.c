@@ -89,11 +89,11 @@ tested(struct arena *a, const struct value *ops, const char *uid, const char *ve
 }
 
 static int
-patch_request(struct opctx *op, const struct effect *e, struct kube_request *r, struct value *ret, struct err *err)
+patch_request(struct opctx *op, const struct effect *e, const struct kube_manner *how, struct kube_request *r, struct value *ret, struct err *err)
 {
 	const struct value patch = kube_wanted_patch(op->arena, e);
 	const char *type = value_get_str(&e->body, "type", "merge"), *uid = value_get_str(&e->body, "uid", NULL),
-		   *version = value_get_str(&e->body, "resource_version", NULL);
+		   *version = how->version != NULL ? how->version : value_get_str(&e->body, "resource_version", NULL);
 	const bool json = strcmp(type, "json") == 0;
 
 	if (patch.kind != (json ? V_LIST : V_MAP))
@@ -162,7 +162,7 @@ kube_request(struct opctx *op, const struct effect *e, const struct kube_path *p
 		break;
 	case KUBE_PATCH:
 		query = arena_printf(op->arena, "fieldManager=%s&fieldValidation=Strict%s", manager, dry);
-		if (patch_request(op, e, ret, &body, err) < 0)
+		if (patch_request(op, e, how, ret, &body, err) < 0)
 			return -1;
 		break;
 	case KUBE_DELETE:

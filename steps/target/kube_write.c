@@ -208,14 +208,49 @@ take_out(struct opctx *op, struct kube_conn *c, const struct effect *e, const st
 
 /* ---- the members of struct target_type ---- */
 
+/* Does it count how often it happens, and nothing in it see to that? */
+static bool
+counts(const struct effect *e)
+{
+	return e->class == EFFECT_PROBE && !kube_is_undo(e) && value_get(&e->body, "resource_version") == NULL;
+}
+
+/* One that counts holds the version that was looked at. So of two of its requests, of which one was given up and comes late, the
+ * later one is refused; and whose change came between is seen by its manager. */
+static int
+patch_once(struct opctx *op, struct kube_conn *c, const struct effect *e, const struct kube_path *p, const char *nonce, struct kube_reply *about,
+	   struct value *ret, struct err *err)
+{
+	struct kube_manner how = { .nonce = nonce };
+	struct value now;
+
+	for (;;) {
+		if (kube_read_plain(op, c, p, &now, err) < 0)
+			return -1;
+		if (kube_managed_by(&now, kube_manager_of(op->arena, nonce))) {
+			*ret = now;
+			*err = ERR_INIT;
+			return 0;
+		}
+		if (now.kind == V_MAP && how.version != NULL && strcmp(kube_meta_str(&now, "resourceVersion"), how.version) == 0)
+			return -1; /* it was refused for what it is */
+		how.version = now.kind == V_MAP ? kube_meta_str(&now, "resourceVersion") : NULL;
+		*err = ERR_INIT;
+		if (request(op, c, e, p, &how, about, ret, err) == 0)
+			return 0;
+		if ((about->status != 409 && about->status != 422) || how.version == NULL || peer_cancelled(op) > 0 || clock_now() >= op->deadline)
+			return -1;
+	}
+}
+
 static int
 patch(struct opctx *op, struct kube_conn *c, const struct effect *e, const struct kube_path *p, const char *nonce, struct value *ret,
       struct err *err)
 {
 	const struct kube_manner how = { .nonce = nonce };
-	struct kube_reply about;
+	struct kube_reply about = { 0 };
 
-	if (request(op, c, e, p, &how, &about, ret, err) == 0)
+	if ((counts(e) ? patch_once(op, c, e, p, nonce, &about, ret, err) : request(op, c, e, p, &how, &about, ret, err)) == 0)
 		return 0;
 	/* its uid is part of the patch: another one is refused as a change of it */
 	if (kube_is_undo(e) && (about.status == 404 || about.status == 409 || (about.status == 422 && strstr(err->msg, "metadata.uid") != NULL)))

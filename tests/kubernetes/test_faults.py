@@ -143,6 +143,47 @@ def test_cuts(a):
         expect(n > 12, "it took %d requests only" % n)
 
 
+class Late:
+    """Holds back the first patch, whose connection ends; the server gets it before or after it has had the next one."""
+
+    def __init__(self, before):
+        self.before, self.held, self.said = before, None, None
+
+    def __call__(self, request, go_on):
+        if request.method != "PATCH" or self.said is not None:
+            return go_on(request)
+        if self.held is None:
+            self.held = request
+            return CUT
+        if self.before:
+            self.said = go_on(self.held)
+            return go_on(request)
+        answer = go_on(request)
+        self.said = go_on(self.held)
+        return answer
+
+
+@testbed.shared()
+def test_late(a):
+    """A patch that counts how often it happens was given up and comes late: whichever of the two comes second is refused, and it has
+    happened once. What refuses it for itself is told, and so is a version of the plan's own."""
+    with scratch() as folder, a.namespace() as ns, Kind(a) as kind, Between(a) as between:
+        d = Desk(folder, a, ns, kubeconfig=between.kubeconfig(folder))
+        name = "Widget." + kind.group
+        for n, before in enumerate((True, False)):
+            a.apply(kind.object("w%d" % n, spec={"list": [0]}), namespace=ns)
+            between.meddle = late = Late(before)
+            d.run(step("add", "kubernetes.patch", kind=name, name="w%d" % n, json=[{"op": "add", "path": "/spec/list/-", "value": 1}]))
+            equal(a.get(kind.name, "w%d" % n, namespace=ns)["spec"]["list"], [0, 1], "the list, with the late one %s" % ("before" if before else "after"))
+            first = bytes(late.said).split(b"\r\n")[0].decode()
+            equal(first.split()[1], "200" if before else "422", "the answer to the late one")
+        between.meddle = None
+        got = d.run(step("test", "kubernetes.patch", kind=name, name="w0", json=[{"op": "test", "path": "/spec/list/0", "value": 7},
+                                                                               {"op": "add", "path": "/spec/list/-", "value": 2}]), code=1)
+        expect("test" in got.err or "test" in got.out, "it is not told what failed: %s" % (got.out + got.err))
+        equal(a.get(kind.name, "w0", namespace=ns)["spec"]["list"], [0, 1], "the list after a test that failed")
+
+
 def instead(*answer, after=False):
     """A meddler: so answers the server, before or after it has done what it was asked."""
     def act(request, go_on):
@@ -345,4 +386,4 @@ def test_tokens(a):
         expect({"renewed-1", "renewed-2", "ended-1", "ended-2"} <= names, "not all was made: %s" % names)
 
 
-main(test_rights, test_policies, test_sizes, test_cuts, test_answers, test_killed, test_away, test_lists, test_tokens)
+main(test_rights, test_policies, test_sizes, test_cuts, test_late, test_answers, test_killed, test_away, test_lists, test_tokens)

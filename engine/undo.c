@@ -58,21 +58,6 @@ memo_of(struct step_ctx *cx, struct undo *u, const struct undo_effect *x, struct
 	return e;
 }
 
-int
-undo_recall(struct undo_effect *x, struct arena *a, struct err *err)
-{
-	struct value images[IMAGES];
-
-	if (x->alone == NULL)
-		return 0;
-	if (hist_values(x->alone, a, images, err) < 0)
-		return err_wrap(err, "'%s %s'", x->effect.verb, x->ref);
-	x->before = images[IMAGE_BEFORE];
-	x->after = images[IMAGE_AFTER];
-	x->effect.body = images[IMAGE_BODY];
-	return 0;
-}
-
 static const struct undo_left *
 left_by_later(const struct undo *u, const struct undo_effect *x)
 {

@@ -81,6 +81,21 @@ roll_bind_effect(struct coord *c, const struct rollback *roll, uint32_t step, co
 	return bind_ref(c, step, ret->ref, &ret->effect.on, err);
 }
 
+int
+undo_recall(struct undo_effect *x, struct arena *a, struct err *err)
+{
+	struct value images[IMAGES];
+
+	if (x->alone == NULL)
+		return 0;
+	if (hist_values(x->alone, a, images, err) < 0)
+		return err_wrap(err, "'%s %s'", x->effect.verb, x->ref);
+	x->before = images[IMAGE_BEFORE];
+	x->after = images[IMAGE_AFTER];
+	x->effect.body = images[IMAGE_BODY];
+	return 0;
+}
+
 static bool
 same_body(const struct hist_effect *x, const struct hist_effect *y, struct arena *a)
 {

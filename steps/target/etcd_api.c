@@ -137,25 +137,20 @@ etcd_if_value(struct buf *to, struct bytes key, struct bytes value)
 void
 etcd_op_put(struct buf *to, enum etcd_branch b, struct bytes key, struct bytes value, int64_t lease)
 {
-	size_t op = pb_open(to, b), at = pb_open(to, 2);
-
-	pb_bytes(to, 1, key);
-	pb_bytes(to, 2, value);
-	pb_int(to, 3, lease);
-	pb_close(to, at);
-	pb_close(to, op);
+	etcd_op_put_lent(to, NULL, b, key, value, lease);
 }
 
 void
 etcd_op_put_lent(struct buf *to, struct lents *l, enum etcd_branch b, struct bytes key, struct bytes value, int64_t lease)
 {
-	const size_t op = pb_open(to, b), at = pb_open(to, 2), before = l->len;
+	const size_t op = pb_open(to, b), at = pb_open(to, 2);
+	size_t lent;
 
 	pb_bytes(to, 1, key);
-	pb_lend(to, l, 2, value);
+	lent = pb_lend(to, l, 2, value);
 	pb_int(to, 3, lease);
-	pb_close_lent(to, at, l->len - before);
-	pb_close_lent(to, op, l->len - before);
+	pb_close_lent(to, at, lent);
+	pb_close_lent(to, op, lent);
 }
 
 void

@@ -104,12 +104,12 @@ lents_done(struct lents *l)
 	*l = (struct lents){ 0 };
 }
 
-void
+size_t
 pb_lend(struct buf *to, struct lents *l, unsigned field, struct bytes v)
 {
-	if (v.len < LENT_MIN) {
+	if (l == NULL || v.len < LENT_MIN) {
 		pb_bytes(to, field, v);
-		return;
+		return 0;
 	}
 	put_varint(to, (uint64_t)field << 3 | WIRE_BYTES);
 	put_varint(to, v.len);
@@ -119,6 +119,7 @@ pb_lend(struct buf *to, struct lents *l, unsigned field, struct bytes v)
 	}
 	l->list[l->n++] = (struct lent){ to->len, v };
 	l->len += v.len;
+	return v.len;
 }
 
 struct pb

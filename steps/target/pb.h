@@ -28,8 +28,9 @@ struct lents {
 };
 void lents_clear(struct lents *l);
 void lents_done(struct lents *l);
-/* As pb_bytes, but a long value is lent; the messages around it are closed with all bytes that were lent within them. */
-void pb_lend(struct buf *to, struct lents *l, unsigned field, struct bytes v);
+/* As pb_bytes, but a long value is lent (l NULL: none is). Returns how many bytes were: the messages around it are closed with all
+ * that were lent within them. */
+size_t pb_lend(struct buf *to, struct lents *l, unsigned field, struct bytes v);
 void pb_close_lent(struct buf *to, size_t opened, size_t lent);
 
 /* A reader over one message. bad is set for good by anything malformed; check it once after the last pb_next. */
